@@ -1,0 +1,131 @@
+"""etcd, kube-apiserver and kube-controller-manager: an API server that behaves as in a cluster, without nodes."""
+import json
+import signal
+from pathlib import Path
+
+from processes import Failure, Process, answers, free_port, https_get, make_certificate, openssl, secret, wait_until
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+NAMES = "IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
+
+
+class ControlPlane:
+    def __init__(self, folder, authority, where):
+        missing = {"KUBEBUILDER_ASSETS", "KUBE_CONTROLLER_MANAGER"} - where.keys()
+        if missing:
+            raise Failure("there is no Kubernetes API server here yet: run `make parts`")
+        self.assets, self.manager = Path(where["KUBEBUILDER_ASSETS"]), where["KUBE_CONTROLLER_MANAGER"]
+        self.folder, self.authority = folder / "kubernetes", authority
+        self.folder.mkdir()
+        self.port, self.token, self.manager_token = free_port(), secret(), secret()
+        self.processes = {}
+        self.controls = {"kube-apiserver": self.control}
+
+    def start(self):
+        self.write_keys()
+        self.start_etcd()
+        self.start_api_server()
+
+    def wait(self):
+        api = self.processes["kube-apiserver"]
+        wait_until(lambda: self.get("/readyz") == 200, api, "kube-apiserver's start")
+        self.start_controller_manager()
+        # Its controllers run when the first ServiceAccount is there.
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        wait_until(lambda: self.get(account) == 200, self.processes["kube-controller-manager"], "kube-controller-manager's start")
+        return {
+            "url": f"https://127.0.0.1:{self.port}", "kubeconfig": str(self.folder / "admin.kubeconfig"),
+            "token": self.token, "ca": str(self.authority.certificate), "kubectl": str(self.assets / "kubectl"),
+            "log": str(api.log),
+        }
+
+    def check(self):
+        for process in self.processes.values():
+            process.check()
+
+    def kill(self):
+        """Nothing in them is worth a graceful end."""
+        for process in self.processes.values():
+            process.asked_to_stop = True
+            process.child.kill()
+        for process in self.processes.values():
+            process.child.wait()
+
+    def control(self, verb):
+        api = self.processes["kube-apiserver"]
+        if verb == "stop":
+            api.stop(signal.SIGKILL, 10)
+        elif verb == "start":
+            if api.child.poll() is None:
+                raise Failure("kube-apiserver runs already")
+            self.start_api_server()
+            wait_until(lambda: self.get("/readyz") == 200, self.processes["kube-apiserver"], "kube-apiserver's start")
+        else:
+            raise ValueError(verb)
+
+    # ---- how ----
+
+    def write_keys(self):
+        self.pair = make_certificate(self.authority, "kube-apiserver", NAMES)
+        # Tokens of ServiceAccounts are signed and checked with a real key pair, as in a cluster.
+        self.account_key, self.account_public = self.folder / "accounts.key", self.folder / "accounts.pub"
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.account_key)
+        openssl("pkey", "-in", self.account_key, "-pubout", "-out", self.account_public)
+        self.tokens = self.folder / "tokens.csv"
+        private(self.tokens, f'{self.token},admin,admin,"system:masters"\n'
+                             f"{self.manager_token},system:kube-controller-manager,kcm\n")
+        self.write_kubeconfig("admin", self.token)
+        self.write_kubeconfig("controller-manager", self.manager_token)
+
+    def write_kubeconfig(self, name, token):
+        private(self.folder / f"{name}.kubeconfig", json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self.authority.certificate)}}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": name, "namespace": "default"}}],
+        }))
+
+    def start_etcd(self):
+        self.etcd_port, peer = free_port(), free_port()
+        clients, peers = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{peer}"
+        self.launch("etcd", self.assets / "etcd", {
+            "name": "test", "data-dir": self.folder / "etcd", "unsafe-no-fsync": "true", "log-level": "warn",
+            "listen-client-urls": clients, "advertise-client-urls": clients,
+            "listen-peer-urls": peers, "initial-advertise-peer-urls": peers, "initial-cluster": f"test={peers}",
+        })
+        # An API server that comes before etcd waits a second before it tries again.
+        wait_until(lambda: answers(self.etcd_port), self.processes["etcd"], "etcd's start")
+
+    def start_api_server(self):
+        self.launch("kube-apiserver", self.assets / "kube-apiserver", {
+            "etcd-servers": f"http://127.0.0.1:{self.etcd_port}",
+            "bind-address": "127.0.0.1", "advertise-address": "127.0.0.1", "secure-port": self.port,
+            "tls-cert-file": self.pair.certificate, "tls-private-key-file": self.pair.key,
+            "token-auth-file": self.tokens, "authorization-mode": "Node,RBAC",
+            "service-cluster-ip-range": "10.96.0.0/16", "service-account-issuer": ISSUER,
+            "service-account-key-file": self.account_public, "service-account-signing-key-file": self.account_key,
+            "endpoint-reconciler-type": "none",  # it refuses loopback addresses
+        })
+
+    def start_controller_manager(self):
+        kubeconfig = self.folder / "controller-manager.kubeconfig"
+        self.launch("kube-controller-manager", self.manager, {
+            "kubeconfig": kubeconfig, "authentication-kubeconfig": kubeconfig, "authorization-kubeconfig": kubeconfig,
+            "bind-address": "127.0.0.1", "secure-port": 0, "leader-elect": "false",
+            "use-service-account-credentials": "true", "service-account-private-key-file": self.account_key,
+            "root-ca-file": self.authority.certificate,
+            "kube-api-qps": 1000, "kube-api-burst": 1000,  # its 20 a second would delay the first ServiceAccount by 4 s
+        })
+
+    def launch(self, name, program, flags):
+        arguments = [program, *(f"--{flag}={value}" for flag, value in flags.items())]
+        self.processes[name] = Process(name, arguments, self.folder / f"{name}.log")
+
+    def get(self, path):
+        return https_get(self.port, self.authority, path, self.token)
+
+
+def private(path, text):
+    path.touch(mode=0o600)
+    path.write_text(text)
