@@ -1,0 +1,202 @@
+//! The judged set of known migrations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::checksum::Checksum;
+use super::file_name::{Direction, parse_file_name};
+use super::version::Version;
+
+/// A file as a source delivers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its name, without folders.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A file of a migration: judged, not kept parsed. [`Script::parse`](super::script::Script::parse) its bytes when it is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptFile {
+    /// Its name.
+    pub file: String,
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+    /// Over those bytes.
+    pub checksum: Checksum,
+}
+
+/// One version of the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The version, as the UP file writes it.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// What applies it.
+    pub up: ScriptFile,
+    /// What undoes it, if anything does.
+    pub down: Option<ScriptFile>,
+    /// The checksums that the resource asks for.
+    pub pin: Option<Pin>,
+}
+
+/// Checksums that a version must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin {
+    /// Of the UP file.
+    pub up: Checksum,
+    /// Of the DOWN file; required when there is one.
+    pub down: Option<Checksum>,
+}
+
+/// A version as the resource lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The version.
+    pub version: Version,
+    /// The name that it must have.
+    pub name: Option<String>,
+    /// The checksums that it must have.
+    pub pin: Option<Pin>,
+}
+
+/// One defect of a set of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defect {
+    kind: DefectKind,
+    message: String,
+}
+
+/// What a defect is about, for whoever must choose a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DefectKind {
+    /// Two files, or two entries of the list, are one version.
+    DuplicateVersion,
+    /// BEGIN, COMMIT and their like where they cannot be folded.
+    TransactionControl,
+    /// A statement that is never sent to a server, or that does not stand alone.
+    UnsupportedStatement,
+    /// Anything else about a file: its name, encoding, emptiness, a missing UP.
+    InvalidSource,
+    /// The list of versions contradicts itself or the source.
+    InvalidList,
+}
+
+impl Defect {
+    /// What it is about.
+    #[must_use]
+    pub fn kind(&self) -> DefectKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Defect {}
+
+/// The migrations that can be applied, in numeric order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalog {
+    migrations: BTreeMap<Version, Migration>,
+}
+
+impl Catalog {
+    /// A catalog of all migrations among these files; files that do not start with a digit are ignored.
+    /// Files whose checksum `is_known` were judged before: they are hashed, not parsed.
+    ///
+    /// # Errors
+    /// Every defect of every file at once, sorted by file.
+    pub fn from_files(
+        files: Vec<SourceFile>,
+        ledger_table: &str,
+        is_known: &dyn Fn(&Checksum) -> bool,
+    ) -> Result<Self, Vec<Defect>> {
+        let _ = (ledger_table, is_known);
+        let mut ups = BTreeMap::new();
+        let mut downs = BTreeMap::new();
+        for file in files {
+            let Ok(Some(name)) = parse_file_name(&file.name) else {
+                continue;
+            };
+            let script = ScriptFile {
+                checksum: Checksum::of(&file.bytes),
+                file: file.name,
+                bytes: file.bytes.into(),
+            };
+            match name.direction {
+                Direction::Up => ups.insert(name.version, (name.name, script)),
+                Direction::Down => downs.insert(name.version, (name.name, script)),
+            };
+        }
+        let migrations = ups
+            .into_iter()
+            .map(|(version, (name, up))| {
+                let down = downs.remove(&version).map(|(_, script)| script);
+                (
+                    version.clone(),
+                    Migration {
+                        version,
+                        name,
+                        up,
+                        down,
+                        pin: None,
+                    },
+                )
+            })
+            .collect();
+        Ok(Self { migrations })
+    }
+
+    /// Only the listed versions, in numeric order, with their pins.
+    ///
+    /// # Errors
+    /// An order that is not numeric, duplicates, names that differ and versions without a file, all at once.
+    pub fn select(mut self, listed: &[Listed]) -> Result<Self, Vec<Defect>> {
+        self.migrations
+            .retain(|version, _| listed.iter().any(|entry| entry.version == *version));
+        Ok(self)
+    }
+
+    /// The catalog without migrations.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The migration of a version.
+    #[must_use]
+    pub fn get(&self, version: &Version) -> Option<&Migration> {
+        self.migrations.get(version)
+    }
+
+    /// All migrations, lowest version first.
+    #[must_use]
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Migration> {
+        self.migrations.values()
+    }
+
+    /// The highest version.
+    #[must_use]
+    pub fn latest(&self) -> Option<&Version> {
+        self.migrations.last_key_value().map(|(version, _)| version)
+    }
+
+    /// How many migrations there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.migrations.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.migrations.is_empty()
+    }
+}

@@ -1,0 +1,123 @@
+//! What the database says was applied.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::checksum::Checksum;
+use super::version::{InvalidVersion, Version};
+
+/// One row of the ledger, with our own record of it where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The version.
+    pub version: Version,
+    /// Its name in the ledger.
+    pub name: String,
+    /// When it was applied; not every ledger that was taken over knows.
+    pub applied_at: Option<Timestamp>,
+    /// How long it took, in milliseconds.
+    pub execution_time_ms: Option<i64>,
+    /// The checksum of the UP text as it stands in the ledger, whatever that is.
+    pub checksum: Option<String>,
+    /// Our own record; `None` for a row that another program wrote.
+    pub stored: Option<Stored>,
+}
+
+/// Our own record beside the ledger row: the checksums of the texts that were kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Of the UP text.
+    pub up: Checksum,
+    /// Of the DOWN text; `None` when the version had none.
+    pub down: Option<Checksum>,
+}
+
+/// The applied versions, in numeric order, and what does not fit beside them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    applied: BTreeMap<Version, Applied>,
+    orphans: Vec<Version>,
+}
+
+/// A ledger that cannot be read as a history.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HistoryDefect {
+    /// A row whose version is not a number.
+    #[error("the ledger cannot be read: {0}; nothing was changed, correct or remove that row")]
+    NotANumber(InvalidVersion),
+    /// Two rows of one version in two spellings.
+    #[error(
+        "the ledger holds version {first} twice, as {first} and as {second}; nothing was changed, remove one of the two rows"
+    )]
+    Duplicate {
+        /// The spelling that was read first.
+        first: Version,
+        /// The other one.
+        second: Version,
+    },
+}
+
+impl History {
+    /// A history of these rows, in any order. `orphans`: versions that we have a record of and the ledger has not.
+    ///
+    /// # Errors
+    /// When two rows are one version in two spellings (`1` and `001`).
+    pub fn new(rows: Vec<Applied>, mut orphans: Vec<Version>) -> Result<Self, HistoryDefect> {
+        let mut applied: BTreeMap<Version, Applied> = BTreeMap::new();
+        for row in rows {
+            if let Some(first) = applied.get(&row.version) {
+                return Err(HistoryDefect::Duplicate {
+                    first: first.version.clone(),
+                    second: row.version,
+                });
+            }
+            applied.insert(row.version.clone(), row);
+        }
+        orphans.sort();
+        Ok(Self { applied, orphans })
+    }
+
+    /// The history of a database that nothing was applied to.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The row of a version.
+    #[must_use]
+    pub fn get(&self, version: &Version) -> Option<&Applied> {
+        self.applied.get(version)
+    }
+
+    /// All rows, lowest version first.
+    #[must_use]
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Applied> {
+        self.applied.values()
+    }
+
+    /// The highest applied version.
+    #[must_use]
+    pub fn current(&self) -> Option<&Version> {
+        self.applied.last_key_value().map(|(version, _)| version)
+    }
+
+    /// How many versions are applied.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.applied.len()
+    }
+
+    /// Whether nothing is applied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.applied.is_empty()
+    }
+
+    /// Versions that we have a record of and the ledger has not, lowest first.
+    #[must_use]
+    pub fn orphans(&self) -> &[Version] {
+        &self.orphans
+    }
+}

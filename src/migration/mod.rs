@@ -1,0 +1,24 @@
+//! What a migration is and what has to happen: files in, plan out.
+//!
+//! Pure code (the lowest layer): no async, clock, environment, logging, database driver or Kubernetes client.
+//! In reading order: a [`version::Version`] and a [`checksum::Checksum`] name a text exactly,
+//! [`file_name`] says which files are ours, [`script::Script`] is one file split into classified
+//! [`statement::Statement`]s, [`catalog::Catalog`] is the judged set of files,
+//! [`history::History`] is what the database says was applied, and [`plan::plan`] compares the two
+//! against a [`target::Target`] and answers with a [`plan::Plan`] or with why there is none
+//! ([`blocked::Blocked`]). [`overview::overview`] shows the same comparison, a row per version.
+
+pub mod blocked;
+pub mod catalog;
+pub mod checksum;
+pub mod file_name;
+pub mod history;
+pub mod overview;
+pub mod plan;
+pub mod script;
+pub mod statement;
+pub mod target;
+pub mod version;
+
+#[expect(dead_code, reason = "the sentences come with the planner")]
+mod text;

@@ -1,0 +1,138 @@
+//! One statement of a script, and what it means for the way the script is run.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A place in a file: line and column, both from 1, in characters. CR LF is one line end, a lone CR too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// How a statement may be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementClass {
+    /// Inside our transaction. Also everything that is not known here: the server judges it, inside the guard.
+    Transactional,
+    /// PostgreSQL refuses it inside a transaction block.
+    NonTransactional(NonTransactional),
+    /// Begins or ends a transaction. (SAVEPOINT, RELEASE and ROLLBACK TO do not.)
+    TransactionControl,
+    /// Never sent to a server.
+    Refused(Refusal),
+}
+
+/// The statements that PostgreSQL refuses inside a transaction block, as far as their text tells
+/// (`PreventInTransactionBlock` in the sources of PostgreSQL 14 to 18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NonTransactional {
+    /// `CREATE [UNIQUE] INDEX CONCURRENTLY`
+    CreateIndexConcurrently,
+    /// `DROP INDEX CONCURRENTLY`
+    DropIndexConcurrently,
+    /// `REINDEX … CONCURRENTLY` of any kind
+    ReindexConcurrently,
+    /// `REINDEX SCHEMA`, `DATABASE` or `SYSTEM`
+    Reindex,
+    /// `VACUUM`
+    Vacuum,
+    /// `CLUSTER` without a table
+    ClusterAll,
+    /// `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`
+    DetachPartitionConcurrently,
+    /// `CREATE DATABASE`
+    CreateDatabase,
+    /// `DROP DATABASE`
+    DropDatabase,
+    /// `ALTER DATABASE … SET TABLESPACE`
+    AlterDatabaseSetTablespace,
+    /// `CREATE TABLESPACE`
+    CreateTablespace,
+    /// `DROP TABLESPACE`
+    DropTablespace,
+    /// `ALTER SYSTEM`
+    AlterSystem,
+    /// `CREATE SUBSCRIPTION` that makes a replication slot
+    CreateSubscription,
+    /// `ALTER SUBSCRIPTION` that refreshes, or sets `failover` or `two_phase`
+    AlterSubscription,
+    /// `DROP SUBSCRIPTION`
+    DropSubscription,
+}
+
+impl fmt::Display for NonTransactional {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::CreateIndexConcurrently => "CREATE INDEX CONCURRENTLY",
+            Self::DropIndexConcurrently => "DROP INDEX CONCURRENTLY",
+            Self::ReindexConcurrently => "REINDEX CONCURRENTLY",
+            Self::Reindex => "REINDEX SCHEMA, DATABASE or SYSTEM",
+            Self::Vacuum => "VACUUM",
+            Self::ClusterAll => "CLUSTER without a table",
+            Self::DetachPartitionConcurrently => "ALTER TABLE DETACH PARTITION CONCURRENTLY",
+            Self::CreateDatabase => "CREATE DATABASE",
+            Self::DropDatabase => "DROP DATABASE",
+            Self::AlterDatabaseSetTablespace => "ALTER DATABASE SET TABLESPACE",
+            Self::CreateTablespace => "CREATE TABLESPACE",
+            Self::DropTablespace => "DROP TABLESPACE",
+            Self::AlterSystem => "ALTER SYSTEM",
+            Self::CreateSubscription => "CREATE SUBSCRIPTION",
+            Self::AlterSubscription => "ALTER SUBSCRIPTION",
+            Self::DropSubscription => "DROP SUBSCRIPTION",
+        })
+    }
+}
+
+/// Why a statement is never sent to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// A command of psql (`\i`, `\copy`, `\restrict`, …): only psql understands it.
+    MetaCommand,
+    /// `COPY … FROM STDIN`: its data cannot be told from SQL by anything but psql.
+    CopyFromStdin,
+    /// `COPY … TO STDOUT`: nobody reads what it sends.
+    CopyToStdout,
+    /// A `SET` that changes how the text after it is read.
+    ReaderSetting,
+    /// `DISCARD ALL`: it would release the lock that keeps a second run away.
+    DiscardAll,
+    /// Its end cannot be found.
+    NoEnd,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::MetaCommand => "a psql meta-command",
+            Self::CopyFromStdin => "COPY FROM STDIN",
+            Self::CopyToStdout => "COPY TO STDOUT",
+            Self::ReaderSetting => "a SET that changes how later text is read",
+            Self::DiscardAll => "DISCARD ALL",
+            Self::NoEnd => "a statement without a findable end",
+        })
+    }
+}
+
+/// One statement of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its number in the file, from 1; BEGIN and COMMIT count.
+    pub number: usize,
+    /// Its bytes in [`Script::text`](super::script::Script::text), comments before it and the `;` excluded.
+    pub range: Range<usize>,
+    /// Where it starts.
+    pub position: Position,
+    /// How it may be run.
+    pub class: StatementClass,
+    /// Whether it is the file's own record: an `INSERT INTO` or `DELETE FROM` the ledger.
+    pub is_self_record: bool,
+}

@@ -1,0 +1,80 @@
+//! The version of a migration.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use thiserror::Error;
+
+/// A version: ASCII digits, any number of them. The text is kept (`007` stays `007`); equality, order and
+/// hash are those of the number (`1` equals `001`).
+#[derive(Debug, Clone)]
+pub struct Version(String);
+
+/// A text that is not a version.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("\"{}\" is not a version: a version is one or more of the digits 0 to 9", .text.escape_debug())]
+pub struct InvalidVersion {
+    /// The text as it was given.
+    pub text: String,
+}
+
+impl Version {
+    /// Reads a version.
+    ///
+    /// # Errors
+    /// When the text is empty or holds anything but the digits 0 to 9.
+    pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(InvalidVersion {
+                text: text.to_owned(),
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text as it was written, leading zeros included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The digits that carry the number: no leading zeros, empty for zero.
+    fn significant(&self) -> &str {
+        self.0.trim_start_matches('0')
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        self.significant() == other.significant()
+    }
+}
+
+impl Eq for Version {}
+
+impl Hash for Version {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.significant().hash(state);
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (this, that) = (self.significant(), other.significant());
+        // Without leading zeros the longer text is the larger number.
+        this.len().cmp(&that.len()).then_with(|| this.cmp(that))
+    }
+}
