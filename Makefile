@@ -1,0 +1,85 @@
+# Everything a developer does here. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The static program of the image: what the target links it links in.
+STATIC_TARGET := x86_64-unknown-linux-gnu
+IMAGE := target/schemaward-image.tar
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+
+# The phases of `make test`, in order; the demo and e2e come last because they take longest.
+PHASES := parts fmt-check lint unit integration chart-check docs-check demo e2e
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: parts
+parts: ## Bring the real servers and tools for tests and demo (once; outside the checkout)
+	@parts/get
+
+.PHONY: build
+build: ## Build the program, target/debug/schemaward
+	cargo build
+
+.PHONY: test
+test: ## Everything that CI runs, with the time of each phase
+	@for phase in $(PHASES); do \
+	  echo "==> $$phase"; start=$$SECONDS; \
+	  $(MAKE) $$phase || { echo "==> $$phase FAILED after $$((SECONDS - start)) s"; exit 1; }; \
+	  times+=$$(printf '  %-12s %4d s' $$phase $$((SECONDS - start)))$$'\n'; \
+	done; \
+	echo "==> all phases passed"; printf '%s' "$$times"; printf '  %-12s %4d s\n' total $$SECONDS
+
+.PHONY: fmt
+fmt: ## Format the source
+	cargo fmt
+
+.PHONY: fmt-check
+fmt-check:
+	cargo fmt --check
+
+.PHONY: lint
+lint: ## Clippy, warnings being errors
+	cargo clippy --all-targets --locked -- -D warnings
+
+.PHONY: unit
+unit: ## Unit tests, documentation examples and the checks of the source; no servers
+	cargo test --locked --lib --bins
+	cargo test --locked --doc
+	@for test in $(basename $(notdir $(wildcard tests/*.rs))); do cargo test --locked --test $$test; done
+
+.PHONY: integration
+integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
+	@parts/get postgres postgres-all control-plane helm health
+	tests/harness/test_servers.py
+	cargo test --locked --test it
+
+.PHONY: chart-check
+chart-check: ## The chart: lint, rendered with several values, installed on a real API server
+	@$(call run,charts/check,control-plane helm)
+
+.PHONY: docs-check
+docs-check: ## Links, generated pages and examples in the documents
+	@$(call run,docs/check,)
+
+.PHONY: demo
+demo: ## Show the main job from nothing to Ready (KEEP=1 leaves it running)
+	@$(call run,demo/run,postgres control-plane helm)
+
+.PHONY: image
+image: ## Build the OCI image FROM scratch: target/schemaward-image.tar
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC_TARGET)
+	image/build.py target/$(STATIC_TARGET)/release/schemaward schemaward:$(VERSION) $(IMAGE)
+
+.PHONY: e2e
+e2e: ## The chart and the image on a real node (Linux, root)
+	@$(call run,e2e/run,postgres control-plane helm node)
+
+# run SCRIPT,GROUPS: runs a script of this repository after the parts it needs.
+define run
+if [ ! -x $(1) ]; then echo "$(1) does not exist yet: left out"; exit 0; fi; \
+$(if $(2),parts/get $(2);) $(1)
+endef

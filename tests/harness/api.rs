@@ -1,0 +1,137 @@
+//! The Kubernetes API server and namespaces.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use super::supervisor::{Supervisor, text};
+use super::{run_with_input, stdout_of};
+
+/// The API server that all tests of the run share.
+pub fn api() -> &'static Api {
+    static SERVER: OnceLock<Api> = OnceLock::new();
+    SERVER.get_or_init(Api::start)
+}
+
+/// etcd, kube-apiserver and kube-controller-manager: all of a cluster but its nodes.
+#[derive(Debug)]
+pub struct Api {
+    pub url: String,
+    /// An administrator's.
+    pub kubeconfig: PathBuf,
+    /// PEM file of the authority that signed the server's certificate.
+    pub ca: PathBuf,
+    kubectl: PathBuf,
+    /// For files of the tests; it goes with the servers.
+    folder: PathBuf,
+    made: AtomicUsize,
+    _supervisor: Supervisor,
+}
+
+impl Api {
+    fn start() -> Self {
+        let (supervisor, report) = Supervisor::start(&["--api"]);
+        Self {
+            url: text(&report, "/api/url"),
+            kubeconfig: text(&report, "/api/kubeconfig").into(),
+            ca: text(&report, "/api/ca").into(),
+            kubectl: text(&report, "/api/kubectl").into(),
+            folder: text(&report, "/folder").into(),
+            made: AtomicUsize::new(0),
+            _supervisor: supervisor,
+        }
+    }
+
+    /// A new namespace, called `name` and a number.
+    pub fn namespace(&'static self, name: &str) -> Namespace {
+        let name = format!("{name}-{}", self.made.fetch_add(1, Ordering::Relaxed));
+        self.kubectl(&["create", "namespace", &name]);
+        Namespace { api: self, name }
+    }
+
+    /// The output of a `kubectl` that must succeed.
+    #[track_caller]
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        stdout_of(
+            &self.try_kubectl(arguments, ""),
+            &format!("kubectl {}", arguments.join(" ")),
+        )
+    }
+
+    /// Runs `kubectl` with `input` as its standard input and lets it fail.
+    pub fn try_kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        let mut kubectl = Command::new(&self.kubectl);
+        kubectl
+            .args(arguments)
+            .env_clear()
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.folder); // where it caches what the server offers
+        run_with_input(&mut kubectl, input)
+    }
+
+    /// Applies YAML documents as they are, server-side; for what is not in a namespace.
+    #[track_caller]
+    pub fn apply(&self, yaml: &str) -> String {
+        let output = self.try_kubectl(&["apply", "--server-side", "-f", "-"], yaml);
+        stdout_of(&output, &format!("kubectl apply of\n{yaml}"))
+    }
+
+    /// A kubeconfig with a token of a `ServiceAccount`, as a pod of it would have.
+    pub fn kubeconfig_of(&self, namespace: &str, service_account: &str) -> PathBuf {
+        let token = self.kubectl(&["-n", namespace, "create", "token", service_account]);
+        let path = self
+            .folder
+            .join(format!("{namespace}.{service_account}.kubeconfig"));
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": self.ca}}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": namespace}}],
+        });
+        std::fs::write(&path, config.to_string()).expect("the servers' folder is writable");
+        path
+    }
+}
+
+/// A namespace of one test.
+#[derive(Debug)]
+pub struct Namespace {
+    pub api: &'static Api,
+    pub name: String,
+}
+
+impl Namespace {
+    /// The output of a `kubectl -n NAMESPACE` that must succeed.
+    #[track_caller]
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        stdout_of(
+            &self.try_kubectl(arguments),
+            &format!("kubectl {}", arguments.join(" ")),
+        )
+    }
+
+    /// Runs `kubectl -n NAMESPACE` and lets it fail.
+    pub fn try_kubectl(&self, arguments: &[&str]) -> Output {
+        self.api
+            .try_kubectl(&[&["-n", &self.name], arguments].concat(), "")
+    }
+
+    /// Applies YAML documents in this namespace, server-side.
+    #[track_caller]
+    pub fn apply(&self, yaml: &str) -> String {
+        stdout_of(&self.try_apply(yaml), &format!("kubectl apply of\n{yaml}"))
+    }
+
+    /// Applies YAML documents in this namespace and lets the API server refuse them.
+    pub fn try_apply(&self, yaml: &str) -> Output {
+        self.api.try_kubectl(
+            &["-n", &self.name, "apply", "--server-side", "-f", "-"],
+            yaml,
+        )
+    }
+}

@@ -1,0 +1,174 @@
+//! PostgreSQL servers and databases.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use super::supervisor::{Supervisor, text};
+use super::{run_with_input, schemaward, stdout_of};
+
+/// The PostgreSQL 16 that all tests of the run share.
+pub fn postgres() -> &'static Postgres {
+    postgres_major(16)
+}
+
+/// The shared PostgreSQL of a major version, 14 to 18. It is started when the first test asks for it.
+pub fn postgres_major(major: u8) -> &'static Postgres {
+    static SERVERS: [OnceLock<Postgres>; 5] = [const { OnceLock::new() }; 5];
+    SERVERS[usize::from(major) - 14].get_or_init(|| Postgres::start(major, &[]))
+}
+
+/// A running server. The shared ones are never stopped: a test that stops its server starts its own.
+#[derive(Debug)]
+pub struct Postgres {
+    /// Loopback address, for plain and encrypted connections.
+    pub host: String,
+    /// A name for the same address that the server's certificate also holds.
+    pub tls_host: String,
+    pub port: u16,
+    /// PEM file of the authority that signed the server's certificate.
+    pub ca: PathBuf,
+    /// The server's log, each line with time, process id and application name.
+    pub log: PathBuf,
+    superuser: String,
+    password: String,
+    psql: PathBuf,
+    made: AtomicUsize,
+    supervisor: Mutex<Supervisor>,
+}
+
+impl Postgres {
+    /// Starts a server for one test alone; it ends when the value is dropped. `flags` are further flags of
+    /// `tests/harness/servers`, such as `--fsync` or `--set=log_statement=all`.
+    pub fn start(major: u8, flags: &[&str]) -> Self {
+        let major = major.to_string();
+        let (supervisor, report) = Supervisor::start(&[&["--postgres", &major], flags].concat());
+        let port = report["postgres"]["port"].as_u64().expect("a port");
+        Self {
+            host: text(&report, "/postgres/host"),
+            tls_host: text(&report, "/postgres/tls_host"),
+            port: u16::try_from(port).expect("a port has 16 bits"),
+            ca: text(&report, "/postgres/ca").into(),
+            log: text(&report, "/postgres/log").into(),
+            superuser: text(&report, "/postgres/user"),
+            password: text(&report, "/postgres/password"),
+            psql: PathBuf::from(text(&report, "/postgres/bin")).join("psql"),
+            made: AtomicUsize::new(0),
+            supervisor: Mutex::new(supervisor),
+        }
+    }
+
+    /// A new, empty database, whose owner is a new role that is no superuser. Both bear `name` and a number,
+    /// so that tests, and one test's several calls, stay apart.
+    pub fn database(&self, name: &str) -> Database<'_> {
+        let name = format!("{name}_{}", self.made.fetch_add(1, Ordering::Relaxed));
+        let password = format!("password-of-{name}");
+        self.admin_exec(&format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'"));
+        self.admin_exec(&format!("CREATE DATABASE {name} OWNER {name}"));
+        Database {
+            server: self,
+            user: name.clone(),
+            name,
+            password,
+        }
+    }
+
+    /// Runs SQL as superuser in the database `postgres`.
+    #[track_caller]
+    pub fn admin_exec(&self, sql: &str) -> String {
+        stdout_of(
+            &self.psql("postgres", &self.superuser, &self.password, sql),
+            sql,
+        )
+    }
+
+    /// Stops the server; `mode` is `smart`, `fast` or `immediate`. Not for the shared ones.
+    pub fn stop(&self, mode: &str) {
+        self.control(&format!("postgres stop {mode}"));
+    }
+
+    /// Starts the stopped server on its old port and waits until it accepts connections.
+    pub fn start_again(&self) {
+        self.control("postgres start");
+    }
+
+    fn control(&self, command: &str) {
+        self.supervisor
+            .lock()
+            .expect("no test panics in here")
+            .control(command);
+    }
+
+    /// SQL comes by standard input: each statement on its own, not in one transaction as with `-c`.
+    fn psql(&self, database: &str, user: &str, password: &str, sql: &str) -> Output {
+        let mut psql = Command::new(&self.psql);
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"])
+            .env_clear()
+            .env("PGHOST", &self.host)
+            .env("PGPORT", self.port.to_string())
+            .env("PGDATABASE", database)
+            .env("PGUSER", user)
+            .env("PGPASSWORD", password)
+            .env("PGAPPNAME", "test")
+            .env("PGCLIENTENCODING", "UTF8");
+        run_with_input(&mut psql, sql)
+    }
+}
+
+/// A database of one test.
+#[derive(Debug)]
+pub struct Database<'a> {
+    pub server: &'a Postgres,
+    pub name: String,
+    /// The owner of the database.
+    pub user: String,
+    pub password: String,
+}
+
+impl Database<'_> {
+    /// Runs SQL as the owner.
+    #[track_caller]
+    pub fn exec(&self, sql: &str) {
+        self.query_text(sql);
+    }
+
+    /// What the statements give, as `psql -At` prints it: a line a row, columns parted by `|`.
+    #[track_caller]
+    pub fn query_text(&self, sql: &str) -> String {
+        stdout_of(&self.try_exec(sql), sql)
+    }
+
+    /// Runs SQL as the owner and lets it fail.
+    pub fn try_exec(&self, sql: &str) -> Output {
+        self.server
+            .psql(&self.name, &self.user, &self.password, sql)
+    }
+
+    /// Runs SQL in this database as superuser and gives what [`Self::query_text`] would.
+    #[track_caller]
+    pub fn admin_exec(&self, sql: &str) -> String {
+        let server = self.server;
+        stdout_of(
+            &server.psql(&self.name, &server.superuser, &server.password, sql),
+            sql,
+        )
+    }
+
+    /// From now on the server takes the owner only over TLS.
+    pub fn require_tls(&self) {
+        self.admin_exec(&format!("GRANT tls_only TO {}", self.user));
+    }
+
+    /// `schemaward` with the environment that leads to this database.
+    pub fn schemaward(&self) -> Command {
+        let mut command = schemaward();
+        command
+            .env("POSTGRES_HOST", &self.server.host)
+            .env("POSTGRES_PORT", self.server.port.to_string())
+            .env("POSTGRES_DB", &self.name)
+            .env("POSTGRES_USER", &self.user)
+            .env("POSTGRES_PASSWORD", &self.password);
+        command
+    }
+}

@@ -1,0 +1,12 @@
+//! Integration tests, on real servers: see `tests/harness/mod.rs`. One binary, so that one API server and one
+//! PostgreSQL serve them all.
+
+#[path = "../harness/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the harness offers what the next tests need, not only what these use"
+)]
+mod harness;
+
+mod servers;
