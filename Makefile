@@ -76,7 +76,7 @@ image: ## Build the OCI image FROM scratch: target/schemaward-image.tar
 
 .PHONY: e2e
 e2e: ## The chart and the image on a real node (Linux, root)
-	@$(call run,e2e/run,postgres control-plane helm node)
+	@$(call run,e2e/run,)
 
 # run SCRIPT,GROUPS: runs a script of this repository after the parts it needs.
 define run
