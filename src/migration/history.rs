@@ -97,6 +97,16 @@ impl History {
         self.applied.values()
     }
 
+    /// Takes in a version that was just recorded.
+    pub fn insert(&mut self, row: Applied) {
+        self.applied.insert(row.version.clone(), row);
+    }
+
+    /// Takes out a version that was just undone.
+    pub fn remove(&mut self, version: &Version) {
+        self.applied.remove(version);
+    }
+
     /// The highest applied version.
     #[must_use]
     pub fn current(&self) -> Option<&Version> {

@@ -1,0 +1,278 @@
+//! The one seam between deciding and doing: what a run may ask of a database, and what it sees.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::migration::checksum::Checksum;
+use crate::migration::history::History;
+use crate::migration::script::Script;
+use crate::migration::version::Version;
+
+use super::error::{DatabaseError, ScriptFailure};
+use super::task::Owner;
+
+/// A database that can be asked one thing at a time. The real one is PostgreSQL over one connection.
+pub trait Database {
+    /// Does what `request` says and tells what was seen.
+    ///
+    /// # Errors
+    /// A [`DatabaseError`] ends the run; a failed script is an [`Observation`], not an error.
+    fn perform(
+        &mut self,
+        request: &Request,
+    ) -> impl Future<Output = Result<Observation, DatabaseError>> + Send;
+}
+
+/// One thing asked of the database.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Look without writing: server, rights, ledger, claim, history. Answer: `Inspected`.
+    Inspect,
+    /// Try once to get the migration lock on this session. Answer: `Locked` or `LockHeld`.
+    TryLock,
+    /// One transaction: create what is missing, claim, take rows over. Answer: `Inspected`, as it
+    /// stands afterwards.
+    Prepare(Preparation),
+    /// Read the stored DOWN text of a version. Answer: `DownLoaded`.
+    LoadDown(Version),
+    /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
+    Execute(Box<Execution>),
+}
+
+/// What the database answered.
+#[derive(Debug, Clone)]
+pub enum Observation {
+    /// See [`Inspection`].
+    Inspected(Box<Inspection>),
+    /// The migration lock is ours until the connection ends.
+    Locked,
+    /// Somebody else has the lock.
+    LockHeld(Option<Holder>),
+    /// The stored DOWN text, decompressed; its checksum was not judged yet.
+    DownLoaded(Vec<u8>),
+    /// The script and its record are committed.
+    Done(Recorded),
+    /// The script failed; its transaction was rolled back (or it ran outside one).
+    Failed(ScriptFailure),
+    /// 55P03 or 40P01: the version was rolled back and may be tried again.
+    LockNotAvailable(Vec<Blocker>),
+}
+
+impl Observation {
+    /// The kind of answer, without its content (which may hold SQL).
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Inspected(_) => "Inspected",
+            Self::Locked => "Locked",
+            Self::LockHeld(_) => "LockHeld",
+            Self::DownLoaded(_) => "DownLoaded",
+            Self::Done(_) => "Done",
+            Self::Failed(_) => "Failed",
+            Self::LockNotAvailable(_) => "LockNotAvailable",
+        }
+    }
+}
+
+/// What one look at the database showed.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// The server.
+    pub server: Server,
+    /// False when the history table does not exist yet.
+    pub ledger_exists: bool,
+    /// What fits into the history table's columns.
+    pub limits: LedgerLimits,
+    /// Our own schema, when it exists.
+    pub installation: Option<Installation>,
+    /// Who owns this ledger.
+    pub claim: Option<Owner>,
+    /// What was applied.
+    pub history: History,
+    /// GRANT statements (or the like) without which a run that writes would fail. Empty: all there.
+    pub missing_grants: Vec<String>,
+}
+
+/// The server as it presents itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// `server_version`, such as `16.15`.
+    pub version: String,
+    /// The database connected to.
+    pub database: String,
+    /// The role connected as.
+    pub user: String,
+}
+
+/// Our own schema in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installation {
+    /// Random identity of this database, made once.
+    pub database_id: Uuid,
+}
+
+/// Longest texts (in characters) and largest number that the ledger's columns take; `None`: no limit
+/// that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerLimits {
+    /// Column `version`.
+    pub version: Option<usize>,
+    /// Column `name`.
+    pub name: Option<usize>,
+    /// Column `checksum`.
+    pub checksum: Option<usize>,
+}
+
+/// What is done once before versions run, in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Preparation {
+    /// Claim the ledger for this owner (new, or the same name with a new uid).
+    pub claim: Option<Owner>,
+    /// Rows to take over.
+    pub adopt: Vec<AdoptedVersion>,
+    /// Who acts, for the audit.
+    pub actor: String,
+}
+
+/// A ledger row without our record, and the files that it is taken over with.
+#[derive(Debug, Clone)]
+pub struct AdoptedVersion {
+    /// The version as it stands in the ledger.
+    pub version: Version,
+    /// The UP and DOWN texts to keep.
+    pub texts: Texts,
+    /// The ledger's checksum was null: write the file's.
+    pub stamp: bool,
+}
+
+/// The texts of a version that are kept with the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Texts {
+    /// Exact bytes of the UP file.
+    pub up: Arc<[u8]>,
+    /// SHA-256 of them.
+    pub up_checksum: Checksum,
+    /// Exact bytes of the DOWN file.
+    pub down: Option<Arc<[u8]>>,
+    /// SHA-256 of them.
+    pub down_checksum: Option<Checksum>,
+}
+
+/// One script to run, with the record that commits with it.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// The version; for a way back as it stands in the ledger.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// The parsed script.
+    pub script: Script,
+    /// What is recorded.
+    pub record: Record,
+    /// Who acts, for the audit.
+    pub actor: String,
+}
+
+/// What is recorded together with a script's effects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// UP: a ledger row, and these texts.
+    Apply(Texts),
+    /// DOWN: the ledger row and our record go.
+    Undo,
+}
+
+/// Facts of a committed version, from the server's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// When it was applied or undone.
+    pub at: Timestamp,
+    /// How long it took on the server, in milliseconds.
+    pub execution_time_ms: i64,
+}
+
+/// The session that holds the migration lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its server process id.
+    pub pid: i32,
+    /// Its `application_name`, sanitised.
+    pub application_name: String,
+    /// Its role.
+    pub user: String,
+    /// Seconds since its connection began.
+    pub connected_seconds: i64,
+}
+
+/// A session that holds a lock which a version waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its server process id.
+    pub pid: i32,
+    /// Its `application_name`, sanitised.
+    pub application_name: String,
+    /// Its role.
+    pub user: String,
+    /// `pg_stat_activity.state`, such as `idle in transaction`.
+    pub state: String,
+    /// Seconds since its transaction began.
+    pub transaction_seconds: i64,
+    /// The relation waited for, schema-qualified, where known.
+    pub relation: Option<String>,
+}
+
+/// `pid 4711 (app "report", idle in transaction)` without what is unknown.
+fn session(pid: i32, application_name: &str, state: Option<&str>) -> String {
+    let mut known = Vec::new();
+    if !application_name.is_empty() {
+        known.push(format!("app \"{application_name}\""));
+    }
+    if let Some(state) = state.filter(|state| !state.is_empty()) {
+        known.push(state.to_owned());
+    }
+    if known.is_empty() {
+        format!("pid {pid}")
+    } else {
+        format!("pid {pid} ({})", known.join(", "))
+    }
+}
+
+/// A span in the largest unit that keeps it readable: `40 s`, `12 min`, `3 h`.
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{} s", seconds.max(0)),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}, role \"{}\", connected for {}",
+            session(self.pid, &self.application_name, None),
+            self.user,
+            span(self.connected_seconds)
+        )
+    }
+}
+
+impl std::fmt::Display for Blocker {
+    /// `a lock on public.orders held for 12 min by pid 4711 (app "report", idle in transaction)`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a lock")?;
+        if let Some(relation) = &self.relation {
+            write!(f, " on {relation}")?;
+        }
+        write!(
+            f,
+            " held for {} by {}",
+            span(self.transaction_seconds),
+            session(self.pid, &self.application_name, Some(&self.state))
+        )
+    }
+}

@@ -1,0 +1,153 @@
+//! Why a run stopped, as data. SQLSTATEs are classified in the adapter; drivers map these kinds to
+//! conditions, exit codes and metrics without looking at texts.
+
+use std::fmt;
+
+use crate::migration::file_name::Direction;
+use crate::migration::statement::Position;
+use crate::migration::version::Version;
+
+use super::database::{Blocker, Holder};
+
+/// An error that is not about one script: reaching the server, rights, the shape of the history.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DatabaseError {
+    /// What class of trouble it is.
+    pub kind: DatabaseErrorKind,
+    /// A few sentences for a person: what happened, what it means for the data, what to do. Never holds
+    /// a secret, row data or an SQL literal.
+    pub message: String,
+    /// The server's SQLSTATE, where the server spoke.
+    pub sqlstate: Option<String>,
+}
+
+impl DatabaseError {
+    /// An error without a SQLSTATE.
+    pub fn new(kind: DatabaseErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            sqlstate: None,
+        }
+    }
+}
+
+/// The closed list of troubles with a database. Each is a reason of the same name in the resource's
+/// status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DatabaseErrorKind {
+    /// No connection: refused, timed out, name not resolved.
+    Unreachable,
+    /// The connection ended while in use, the server shuts down or is starting.
+    ConnectionLost,
+    /// A standby, or `default_transaction_read_only` without a way to write.
+    ReadOnlyReplica,
+    /// SQLSTATE 53300.
+    TooManyConnections,
+    /// SQLSTATE 53100.
+    DiskFull,
+    /// SQLSTATE 28000 or 28P01.
+    AuthenticationFailed,
+    /// SQLSTATE 3D000.
+    DatabaseNotFound,
+    /// The server's certificate did not pass.
+    TlsVerificationFailed,
+    /// TLS is wanted and the server has none, or the server wants TLS and we do not.
+    TlsRequired,
+    /// A CA that is not PEM, or any other connection parameter that cannot be used.
+    InvalidCredentials,
+    /// A right is missing; the message has the GRANT to run.
+    PermissionDenied,
+    /// `schema_migrations` belongs to another tool.
+    ForeignHistory,
+    /// The history table has not the five columns, or a row that cannot be read.
+    HistoryUnreadable,
+    /// Schema `schemaward` was written by a newer Schemaward.
+    HistoryTooNew,
+    /// PostgreSQL older than 14.
+    ServerTooOld,
+    /// The run was cancelled from outside; what was under way was rolled back.
+    Cancelled,
+    /// A state that must not be.
+    Internal,
+}
+
+/// What a failed script did, precisely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptFailure {
+    /// What class of failure it is.
+    pub kind: ScriptFailureKind,
+    /// The version whose script failed.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// UP or DOWN.
+    pub direction: Direction,
+    /// Number of the failed statement in the file, counted from 1.
+    pub statement: Option<usize>,
+    /// Where in the file: the server's own position, else the start of the statement.
+    pub position: Option<Position>,
+    /// The server's SQLSTATE.
+    pub sqlstate: Option<String>,
+    /// The server's primary message, sanitised: one line, at most 300 characters, without literals.
+    pub message: String,
+    /// True when the failed statement ran outside a transaction, so that a part of what it did may
+    /// remain.
+    pub outside_transaction: bool,
+}
+
+/// Classes of script failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScriptFailureKind {
+    /// The script is wrong, or the data is not as it expects.
+    Failed,
+    /// SQLSTATE 42501.
+    PermissionDenied,
+    /// SQLSTATE 57014 by `statement_timeout`.
+    StatementTimeout,
+    /// The script ended our transaction, so what it did is not known to be whole.
+    TransactionEscaped,
+}
+
+impl fmt::Display for ScriptFailure {
+    /// What happened and where; what it means for the data follows in the outcome, which knows
+    /// where the database stands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.name)?;
+        if self.direction == Direction::Down {
+            write!(f, " (DOWN)")?;
+        }
+        write!(f, " failed")?;
+        if let Some(position) = &self.position {
+            write!(f, " at {position}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(code) = &self.sqlstate {
+            write!(f, " ({code})")?;
+        }
+        Ok(())
+    }
+}
+
+/// A version that could not get its locks (55P03, 40P01) in all its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockTimeout {
+    /// The version that waited.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// Attempts made, the first one included.
+    pub attempts: u32,
+    /// Who held what it waited for, when it was looked at last.
+    pub blockers: Vec<Blocker>,
+}
+
+/// The migration lock was held by somebody else for as long as the run was ready to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHeld {
+    /// Who holds it, where the server shows it.
+    pub holder: Option<Holder>,
+    /// How long the run waited, in whole seconds.
+    pub waited_seconds: u64,
+}

@@ -1,0 +1,568 @@
+//! The deciding part of a run: a pure step function. No I/O, no clock, no randomness; the same code
+//! runs against PostgreSQL and against a simulated database.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::migration::catalog::Migration;
+use crate::migration::checksum::Checksum;
+use crate::migration::file_name::Direction;
+use crate::migration::history::{Applied, Stored};
+use crate::migration::plan::{DownSource, Plan, Step, plan};
+use crate::migration::script::Script;
+use crate::migration::target::Target;
+use crate::migration::version::Version;
+
+use super::database::{
+    AdoptedVersion, Blocker, Execution, Holder, Inspection, Observation, Preparation, Record,
+    Recorded, Request, Texts,
+};
+use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout};
+use super::outcome::{DoesNotFit, Done, End, Outcome, Stop};
+use super::task::{Actor, Mode, Owner, Task};
+
+/// What happened since the last step.
+#[derive(Debug)]
+pub enum Event {
+    /// The run begins.
+    Begin,
+    /// The database answered.
+    Observed(Box<Observation>),
+    /// The database could not answer.
+    Failed(DatabaseError),
+    /// The pause is over; it took this long.
+    Waited(Duration),
+    /// The caller lets the run go on.
+    Continue,
+    /// The caller wants the run to end before the next version.
+    Interrupt,
+}
+
+impl Event {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Begin => "Begin",
+            Self::Observed(observation) => observation.label(),
+            Self::Failed(_) => "Failed",
+            Self::Waited(_) => "Waited",
+            Self::Continue => "Continue",
+            Self::Interrupt => "Interrupt",
+        }
+    }
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Next {
+    /// Ask the database. Answered by `Observed` or `Failed`.
+    Ask(Box<Request>),
+    /// Wait. Answered by `Waited`.
+    Pause(Pause),
+    /// Ask the caller whether the next version may start; the first time with the plan. Answered by
+    /// `Continue` or `Interrupt`.
+    Checkpoint(Option<Box<Plan>>),
+    /// The run is over.
+    Done(Box<Outcome>),
+}
+
+/// Why the run waits.
+#[derive(Debug)]
+pub enum Pause {
+    /// The migration lock is held by somebody else.
+    ForLock {
+        /// Who holds it, where known.
+        holder: Option<Holder>,
+    },
+    /// A version did not get its locks and is tried again.
+    BeforeRetry {
+        /// The version.
+        version: Version,
+        /// The attempt that comes next, counted from 1.
+        attempt: u32,
+        /// Attempts at the most.
+        attempts: u32,
+        /// Who stood in the way.
+        blockers: Vec<Blocker>,
+    },
+}
+
+#[derive(Debug)]
+enum State {
+    Beginning,
+    /// Looking without the lock: most runs end here.
+    Looking,
+    TryingLock,
+    PausedForLock(Option<Holder>),
+    /// Looking again, now that nobody else can change what is seen.
+    LookingLocked,
+    Preparing,
+    AtCheckpoint,
+    LoadingDown,
+    Executing {
+        attempt: u32,
+    },
+    PausedBeforeRetry {
+        attempt: u32,
+    },
+    Over,
+}
+
+/// One run in progress.
+#[derive(Debug)]
+pub struct Machine {
+    task: Task,
+    state: State,
+    waited: Duration,
+    steps: VecDeque<Step>,
+    running: Option<Box<Execution>>,
+    announced: bool,
+    outcome: Outcome,
+}
+
+impl Machine {
+    /// A run that has not begun.
+    #[must_use]
+    pub fn new(task: Task) -> Self {
+        Self {
+            task,
+            state: State::Beginning,
+            waited: Duration::ZERO,
+            steps: VecDeque::new(),
+            running: None,
+            announced: false,
+            outcome: Outcome {
+                server: None,
+                database_id: None,
+                passed_claim: None,
+                history: None,
+                plan: None,
+                done: Vec::new(),
+                end: End::Interrupted,
+            },
+        }
+    }
+
+    /// Takes in what happened and says what is next. After `Done` every further call answers `Done`.
+    pub fn step(&mut self, event: Event) -> Next {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match (state, event) {
+            (State::Beginning, Event::Begin) => self.ask(State::Looking, Request::Inspect),
+            (_, Event::Failed(error)) => self.stop(Stop::Database(error)),
+            (state, Event::Observed(observation)) => self.observed(state, *observation),
+            (State::PausedForLock(holder), Event::Waited(time)) => {
+                self.waited += time;
+                if self.waited >= self.task.patience.lock_wait {
+                    return self.stop(Stop::LockHeld(LockHeld {
+                        holder,
+                        waited_seconds: self.waited.as_secs(),
+                    }));
+                }
+                self.ask(State::TryingLock, Request::TryLock)
+            }
+            (State::PausedBeforeRetry { attempt }, Event::Waited(_)) => self.execute(attempt + 1),
+            (State::AtCheckpoint, Event::Continue) => self.next_step(),
+            (State::AtCheckpoint, Event::Interrupt) => self.end(End::Interrupted),
+            (state, event) => self.impossible(&format!("{} while {state:?}", event.label())),
+        }
+    }
+
+    fn observed(&mut self, state: State, observation: Observation) -> Next {
+        match (state, observation) {
+            (State::Looking, Observation::Inspected(seen)) => self.looked(&seen),
+            (State::TryingLock, Observation::Locked) => {
+                self.ask(State::LookingLocked, Request::Inspect)
+            }
+            (State::TryingLock, Observation::LockHeld(holder)) => {
+                self.state = State::PausedForLock(holder.clone());
+                Next::Pause(Pause::ForLock { holder })
+            }
+            (State::LookingLocked, Observation::Inspected(seen)) => self.looked_locked(&seen),
+            (State::Preparing, Observation::Inspected(seen)) => self.prepared(&seen),
+            (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
+            (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
+            (State::Executing { .. }, Observation::Failed(failure)) => {
+                self.stop(Stop::Script(Box::new(failure)))
+            }
+            (State::Executing { attempt }, Observation::LockNotAvailable(blockers)) => {
+                self.lock_not_available(attempt, blockers)
+            }
+            (state, observation) => {
+                self.impossible(&format!("{} while {state:?}", observation.label()))
+            }
+        }
+    }
+
+    /// First look, without the lock: ends the run when there is nothing to do or no way.
+    fn looked(&mut self, seen: &Inspection) -> Next {
+        match self.judge(seen) {
+            Err(stop) => self.stop(stop),
+            Ok(_) if self.task.mode == Mode::Plan => self.end(End::Planned),
+            Ok(judged) if judged.nothing_to_do => self.end(End::Reached),
+            Ok(_) => self.ask(State::TryingLock, Request::TryLock),
+        }
+    }
+
+    fn looked_locked(&mut self, seen: &Inspection) -> Next {
+        match self.judge(seen) {
+            Err(stop) => self.stop(stop),
+            Ok(Judged {
+                preparation: Some(preparation),
+                ..
+            }) => self.ask(State::Preparing, Request::Prepare(preparation)),
+            Ok(_) => self.checkpoint(),
+        }
+    }
+
+    fn prepared(&mut self, seen: &Inspection) -> Next {
+        match self.judge(seen) {
+            Err(stop) => self.stop(stop),
+            Ok(Judged {
+                preparation: Some(_),
+                ..
+            }) => self.impossible("the preparation did not last"),
+            Ok(_) => self.checkpoint(),
+        }
+    }
+
+    /// Everything that one look at the database decides.
+    fn judge(&mut self, seen: &Inspection) -> Result<Judged, Stop> {
+        self.outcome.server = Some(seen.server.clone());
+        self.outcome.database_id = seen.installation.map(|found| found.database_id);
+        self.outcome.history = Some(seen.history.clone());
+        let claim = self.judge_claim(seen)?;
+        let made = plan(
+            &self.task.catalog,
+            &seen.history,
+            &self.task.target,
+            &self.task.policy,
+        )
+        .map_err(Stop::Blocked)?;
+        fits(seen, &made)?;
+        let preparation = self.preparation(seen, claim, &made);
+        let steps = match self.task.mode {
+            Mode::Plan | Mode::Migrate => made.steps.clone(),
+            Mode::Initialize => Vec::new(),
+        };
+        let nothing_to_do = preparation.is_none() && steps.is_empty();
+        self.steps = steps.into();
+        self.outcome.plan = Some(made);
+        if self.task.mode != Mode::Plan && !nothing_to_do && !seen.missing_grants.is_empty() {
+            return Err(missing_grants(seen));
+        }
+        Ok(Judged {
+            preparation,
+            nothing_to_do,
+        })
+    }
+
+    /// The claim to write, if one is to be written.
+    fn judge_claim(&mut self, seen: &Inspection) -> Result<Option<Owner>, Stop> {
+        match (&self.task.actor, &seen.claim) {
+            (Actor::CommandLine, claim) => {
+                self.outcome.passed_claim.clone_from(claim);
+                Ok(None)
+            }
+            (Actor::Resource(owner), Some(claim)) if owner == claim => Ok(None),
+            (Actor::Resource(owner), Some(claim)) if !owner.is_same_resource(claim) => {
+                Err(Stop::Claimed(claim.clone()))
+            }
+            (Actor::Resource(owner), _) => Ok(Some(owner.clone())),
+        }
+    }
+
+    /// What has to be created, claimed or taken over before versions run.
+    fn preparation(
+        &self,
+        seen: &Inspection,
+        claim: Option<Owner>,
+        made: &Plan,
+    ) -> Option<Preparation> {
+        let only_back = matches!(self.task.target, Target::DownTo(_));
+        if only_back && made.steps.is_empty() {
+            return None;
+        }
+        let adopt: Vec<_> = match self.task.mode {
+            Mode::Plan | Mode::Migrate => made
+                .adopt
+                .iter()
+                .filter_map(|adoption| {
+                    Some(AdoptedVersion {
+                        version: seen.history.get(&adoption.version)?.version.clone(),
+                        texts: texts(self.task.catalog.get(&adoption.version)?),
+                        stamp: adoption.stamp,
+                    })
+                })
+                .collect(),
+            Mode::Initialize => Vec::new(),
+        };
+        let complete = seen.ledger_exists && seen.installation.is_some();
+        (!complete || claim.is_some() || !adopt.is_empty()).then(|| Preparation {
+            claim,
+            adopt,
+            actor: self.actor(),
+        })
+    }
+
+    fn checkpoint(&mut self) -> Next {
+        if self.steps.is_empty() {
+            return self.end(End::Reached);
+        }
+        self.state = State::AtCheckpoint;
+        let first = !std::mem::replace(&mut self.announced, true);
+        let announcement = if first {
+            self.outcome.plan.clone()
+        } else {
+            None
+        };
+        Next::Checkpoint(announcement.map(Box::new))
+    }
+
+    fn next_step(&mut self) -> Next {
+        match self.steps.front().cloned() {
+            None => self.end(End::Reached),
+            Some(Step::Apply { version, .. }) => self.begin_apply(&version),
+            Some(Step::Undo {
+                version,
+                down: DownSource::Stored(_),
+                ..
+            }) => self.ask(
+                State::LoadingDown,
+                Request::LoadDown(self.as_recorded(&version)),
+            ),
+            Some(Step::Undo {
+                version,
+                name,
+                down: DownSource::File(_),
+            }) => {
+                let Some(down) = self
+                    .task
+                    .catalog
+                    .get(&version)
+                    .and_then(|migration| migration.down.clone())
+                else {
+                    return self.impossible("the plan names a DOWN file that is not there");
+                };
+                self.begin(version, name, &down.bytes, Record::Undo)
+            }
+        }
+    }
+
+    fn begin_apply(&mut self, version: &Version) -> Next {
+        let Some(migration) = self.task.catalog.get(version) else {
+            return self.impossible("the plan names a version that is not known");
+        };
+        let (version, name) = (migration.version.clone(), migration.name.clone());
+        let (bytes, record) = (migration.up.bytes.clone(), Record::Apply(texts(migration)));
+        self.begin(version, name, &bytes, record)
+    }
+
+    fn down_loaded(&mut self, bytes: &[u8]) -> Next {
+        let Some(Step::Undo {
+            version,
+            name,
+            down: DownSource::Stored(expected),
+        }) = self.steps.front().cloned()
+        else {
+            return self.impossible("a DOWN text was loaded that nobody wanted");
+        };
+        if Checksum::of(bytes) != expected {
+            return self.stop(Stop::Database(DatabaseError::new(
+                DatabaseErrorKind::HistoryUnreadable,
+                format!(
+                    "The stored DOWN text of {version} does not have its recorded checksum. Nothing \
+                     of {version} was undone. Restore schema \"schemaward\" from a backup."
+                ),
+            )));
+        }
+        let version = self.as_recorded(&version);
+        self.begin(version, name, bytes, Record::Undo)
+    }
+
+    fn begin(&mut self, version: Version, name: String, bytes: &[u8], record: Record) -> Next {
+        let direction = match record {
+            Record::Apply(_) => Direction::Up,
+            Record::Undo => Direction::Down,
+        };
+        let script = match Script::parse(bytes, &self.task.ledger.table) {
+            Ok(script) => script,
+            Err(defects) => {
+                return self.stop(Stop::Unusable {
+                    version,
+                    direction,
+                    defects,
+                });
+            }
+        };
+        self.running = Some(Box::new(Execution {
+            version,
+            name,
+            script,
+            record,
+            actor: self.actor(),
+        }));
+        self.execute(1)
+    }
+
+    fn execute(&mut self, attempt: u32) -> Next {
+        match self.running.clone() {
+            Some(execution) => self.ask(State::Executing { attempt }, Request::Execute(execution)),
+            None => self.impossible("nothing to execute"),
+        }
+    }
+
+    fn lock_not_available(&mut self, attempt: u32, blockers: Vec<Blocker>) -> Next {
+        let Some(execution) = &self.running else {
+            return self.impossible("nothing was executing");
+        };
+        let attempts = self.task.patience.lock_retries + 1;
+        if attempt >= attempts {
+            let timeout = LockTimeout {
+                version: execution.version.clone(),
+                name: execution.name.clone(),
+                attempts,
+                blockers,
+            };
+            return self.stop(Stop::LockTimeout(timeout));
+        }
+        let version = execution.version.clone();
+        self.state = State::PausedBeforeRetry { attempt };
+        Next::Pause(Pause::BeforeRetry {
+            version,
+            attempt: attempt + 1,
+            attempts,
+            blockers,
+        })
+    }
+
+    fn executed(&mut self, recorded: Recorded) -> Next {
+        let (Some(execution), Some(history)) = (self.running.take(), &mut self.outcome.history)
+        else {
+            return self.impossible("nothing was executing");
+        };
+        let direction = match execution.record {
+            Record::Apply(texts) => {
+                history.insert(Applied {
+                    version: execution.version.clone(),
+                    name: execution.name.clone(),
+                    applied_at: Some(recorded.at),
+                    execution_time_ms: Some(recorded.execution_time_ms),
+                    checksum: Some(texts.up_checksum.to_string()),
+                    stored: Some(Stored {
+                        up: texts.up_checksum,
+                        down: texts.down_checksum,
+                    }),
+                });
+                Direction::Up
+            }
+            Record::Undo => {
+                history.remove(&execution.version);
+                Direction::Down
+            }
+        };
+        self.outcome.done.push(Done {
+            version: execution.version,
+            name: execution.name,
+            direction,
+            at: recorded.at,
+            execution_time_ms: recorded.execution_time_ms,
+        });
+        self.steps.pop_front();
+        self.checkpoint()
+    }
+
+    /// The version's spelling in the ledger, which may differ from the file's (`1` and `001`).
+    fn as_recorded(&self, version: &Version) -> Version {
+        self.outcome
+            .history
+            .as_ref()
+            .and_then(|history| history.get(version))
+            .map_or_else(|| version.clone(), |applied| applied.version.clone())
+    }
+
+    fn actor(&self) -> String {
+        match &self.task.actor {
+            Actor::Resource(owner) => format!("DatabaseSchema {}/{}", owner.namespace, owner.name),
+            Actor::CommandLine => "command line".to_owned(),
+        }
+    }
+
+    fn ask(&mut self, state: State, request: impl Into<Box<Request>>) -> Next {
+        self.state = state;
+        Next::Ask(request.into())
+    }
+
+    fn stop(&mut self, stop: Stop) -> Next {
+        self.end(End::Stopped(stop))
+    }
+
+    fn end(&mut self, end: End) -> Next {
+        self.state = State::Over;
+        self.outcome.end = end;
+        Next::Done(Box::new(self.outcome.clone()))
+    }
+
+    fn impossible(&mut self, what: &str) -> Next {
+        self.stop(Stop::Database(DatabaseError::new(
+            DatabaseErrorKind::Internal,
+            format!("Schemaward met a state that must not be ({what}). Please report it."),
+        )))
+    }
+}
+
+struct Judged {
+    preparation: Option<Preparation>,
+    nothing_to_do: bool,
+}
+
+fn texts(migration: &Migration) -> Texts {
+    Texts {
+        up: migration.up.bytes.clone(),
+        up_checksum: migration.up.checksum,
+        down: migration.down.as_ref().map(|down| down.bytes.clone()),
+        down_checksum: migration.down.as_ref().map(|down| down.checksum),
+    }
+}
+
+fn missing_grants(seen: &Inspection) -> Stop {
+    Stop::Database(DatabaseError::new(
+        DatabaseErrorKind::PermissionDenied,
+        format!(
+            "Role \"{}\" lacks rights in database \"{}\". Nothing was changed. Run as its owner: {}",
+            seen.server.user,
+            seen.server.database,
+            seen.missing_grants.join(" ")
+        ),
+    ))
+}
+
+/// A ledger that somebody else created may have narrower columns; that is found out before
+/// anything runs.
+fn fits(seen: &Inspection, made: &Plan) -> Result<(), Stop> {
+    const CHECKSUM_CHARACTERS: usize = 64;
+    let stamped = made.adopt.iter().filter(|adoption| adoption.stamp);
+    let applied = made.steps.iter().filter_map(|step| match step {
+        Step::Apply { version, name, .. } => Some((version, name.chars().count())),
+        Step::Undo { .. } => None,
+    });
+    let rows = stamped
+        .map(|adoption| (&adoption.version, 0))
+        .chain(applied);
+    for (version, name) in rows {
+        let columns = [
+            ("version", version.as_str().len(), seen.limits.version),
+            ("name", name, seen.limits.name),
+            ("checksum", CHECKSUM_CHARACTERS, seen.limits.checksum),
+        ];
+        for (column, needed, available) in columns {
+            if let Some(available) = available.filter(|available| *available < needed) {
+                return Err(Stop::DoesNotFit(DoesNotFit {
+                    version: version.clone(),
+                    column,
+                    needed,
+                    available,
+                }));
+            }
+        }
+    }
+    Ok(())
+}

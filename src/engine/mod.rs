@@ -1,0 +1,17 @@
+//! Observe, plan, execute: one engine for the operator and the command line.
+//!
+//! The deciding part ([`machine`]) is a pure step function from (state, what was just observed) to
+//! (state, next request). The doing part is behind [`database::Database`], whose real form is the
+//! PostgreSQL adapter. [`run`] ties both together and is the only place that waits.
+//!
+//! **Invariant:** only this module constructs an [`outcome::Outcome`], and it does so from what the
+//! database answered, never from what was intended.
+
+pub mod database;
+pub mod error;
+pub mod machine;
+pub mod outcome;
+mod run;
+pub mod task;
+
+pub use run::{Progress, run};

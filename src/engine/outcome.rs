@@ -1,0 +1,279 @@
+//! What a run came to.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::migration::blocked::Blocked;
+use crate::migration::file_name::Direction;
+use crate::migration::history::History;
+use crate::migration::plan::Plan;
+use crate::migration::script::ScriptDefect;
+use crate::migration::version::Version;
+
+use super::database::Server;
+use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure};
+use super::task::Owner;
+
+/// The result of one run: where the database stands, what was done, and why it ended.
+///
+/// The fields are private so that only a run can make one.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub(super) server: Option<Server>,
+    pub(super) database_id: Option<Uuid>,
+    pub(super) passed_claim: Option<Owner>,
+    pub(super) history: Option<History>,
+    pub(super) plan: Option<Plan>,
+    pub(super) done: Vec<Done>,
+    pub(super) end: End,
+}
+
+/// One version that was applied or undone, and is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The version.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// UP or DOWN.
+    pub direction: Direction,
+    /// When it was committed, by the server's clock.
+    pub at: Timestamp,
+    /// Milliseconds on the server.
+    pub execution_time_ms: i64,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// The database stands where the task wants it.
+    Reached,
+    /// The task was only to plan; nothing ran.
+    Planned,
+    /// The caller asked to stop; the versions that were begun are finished and recorded.
+    Interrupted,
+    /// Something stands in the way.
+    Stopped(Stop),
+}
+
+/// What stands in the way.
+#[derive(Debug, Clone)]
+pub enum Stop {
+    /// There is no plan from here to the target.
+    Blocked(Blocked),
+    /// A script failed.
+    Script(Box<ScriptFailure>),
+    /// Trouble with the database.
+    Database(DatabaseError),
+    /// The ledger belongs to another resource.
+    Claimed(Owner),
+    /// A value would not fit into the ledger's columns, which are used as they are.
+    DoesNotFit(DoesNotFit),
+    /// Somebody else is migrating.
+    LockHeld(LockHeld),
+    /// A version did not get its locks in all its attempts.
+    LockTimeout(LockTimeout),
+    /// A script that was kept or known before cannot be run by this version of Schemaward.
+    Unusable {
+        /// The version.
+        version: Version,
+        /// UP or DOWN.
+        direction: Direction,
+        /// What is wrong with it.
+        defects: Vec<ScriptDefect>,
+    },
+}
+
+/// A value too long for a ledger that somebody else created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoesNotFit {
+    /// The version concerned.
+    pub version: Version,
+    /// The ledger's column.
+    pub column: &'static str,
+    /// Characters needed.
+    pub needed: usize,
+    /// Characters that the column takes.
+    pub available: usize,
+}
+
+impl Outcome {
+    /// The server, when it was reached.
+    #[must_use]
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// The random identity of the database, once it has one.
+    #[must_use]
+    pub fn database_id(&self) -> Option<Uuid> {
+        self.database_id
+    }
+
+    /// The resource that owns the ledger, when a run from the command line passed its claim.
+    #[must_use]
+    pub fn passed_claim(&self) -> Option<&Owner> {
+        self.passed_claim.as_ref()
+    }
+
+    /// The history as last read or recorded; `None` when it was never read.
+    #[must_use]
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    /// The plan as last made; `None` when there was none.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    /// What was applied or undone in this run, in order.
+    #[must_use]
+    pub fn done(&self) -> &[Done] {
+        &self.done
+    }
+
+    /// Why the run ended.
+    #[must_use]
+    pub fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// What stands in the way, if anything does.
+    #[must_use]
+    pub fn stop(&self) -> Option<&Stop> {
+        match &self.end {
+            End::Stopped(stop) => Some(stop),
+            End::Reached | End::Planned | End::Interrupted => None,
+        }
+    }
+
+    /// Where the database stands, as a clause: `the database is at 041`.
+    fn stands_at(&self) -> String {
+        match self.history.as_ref().map(History::current) {
+            Some(Some(version)) => format!("the database is at {version}"),
+            Some(None) => "the database has no version yet".to_owned(),
+            None => "the history was not read".to_owned(),
+        }
+    }
+
+    /// The message that stands alone in status, in a Helm error and on a terminal: what happened,
+    /// where, what it means for the data, what to do next.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.end {
+            End::Reached => match self.history.as_ref().and_then(History::current) {
+                Some(version) => format!("at version {version}"),
+                None => "no version is applied, and none is wanted".to_owned(),
+            },
+            End::Planned => self.planned_message(),
+            End::Interrupted => format!(
+                "Stopped between versions on request; {}. The rest runs next time.",
+                self.stands_at()
+            ),
+            End::Stopped(stop) => self.stop_message(stop),
+        }
+    }
+
+    fn planned_message(&self) -> String {
+        let steps = self.plan.as_ref().map_or(0, |plan| plan.steps.len());
+        match steps {
+            0 => format!("Nothing to do; {}.", self.stands_at()),
+            1 => format!("1 version to run; {}.", self.stands_at()),
+            n => format!("{n} versions to run; {}.", self.stands_at()),
+        }
+    }
+
+    fn stop_message(&self, stop: &Stop) -> String {
+        match stop {
+            Stop::Blocked(blocked) => blocked.to_string(),
+            Stop::Script(failure) => self.script_message(failure),
+            Stop::Database(error) => error.to_string(),
+            Stop::Claimed(owner) => format!(
+                "This history belongs to DatabaseSchema {}/{}. Nothing was changed. Let only one \
+                 resource manage it: delete this one, or give it a history table of its own.",
+                owner.namespace, owner.name
+            ),
+            Stop::DoesNotFit(value) => value.to_string(),
+            Stop::LockHeld(held) => held_message(held),
+            Stop::LockTimeout(timeout) => self.lock_timeout_message(timeout),
+            Stop::Unusable {
+                version,
+                direction,
+                defects,
+            } => format!(
+                "The {direction} script of {version} cannot be run: {}. Nothing of it was run; {}.",
+                defects
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                self.stands_at()
+            ),
+        }
+    }
+
+    fn script_message(&self, failure: &ScriptFailure) -> String {
+        let version = &failure.version;
+        if failure.outside_transaction {
+            return format!(
+                "{failure}. It ran outside a transaction, so a part of it may remain (an INVALID \
+                 index, for one); it is not recorded, and {}. Look at the object it names, clean up, \
+                 correct {version} and commit.",
+                self.stands_at()
+            );
+        }
+        match failure.direction {
+            Direction::Up => format!(
+                "{failure}. Nothing of {version} was applied; {}. Correct {version} and commit.",
+                self.stands_at()
+            ),
+            Direction::Down => format!(
+                "{failure}. Nothing of {version} was undone; {}. Remove what the DOWN script \
+                 stumbles on, or set the target back to {version}.",
+                self.stands_at()
+            ),
+        }
+    }
+
+    fn lock_timeout_message(&self, timeout: &LockTimeout) -> String {
+        let version = &timeout.version;
+        let held = timeout.blockers.first().map_or_else(
+            || "a lock that was not free".to_owned(),
+            ToString::to_string,
+        );
+        format!(
+            "{version} {} waits for {held}. Nothing of {version} was applied; {}. Gave up after {} \
+             attempts and tries again later.",
+            timeout.name,
+            self.stands_at(),
+            timeout.attempts
+        )
+    }
+}
+
+fn held_message(held: &LockHeld) -> String {
+    let holder = held
+        .holder
+        .as_ref()
+        .map_or_else(|| "another session".to_owned(), ToString::to_string);
+    format!(
+        "Another run migrates this database: the migration lock is held by {holder}. Waited {} s; \
+         nothing was changed. Tries again when it is free.",
+        held.waited_seconds
+    )
+}
+
+impl fmt::Display for DoesNotFit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} needs {} characters in column {} of the history table, which takes {}. Nothing was \
+             changed. Widen the column, or shorten the value.",
+            self.version, self.needed, self.column, self.available
+        )
+    }
+}

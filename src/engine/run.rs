@@ -1,0 +1,176 @@
+//! Drives the step function: asks the database, waits, tells the caller what goes on.
+
+use std::time::{Duration, Instant};
+
+use crate::migration::file_name::Direction;
+use crate::migration::plan::Plan;
+use crate::migration::version::Version;
+
+use super::database::{Blocker, Database, Holder, Observation, Record, Recorded, Request};
+use super::machine::{Event, Machine, Next, Pause};
+use super::outcome::Outcome;
+use super::task::Task;
+
+/// What a caller may show while a run goes on.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// There is work to do; the lock is ours and the first version is about to start.
+    Planned(&'a Plan),
+    /// The migration lock is held by somebody else.
+    WaitingForLock {
+        /// Who holds it, where known.
+        holder: Option<&'a Holder>,
+    },
+    /// A version's script is being sent.
+    Started {
+        /// The version.
+        version: &'a Version,
+        /// Its name.
+        name: &'a str,
+        /// UP or DOWN.
+        direction: Direction,
+    },
+    /// A version is committed with its record.
+    Finished {
+        /// The version.
+        version: &'a Version,
+        /// Its name.
+        name: &'a str,
+        /// UP or DOWN.
+        direction: Direction,
+        /// What was recorded.
+        recorded: Recorded,
+    },
+    /// A version did not get its locks, was rolled back and is tried again after `wait`.
+    Retrying {
+        /// The version.
+        version: &'a Version,
+        /// The attempt that comes next, counted from 1.
+        attempt: u32,
+        /// Attempts at the most.
+        attempts: u32,
+        /// Who stands in the way.
+        blockers: &'a [Blocker],
+        /// How long the run pauses first.
+        wait: Duration,
+    },
+}
+
+/// Shortest and longest pause between two attempts to get the migration lock, in milliseconds.
+const LOCK_POLL_MS: (f64, f64) = (500.0, 1500.0);
+
+/// Longest pause before a version is tried again (decision 10: 1 to 30 s).
+const RETRY_CEILING: Duration = Duration::from_secs(30);
+
+/// Carries out `task` on `database`.
+///
+/// `may_continue` is asked before every version; once it says no, the run ends as
+/// [`super::outcome::End::Interrupted`] with everything begun finished. Dropping the future does not
+/// stop a statement that the server already runs: use the adapter's canceller for that.
+pub async fn run<D: Database>(
+    database: &mut D,
+    task: Task,
+    may_continue: impl Fn() -> bool,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Outcome {
+    let mut machine = Machine::new(task);
+    let mut event = Event::Begin;
+    loop {
+        event = match machine.step(event) {
+            Next::Ask(request) => {
+                announce(&request, &mut progress);
+                match database.perform(&request).await {
+                    Ok(observation) => {
+                        report(&request, &observation, &mut progress);
+                        Event::Observed(Box::new(observation))
+                    }
+                    Err(error) => Event::Failed(error),
+                }
+            }
+            Next::Pause(pause) => Event::Waited(pause_for(&pause, &mut progress).await),
+            Next::Checkpoint(plan) => {
+                if let Some(plan) = plan {
+                    progress(Progress::Planned(&plan));
+                }
+                if may_continue() {
+                    Event::Continue
+                } else {
+                    Event::Interrupt
+                }
+            }
+            Next::Done(outcome) => return *outcome,
+        };
+    }
+}
+
+async fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Duration {
+    let wait = match pause {
+        Pause::ForLock { holder } => {
+            progress(Progress::WaitingForLock {
+                holder: holder.as_ref(),
+            });
+            let (shortest, longest) = LOCK_POLL_MS;
+            Duration::from_secs_f64((shortest + (longest - shortest) * random_fraction()) / 1000.0)
+        }
+        Pause::BeforeRetry {
+            version,
+            attempt,
+            attempts,
+            blockers,
+        } => {
+            let wait = retry_pause(*attempt);
+            progress(Progress::Retrying {
+                version,
+                attempt: *attempt,
+                attempts: *attempts,
+                blockers,
+                wait,
+            });
+            wait
+        }
+    };
+    let began = Instant::now();
+    tokio::time::sleep(wait).await;
+    began.elapsed()
+}
+
+/// One second and a random part of an exponentially growing rest, so that two runs that met do not
+/// meet again.
+fn retry_pause(attempt: u32) -> Duration {
+    let ceiling = Duration::from_secs(1 << attempt.min(5)).min(RETRY_CEILING);
+    let least = Duration::from_secs(1);
+    least + ceiling.saturating_sub(least).mul_f64(random_fraction())
+}
+
+/// A random number in 0..1 for jitter.
+fn random_fraction() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}
+
+fn announce(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
+    if let Request::Execute(execution) = request {
+        progress(Progress::Started {
+            version: &execution.version,
+            name: &execution.name,
+            direction: direction(&execution.record),
+        });
+    }
+}
+
+fn report(request: &Request, observation: &Observation, progress: &mut impl FnMut(Progress<'_>)) {
+    if let (Request::Execute(execution), Observation::Done(recorded)) = (request, observation) {
+        progress(Progress::Finished {
+            version: &execution.version,
+            name: &execution.name,
+            direction: direction(&execution.record),
+            recorded: *recorded,
+        });
+    }
+}
+
+fn direction(record: &Record) -> Direction {
+    match record {
+        Record::Apply(_) => Direction::Up,
+        Record::Undo => Direction::Down,
+    }
+}

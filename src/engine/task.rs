@@ -1,0 +1,104 @@
+//! What a run is asked to do.
+
+use std::time::Duration;
+
+use crate::migration::catalog::Catalog;
+use crate::migration::target::{Policy, Target};
+
+/// The whole input of a run besides the database itself.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The known migrations, already narrowed to the versions that the caller lists.
+    pub catalog: Catalog,
+    /// Where the database shall end.
+    pub target: Target,
+    /// What the caller allows on the way there.
+    pub policy: Policy,
+    /// How far the run may go.
+    pub mode: Mode,
+    /// Where the history stands in the database.
+    pub ledger: Ledger,
+    /// In whose name the run acts.
+    pub actor: Actor,
+    /// How long the run waits and how often it tries again.
+    pub patience: Patience,
+}
+
+/// The history table: `schema_migrations` in schema `public` unless the user says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// Schema of the table.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            schema: "public".to_owned(),
+            table: "schema_migrations".to_owned(),
+        }
+    }
+}
+
+/// How far a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Look and plan. Takes no lock and writes nothing.
+    Plan,
+    /// Create the history table and schema `schemaward`, and nothing else.
+    Initialize,
+    /// Bring the database to the target.
+    Migrate,
+}
+
+/// In whose name a run acts: it decides who may claim a database and what the audit says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A `DatabaseSchema` resource; it claims the database for itself.
+    Resource(Owner),
+    /// A person or a pipeline at the command line; it passes a claim and is audited.
+    CommandLine,
+}
+
+/// The resource that a database belongs to (decision 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The uid of namespace `kube-system`, which stands for the cluster.
+    pub cluster: String,
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+    /// The resource's uid; a new uid under the same name goes on silently.
+    pub uid: String,
+}
+
+impl Owner {
+    /// True when both name the same resource; the uid does not count.
+    #[must_use]
+    pub fn is_same_resource(&self, other: &Self) -> bool {
+        (&self.cluster, &self.namespace, &self.name)
+            == (&other.cluster, &other.namespace, &other.name)
+    }
+}
+
+/// Waiting and retrying within one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long to wait for the migration lock before the run gives up.
+    pub lock_wait: Duration,
+    /// How often one version is tried again after SQLSTATE 55P03 (`lock_not_available`) or 40P01
+    /// (`deadlock_detected`).
+    pub lock_retries: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            lock_wait: Duration::from_secs(15),
+            lock_retries: 10,
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One connection for one run, and a second one to cancel from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use crate::engine::database::{Database, Holder, Inspection, Observation, Preparation, Request};
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::migration::version::Version;
+
+use super::facts::{self, Facts};
+use super::history::{self, Content};
+use super::settings::{Settings, TlsMode};
+use super::{error, execute, prepare, query, sanitize, session, stored_text};
+
+/// A connection to one database, for one run.
+pub struct Postgres {
+    pub(super) connection: PgConnection,
+    pub(super) settings: Settings,
+    pub(super) cancelled: Arc<AtomicBool>,
+    session: Session,
+    /// The last look, which says what exists already.
+    facts: Option<Facts>,
+}
+
+/// What names our server session, so that a cancellation never hits a successor with the same pid.
+#[derive(Debug, Clone)]
+struct Session {
+    pid: i32,
+    began: String,
+}
+
+/// Cancels what a run has under way, from a connection of its own.
+#[derive(Clone)]
+pub struct Canceller {
+    settings: Settings,
+    session: Session,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Postgres {
+    /// Connects and authenticates.
+    ///
+    /// # Errors
+    /// Any kind that reaching a server can have; nothing was changed then.
+    pub async fn connect(settings: &Settings) -> Result<Self, DatabaseError> {
+        let mut connection = open(settings).await?;
+        let row = query::last_row(
+            &mut connection,
+            "SELECT a.pid, a.backend_start::pg_catalog.text AS began \
+             FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()"
+                .to_owned(),
+        )
+        .await
+        .map_err(|cause| error::working(settings, &cause))?
+        .ok_or_else(|| error::internal("the server does not show our own session"))?;
+        let session = Session {
+            pid: column(&row, "pid")?,
+            began: column(&row, "began")?,
+        };
+        Ok(Self {
+            connection,
+            settings: settings.clone(),
+            cancelled: Arc::default(),
+            session,
+            facts: None,
+        })
+    }
+
+    /// A handle that can cancel while a run has the connection.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller {
+            settings: self.settings.clone(),
+            session: self.session.clone(),
+            cancelled: self.cancelled.clone(),
+        }
+    }
+
+    /// Ends the session, which frees the migration lock at once.
+    pub async fn close(self) {
+        // The server ends the session with the connection, whether it hears the farewell or not.
+        let _ = self.connection.close().await;
+    }
+
+    async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
+        let facts: Facts = self.read_json(facts::query(&self.settings)).await?;
+        facts.judge(&self.settings.ledger)?;
+        let content: Content = match history::query(&facts, &self.settings.ledger) {
+            Some(sql) => self.read_json(sql).await?,
+            None => Content::default(),
+        };
+        let inspection = Inspection {
+            server: facts.server(),
+            ledger_exists: facts.ledger_exists,
+            limits: facts.limits(),
+            installation: content.installation()?,
+            claim: content.claim(),
+            history: content.history()?,
+            missing_grants: facts.missing_grants(&self.settings),
+        };
+        self.facts = Some(facts);
+        Ok(inspection)
+    }
+
+    /// Runs one read-only query that answers one JSON document.
+    async fn read_json<T: serde::de::DeserializeOwned>(
+        &mut self,
+        sql: String,
+    ) -> Result<T, DatabaseError> {
+        let sql = format!(
+            "BEGIN READ ONLY; {}; {sql}; COMMIT",
+            session::OWN_SEARCH_PATH
+        );
+        let row = self
+            .own(sql)
+            .await?
+            .ok_or_else(|| error::internal("no answer to a look at the catalog"))?;
+        let text: String = column(&row, 0)?;
+        serde_json::from_str(&text).map_err(|cause| {
+            error::internal(&format!(
+                "a look at the catalog cannot be read, {:?} at line {}",
+                cause.classify(),
+                cause.line()
+            ))
+        })
+    }
+
+    async fn try_lock(&mut self) -> Result<Observation, DatabaseError> {
+        let row = self.own(session::try_lock()).await?;
+        let locked = row.map(|row| column::<bool, _>(&row, 0)).transpose()?;
+        if locked == Some(true) {
+            return Ok(Observation::Locked);
+        }
+        let holder = match self.own(session::lock_holder()).await? {
+            Some(row) => Some(Holder {
+                pid: column(&row, "pid")?,
+                application_name: sanitize::name(&column::<String, _>(&row, "application_name")?),
+                user: sanitize::name(&column::<String, _>(&row, "role")?),
+                connected_seconds: column(&row, "connected_seconds")?,
+            }),
+            None => None,
+        };
+        Ok(Observation::LockHeld(holder))
+    }
+
+    async fn prepare(&mut self, preparation: &Preparation) -> Result<Inspection, DatabaseError> {
+        let Some(facts) = &self.facts else {
+            return Err(error::internal("a preparation before the first look"));
+        };
+        let statements = prepare::statements(facts, &self.settings.ledger, preparation)?;
+        self.own(statements.join("; ")).await?;
+        self.inspect().await
+    }
+
+    async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, DatabaseError> {
+        let row = self
+            .own(history::stored_down_query(&self.settings.ledger, version))
+            .await?;
+        let packed = row
+            .map(|row| column::<Option<Vec<u8>>, _>(&row, 0))
+            .transpose()?
+            .flatten()
+            .ok_or_else(|| error::internal("a planned way back has no stored text"))?;
+        stored_text::unpack(&packed).map_err(|_| {
+            DatabaseError::new(
+                DatabaseErrorKind::HistoryUnreadable,
+                format!(
+                    "The stored DOWN text of {version} cannot be unpacked. Nothing of {version} was \
+                     undone. Restore schema \"schemaward\" from a backup."
+                ),
+            )
+        })
+    }
+
+    /// Runs own statements; their failure is trouble with the database.
+    pub(super) async fn own(
+        &mut self,
+        sql: String,
+    ) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
+        match query::last_row(&mut self.connection, sql).await {
+            Ok(row) => Ok(row),
+            Err(cause) => {
+                let error = self.explain(&cause);
+                self.roll_back().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// An error of an own statement, with a cancellation of ours told from other errors.
+    pub(super) fn explain(&self, cause: &sqlx::Error) -> DatabaseError {
+        let code = error::server_error(cause).map(|server| server.code().to_owned());
+        if self.is_cancelled() && code.as_deref() == Some(error::QUERY_CANCELED) {
+            error::cancelled()
+        } else {
+            error::working(&self.settings, cause)
+        }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Leaves a failed transaction. When even that fails the connection is gone, and the server rolls
+    /// back by itself.
+    pub(super) async fn roll_back(&mut self) {
+        let _ = query::last_row(&mut self.connection, "ROLLBACK".to_owned()).await;
+    }
+}
+
+impl Database for Postgres {
+    async fn perform(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
+        match request {
+            Request::Inspect => Ok(Observation::Inspected(Box::new(self.inspect().await?))),
+            Request::TryLock => self.try_lock().await,
+            Request::Prepare(preparation) => Ok(Observation::Inspected(Box::new(
+                self.prepare(preparation).await?,
+            ))),
+            Request::LoadDown(version) => {
+                Ok(Observation::DownLoaded(self.stored_down(version).await?))
+            }
+            Request::Execute(execution) => execute::execute(self, execution).await,
+        }
+    }
+}
+
+impl Canceller {
+    /// Asks the server to cancel what the run's session executes now, and makes the run end as
+    /// [`DatabaseErrorKind::Cancelled`]. Does nothing between two statements; call it again until the
+    /// run ended.
+    ///
+    /// # Errors
+    /// When no second connection can be had.
+    pub async fn cancel(&self) -> Result<(), DatabaseError> {
+        self.cancelled.store(true, Ordering::Release);
+        let mut connection = open(&self.settings).await?;
+        let cancelled = query::last_row(
+            &mut connection,
+            format!(
+                "SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a \
+                 WHERE a.pid = {} AND a.backend_start::pg_catalog.text = {}",
+                self.session.pid,
+                super::quote::literal(&self.session.began)
+            ),
+        )
+        .await;
+        let _ = connection.close().await;
+        cancelled
+            .map(|_| ())
+            .map_err(|cause| error::working(&self.settings, &cause))
+    }
+}
+
+/// Decodes one column of an own query.
+pub(super) fn column<'r, T, I>(row: &'r sqlx::postgres::PgRow, index: I) -> Result<T, DatabaseError>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    I: sqlx::ColumnIndex<sqlx::postgres::PgRow>,
+{
+    row.try_get(index)
+        .map_err(|_| error::internal("a column of an own query has an unexpected type"))
+}
+
+async fn open(settings: &Settings) -> Result<PgConnection, DatabaseError> {
+    let options = options(settings)?;
+    match tokio::time::timeout(settings.connect_timeout, options.connect()).await {
+        Err(_) => Err(error::connect_timeout(settings)),
+        Ok(Err(cause)) => Err(error::connecting(settings, &cause)),
+        Ok(Ok(connection)) => Ok(connection),
+    }
+}
+
+/// The driver's options. Its constructors read PG* variables of the environment, so every field is set;
+/// those that can only be set and not cleared are kept out of the environment by `main`.
+fn options(settings: &Settings) -> Result<PgConnectOptions, DatabaseError> {
+    let password = settings
+        .password
+        .as_ref()
+        .map_or("", |password| password.expose_secret());
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&settings.host)
+        .port(settings.port)
+        .username(&settings.username)
+        .password(password)
+        .database(&settings.database)
+        .ssl_mode(match settings.tls.mode {
+            TlsMode::Disable => PgSslMode::Disable,
+            TlsMode::Require => PgSslMode::Require,
+            TlsMode::VerifyCa => PgSslMode::VerifyCa,
+            TlsMode::VerifyFull => PgSslMode::VerifyFull,
+        })
+        .application_name(&format!("schemaward/{}", settings.application))
+        .options(session::startup_options(settings))
+        .disable_statement_logging();
+    match &settings.tls.ca {
+        None => Ok(options),
+        Some(pem) => {
+            check_pem(pem)?;
+            Ok(options.ssl_root_cert_from_pem(pem.clone()))
+        }
+    }
+}
+
+/// The driver reports a CA that is no certificate as an unknown issuer; so it is looked at first.
+fn check_pem(pem: &[u8]) -> Result<(), DatabaseError> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    if certificates.is_ok_and(|certificates| !certificates.is_empty()) {
+        return Ok(());
+    }
+    Err(DatabaseError::new(
+        DatabaseErrorKind::InvalidCredentials,
+        "The CA in tls.ca (--ca-file) holds no PEM certificate. Nothing was sent. Give the server's \
+         CA bundle, which begins with BEGIN CERTIFICATE.",
+    ))
+}

@@ -1,0 +1,253 @@
+//! The driver's errors and the server's SQLSTATEs as kinds that the engine knows. The only place that
+//! looks at SQLSTATEs (PostgreSQL manual, Appendix A).
+
+use std::io;
+
+use sqlx::postgres::PgDatabaseError;
+
+use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailureKind};
+
+use super::sanitize;
+use super::settings::{Settings, TlsMode};
+
+/// `lock_not_available` and `deadlock_detected`: the version may be tried again.
+pub fn is_lock_trouble(code: &str) -> bool {
+    matches!(code, "55P03" | "40P01")
+}
+
+/// `query_canceled`.
+pub const QUERY_CANCELED: &str = "57014";
+
+/// `invalid_savepoint_specification` and `no_active_sql_transaction`: what releasing the guard
+/// savepoint answers when the script ended our transaction.
+pub fn is_escape(code: &str) -> bool {
+    matches!(code, "3B001" | "25P01")
+}
+
+/// The server's own error, if it is one.
+pub fn server_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref())
+}
+
+/// The class of a script's failure.
+pub fn script_failure_kind(code: &str, statement_timeout_is_set: bool) -> ScriptFailureKind {
+    match code {
+        "42501" => ScriptFailureKind::PermissionDenied,
+        QUERY_CANCELED if statement_timeout_is_set => ScriptFailureKind::StatementTimeout,
+        _ => ScriptFailureKind::Failed,
+    }
+}
+
+/// Trouble that has nothing to do with what a script says, by its SQLSTATE; `None`: the statement is at
+/// fault.
+pub fn environment_kind(code: &str) -> Option<Kind> {
+    Some(match code {
+        "28000" | "28P01" => Kind::AuthenticationFailed,
+        "3D000" => Kind::DatabaseNotFound,
+        "53300" => Kind::TooManyConnections,
+        "53100" => Kind::DiskFull,
+        "25006" => Kind::ReadOnlyReplica,
+        "57P01" | "57P02" | "57P03" | "57P05" => Kind::ConnectionLost,
+        code if code.starts_with("08") => Kind::ConnectionLost,
+        _ => return None,
+    })
+}
+
+/// An error while connecting and authenticating.
+pub fn connecting(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
+    if let Some(server) = server_error(error) {
+        return refused(settings, server);
+    }
+    let place = place(settings);
+    let (kind, message) = match error {
+        sqlx::Error::Io(cause) => match tls_cause(cause) {
+            Some(cause) => tls(&place, &cause),
+            None => unreachable(&place, &io_text(cause)),
+        },
+        sqlx::Error::Tls(cause) if cause.to_string().contains("does not support TLS") => (
+            Kind::TlsRequired,
+            format!(
+                "{place} offers no TLS, and it is demanded. Nothing was sent. Switch TLS on at the \
+                 server, or set tls.mode (--sslmode) to Disable where the network is trusted."
+            ),
+        ),
+        sqlx::Error::Tls(cause) => tls(&place, &cause.to_string()),
+        sqlx::Error::Protocol(_) => unreachable(&place, "what answers does not speak PostgreSQL"),
+        _ => unreachable(&place, "the connection could not be set up"),
+    };
+    DatabaseError::new(kind, message)
+}
+
+/// Connecting took too long.
+pub fn connect_timeout(settings: &Settings) -> DatabaseError {
+    let (kind, message) = unreachable(
+        &place(settings),
+        &format!(
+            "no answer within {} s (a firewall or security group that drops packets looks like this)",
+            settings.connect_timeout.as_secs()
+        ),
+    );
+    DatabaseError::new(kind, message)
+}
+
+/// An error of an own statement, or a connection that ended.
+pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
+    let Some(server) = server_error(error) else {
+        return lost(settings);
+    };
+    let code = server.code();
+    let text = sanitize::message(code, server.message());
+    let kind = match code {
+        "42501" => Kind::PermissionDenied,
+        code if is_lock_trouble(code) => Kind::ConnectionLost,
+        code => environment_kind(code).unwrap_or(Kind::HistoryUnreadable),
+    };
+    let message = match kind {
+        Kind::ConnectionLost => format!(
+            "The server at {} ended the work: {text} ({code}). What was not recorded was rolled \
+             back. Tries again by itself.",
+            place(settings)
+        ),
+        Kind::DiskFull => format!(
+            "The server's disk is full: {text} ({code}). What was under way was rolled back. Make \
+             room; tries again by itself."
+        ),
+        Kind::ReadOnlyReplica => format!(
+            "The server takes no changes: {text} ({code}). Nothing was changed. Connect to the \
+             primary; if a failover is under way, this heals by itself."
+        ),
+        Kind::PermissionDenied => format!(
+            "Schemaward may not do its bookkeeping: {text} ({code}). Nothing was changed. Grant the \
+             right to role \"{}\".",
+            sanitize::name(&settings.username)
+        ),
+        _ => format!(
+            "Bookkeeping failed: {text} ({code}). Nothing was changed. Check the history table and \
+             schema \"schemaward\"."
+        ),
+    };
+    DatabaseError {
+        kind,
+        message,
+        sqlstate: Some(code.to_owned()),
+    }
+}
+
+/// The connection ended in the middle of something.
+pub fn lost(settings: &Settings) -> DatabaseError {
+    DatabaseError::new(
+        Kind::ConnectionLost,
+        format!(
+            "The connection to {} was lost. A version that was under way is either recorded whole or \
+             rolled back; the next look at the database tells. Tries again by itself.",
+            place(settings)
+        ),
+    )
+}
+
+/// We asked the server to cancel.
+pub fn cancelled() -> DatabaseError {
+    DatabaseError {
+        kind: Kind::Cancelled,
+        message: "Cancelled on request. The version that was under way was rolled back.".to_owned(),
+        sqlstate: Some(QUERY_CANCELED.to_owned()),
+    }
+}
+
+/// A state of the connection that must not be.
+pub fn internal(what: &str) -> DatabaseError {
+    DatabaseError::new(
+        Kind::Internal,
+        format!("Schemaward met a state that must not be ({what}). Please report it."),
+    )
+}
+
+/// The server answered the start-up with an error.
+fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
+    let place = place(settings);
+    let code = server.code();
+    let user = sanitize::name(&settings.username);
+    let plaintext_refused = code == "28000"
+        && settings.tls.mode == TlsMode::Disable
+        && server.message().contains("no encryption");
+    let kind = match environment_kind(code) {
+        _ if plaintext_refused => Kind::TlsRequired,
+        Some(kind) => kind,
+        None if code == "42501" => Kind::PermissionDenied,
+        None => Kind::Unreachable,
+    };
+    let message = match kind {
+        Kind::TlsRequired => format!(
+            "{place} refuses role \"{user}\" without TLS ({code}). Nothing was changed. Set tls.mode \
+             (--sslmode) to VerifyFull."
+        ),
+        Kind::AuthenticationFailed => format!(
+            "{place} did not accept role \"{user}\" and its password ({code}). Nothing was changed. \
+             Correct the credentials, or the server's pg_hba.conf."
+        ),
+        Kind::DatabaseNotFound => format!(
+            "{place} has no database \"{}\" ({code}). Nothing was changed. Create it, or correct the \
+             name; Schemaward does not create databases.",
+            sanitize::name(&settings.database)
+        ),
+        Kind::TooManyConnections => format!(
+            "{place} has no connection free ({code}). Nothing was changed. Tries again by itself."
+        ),
+        _ => format!(
+            "{place} refused the connection: {} ({code}). Nothing was changed. Tries again by itself.",
+            sanitize::message(code, server.message())
+        ),
+    };
+    DatabaseError {
+        kind,
+        message,
+        sqlstate: Some(code.to_owned()),
+    }
+}
+
+fn unreachable(place: &str, why: &str) -> (Kind, String) {
+    (
+        Kind::Unreachable,
+        format!("No connection to {place}: {why}. Nothing was changed. Tries again by itself."),
+    )
+}
+
+fn tls(place: &str, why: &str) -> (Kind, String) {
+    (
+        Kind::TlsVerificationFailed,
+        format!(
+            "The certificate of {place} did not pass: {why}. No password was sent. Give the right CA \
+             in tls.ca (--ca-file), or connect by the name that the certificate carries."
+        ),
+    )
+}
+
+/// A TLS library's error that came wrapped in an I/O error.
+fn tls_cause(error: &io::Error) -> Option<String> {
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .map(ToString::to_string)
+}
+
+/// What an I/O error says, in words that do not change with the platform.
+fn io_text(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            "the connection was closed at once".to_owned()
+        }
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "no route to the host".to_owned()
+        }
+        _ if error.raw_os_error().is_none() => "the name could not be resolved".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+fn place(settings: &Settings) -> String {
+    format!("{}:{}", sanitize::name(&settings.host), settings.port)
+}

@@ -1,0 +1,334 @@
+//! Running one script together with its record.
+
+use jiff::Timestamp;
+use sqlx::postgres::{PgDatabaseError, PgRow};
+use uuid::Uuid;
+
+use crate::engine::database::{Execution, Observation, Record, Recorded};
+use crate::engine::error::{DatabaseError, ScriptFailure, ScriptFailureKind};
+use crate::migration::file_name::Direction;
+use crate::migration::script::Chunk;
+use crate::migration::statement::{Position, Statement};
+
+use super::connection::{Postgres, column};
+use super::query::{self, Answer};
+use super::session::{self, Scope};
+use super::{error, record, sanitize};
+
+/// Largest part of a script that goes in one Query, in bytes (decision 7).
+const LARGEST_QUERY: usize = 1024 * 1024;
+
+/// Runs `execution`.
+pub async fn execute(
+    database: &mut Postgres,
+    execution: &Execution,
+) -> Result<Observation, DatabaseError> {
+    match execution.script.non_transactional() {
+        None => in_transaction(database, execution).await,
+        Some(statement) => outside_transaction(database, execution, statement).await,
+    }
+}
+
+/// Statements of ours around a part of the script, in one Query.
+struct Envelope<'a> {
+    before: Vec<String>,
+    chunk: Chunk<'a>,
+    after: Vec<String>,
+}
+
+/// The usual way: effects and record commit together or not at all.
+async fn in_transaction(
+    database: &mut Postgres,
+    execution: &Execution,
+) -> Result<Observation, DatabaseError> {
+    let guard = format!("schemaward_{}", Uuid::new_v4().simple());
+    let mut before = opening(database, &guard);
+    let mut after = closing(database, execution, &guard)?;
+    let chunks = execution.script.chunks(LARGEST_QUERY);
+    let last = chunks.len().saturating_sub(1);
+    let mut answer = None;
+    for (number, chunk) in chunks.into_iter().enumerate() {
+        let envelope = Envelope {
+            before: std::mem::take(&mut before),
+            chunk,
+            after: if number == last {
+                std::mem::take(&mut after)
+            } else {
+                Vec::new()
+            },
+        };
+        let got = query::send(&mut database.connection, envelope.sql()).await;
+        if let Some(cause) = &got.error {
+            let observation = judge(database, execution, &envelope, &got, cause);
+            database.roll_back().await;
+            return observation;
+        }
+        answer = got.last_row;
+    }
+    recorded(answer)
+}
+
+/// Everything before the script: the session as new, the lock checked, the transaction fenced, the
+/// guard set.
+fn opening(database: &Postgres, guard: &str) -> Vec<String> {
+    let mut statements: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
+    statements.extend([
+        "BEGIN".to_owned(),
+        session::OWN_SEARCH_PATH.to_owned(),
+        session::lock_check(),
+        session::fence(),
+    ]);
+    statements.extend(session::script_settings(
+        &database.settings,
+        Scope::Transaction,
+    ));
+    statements.push(format!("SAVEPOINT {guard}"));
+    statements
+}
+
+/// Everything after it. Releasing the guard fails when the script ended our transaction.
+fn closing(
+    database: &Postgres,
+    execution: &Execution,
+    guard: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let mut statements = vec![format!("RELEASE SAVEPOINT {guard}")];
+    statements.extend(session::OURS_AGAIN.iter().map(ToString::to_string));
+    statements.extend(record::statements(
+        &database.settings.ledger,
+        execution,
+        record::MILLISECONDS,
+    )?);
+    statements.push("COMMIT".to_owned());
+    Ok(statements)
+}
+
+impl Envelope<'_> {
+    /// The text before the script's part.
+    fn head(&self) -> String {
+        self.before
+            .iter()
+            .fold(String::new(), |mut text, statement| {
+                text.push_str(statement);
+                text.push_str(";\n");
+                text
+            })
+    }
+
+    fn sql(&self) -> String {
+        let mut sql = self.head();
+        sql.push_str(&self.chunk.text);
+        if !self.after.is_empty() {
+            // A line of its own: the script may end in a comment, and its last statement need not end
+            // in a semicolon.
+            sql.push_str("\n;\n");
+            sql.push_str(&self.after.join(";\n"));
+        }
+        sql
+    }
+}
+
+/// What an error in one of our Queries means: ours, the environment's, or the script's.
+fn judge(
+    database: &Postgres,
+    execution: &Execution,
+    envelope: &Envelope<'_>,
+    answer: &Answer,
+    cause: &sqlx::Error,
+) -> Result<Observation, DatabaseError> {
+    let Some(server) = error::server_error(cause) else {
+        return Err(error::lost(&database.settings));
+    };
+    let code = server.code();
+    if database.is_cancelled() && code == error::QUERY_CANCELED {
+        return Err(error::cancelled());
+    }
+    if error::is_lock_trouble(code) {
+        return Ok(Observation::LockNotAvailable(Vec::new()));
+    }
+    let statement = failed_statement(execution, envelope, answer.completed);
+    if answer.completed < envelope.before.len() && position_in_script(cause, envelope).is_none() {
+        return Err(opening_failed(database, cause));
+    }
+    let in_script = answer.completed < envelope.before.len() + envelope.chunk.statement_count;
+    if error::environment_kind(code).is_some() {
+        return Err(error::working(&database.settings, cause));
+    }
+    let position = position_in_script(cause, envelope)
+        .map(|character| execution.script.position_of_char(character))
+        .or_else(|| statement.map(|statement| statement.position));
+    let escaped = !in_script && error::is_escape(code);
+    let kind = if escaped {
+        ScriptFailureKind::TransactionEscaped
+    } else {
+        error::script_failure_kind(code, !database.settings.statement_timeout.is_zero())
+    };
+    let message = if escaped {
+        "the script ended the transaction it runs in, so what it did cannot be told from here"
+            .to_owned()
+    } else {
+        sanitize::message(code, server.message())
+    };
+    Ok(Observation::Failed(failure(
+        execution, kind, statement, position, code, message, false,
+    )))
+}
+
+/// The lock check and the fence fail with 22P02 and nothing else.
+fn opening_failed(database: &Postgres, cause: &sqlx::Error) -> DatabaseError {
+    let code = error::server_error(cause).map(PgDatabaseError::code);
+    if code == Some("22P02") {
+        return error::lost(&database.settings);
+    }
+    error::working(&database.settings, cause)
+}
+
+/// The statement that the server was at, by the number of completed commands. A syntax error is found
+/// before anything runs; there the position tells.
+fn failed_statement<'e>(
+    execution: &'e Execution,
+    envelope: &Envelope<'_>,
+    completed: usize,
+) -> Option<&'e Statement> {
+    let within = completed.checked_sub(envelope.before.len())?;
+    if within >= envelope.chunk.statement_count {
+        return None;
+    }
+    execution
+        .script
+        .statements()
+        .get(envelope.chunk.first_statement + within)
+}
+
+/// The server's own position, as a 1-based character of the file; it counts from the start of the
+/// Query.
+fn position_in_script(cause: &sqlx::Error, envelope: &Envelope<'_>) -> Option<usize> {
+    use sqlx::postgres::PgErrorPosition;
+    let server = error::server_error(cause)?;
+    let Some(PgErrorPosition::Original(position)) = server.position() else {
+        return None;
+    };
+    let within = position.checked_sub(envelope.head().chars().count())?;
+    let inside = (1..=envelope.chunk.text.chars().count() + 1).contains(&within);
+    inside.then_some(envelope.chunk.start_char + within)
+}
+
+fn failure(
+    execution: &Execution,
+    kind: ScriptFailureKind,
+    statement: Option<&Statement>,
+    position: Option<Position>,
+    code: &str,
+    message: String,
+    outside_transaction: bool,
+) -> ScriptFailure {
+    let at_position = position.and_then(|position| {
+        execution
+            .script
+            .statements()
+            .iter()
+            .rev()
+            .find(|candidate| candidate.position <= position)
+    });
+    ScriptFailure {
+        kind,
+        version: execution.version.clone(),
+        name: execution.name.clone(),
+        direction: match execution.record {
+            Record::Apply(_) => Direction::Up,
+            Record::Undo => Direction::Down,
+        },
+        statement: at_position.or(statement).map(|statement| statement.number),
+        position,
+        sqlstate: Some(code.to_owned()),
+        message,
+        outside_transaction,
+    }
+}
+
+/// A file with one statement that cannot run in a transaction. What is needed to survive a crash in
+/// the middle of it comes with the journal; until then its failure is for a person (decision 12).
+async fn outside_transaction(
+    database: &mut Postgres,
+    execution: &Execution,
+    statement: &Statement,
+) -> Result<Observation, DatabaseError> {
+    let mut before: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
+    before.push(session::lock_check());
+    before.extend(session::script_settings(&database.settings, Scope::Session));
+    before.push("SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned());
+    let began: String = match database.own(before.join("; ")).await? {
+        Some(row) => column(&row, 0)?,
+        None => return Err(error::internal("the server does not tell the time")),
+    };
+    let text = execution.script.text()[statement.range.clone()].to_owned();
+    let answer = query::send(&mut database.connection, text).await;
+    if let Some(cause) = answer.error {
+        return judge_outside(database, execution, statement, &cause);
+    }
+    let milliseconds = format!(
+        "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {}::pg_catalog.timestamptz) * 1000)\
+         ::pg_catalog.int8",
+        super::quote::literal(&began)
+    );
+    let mut closing: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
+    closing.extend(["BEGIN".to_owned(), session::lock_check(), session::fence()]);
+    closing.extend(
+        execution
+            .script
+            .statements()
+            .iter()
+            .filter(|other| other.is_self_record)
+            .map(|other| execution.script.text()[other.range.clone()].to_owned()),
+    );
+    closing.extend(session::OURS_AGAIN.iter().map(ToString::to_string));
+    closing.extend(record::statements(
+        &database.settings.ledger,
+        execution,
+        &milliseconds,
+    )?);
+    closing.push("COMMIT".to_owned());
+    let row = database.own(closing.join(";\n")).await?;
+    recorded(row)
+}
+
+fn judge_outside(
+    database: &Postgres,
+    execution: &Execution,
+    statement: &Statement,
+    cause: &sqlx::Error,
+) -> Result<Observation, DatabaseError> {
+    let Some(server) = error::server_error(cause) else {
+        return Err(error::lost(&database.settings));
+    };
+    let code = server.code();
+    let position = match server.position() {
+        Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
+            let start = execution.script.text()[..statement.range.start]
+                .chars()
+                .count();
+            execution.script.position_of_char(start + position)
+        }
+        _ => statement.position,
+    };
+    Ok(Observation::Failed(failure(
+        execution,
+        error::script_failure_kind(code, !database.settings.statement_timeout.is_zero()),
+        Some(statement),
+        Some(position),
+        code,
+        sanitize::message(code, server.message()),
+        true,
+    )))
+}
+
+/// The row that the record answers.
+fn recorded(row: Option<PgRow>) -> Result<Observation, DatabaseError> {
+    let row = row.ok_or_else(|| error::internal("the record answered no row"))?;
+    let at = Timestamp::from_microsecond(column(&row, 0)?)
+        .map_err(|_| error::internal("the server's clock is out of range"))?;
+    Ok(Observation::Done(Recorded {
+        at,
+        execution_time_ms: column(&row, 1)?,
+    }))
+}

@@ -1,0 +1,275 @@
+//! What the server, our rights and the history table look like. Reads only.
+
+use serde::Deserialize;
+
+use crate::engine::database::{LedgerLimits, Server};
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::task::Ledger;
+
+use super::quote::{identifier, ledger as quoted, literal};
+use super::settings::Settings;
+
+/// The oldest server that is supported: 14.
+const OLDEST_SERVER: i32 = 140_000;
+
+/// Facts of one look, in one row of JSON.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question to the catalog, and they are asked at once"
+)]
+#[derive(Debug, Deserialize)]
+pub struct Facts {
+    version_number: i32,
+    version: String,
+    in_recovery: bool,
+    database: String,
+    user: String,
+    history_schema_exists: bool,
+    may_create_in_history_schema: bool,
+    pub ledger_exists: bool,
+    ledger_kind: Option<String>,
+    ledger_has_triggers: Option<bool>,
+    ledger_has_rules: Option<bool>,
+    ledger_has_row_security: Option<bool>,
+    columns: Vec<Column>,
+    may_use_ledger: bool,
+    pub our_schema_exists: bool,
+    may_create_our_schema: bool,
+    may_create_in_our_schema: bool,
+    pub installed: bool,
+    may_use_our_tables: bool,
+    role_exists: bool,
+    may_take_role: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Column {
+    name: String,
+    kind: String,
+    characters: Option<usize>,
+    must_be_given: bool,
+}
+
+/// The five columns and the types that an existing table may have for them (decision 1).
+const COLUMNS: [(&str, &[&str]); 5] = [
+    ("version", &["text", "varchar", "bpchar"]),
+    ("name", &["text", "varchar", "bpchar"]),
+    ("applied_at", &["timestamp", "timestamptz"]),
+    ("execution_time_ms", &["int4", "int8"]),
+    ("checksum", &["text", "varchar", "bpchar"]),
+];
+
+/// Column sets by which other tools' tables of this name are known.
+const FOREIGN: [(&[&str], &str); 3] = [
+    (&["version"], "Ruby on Rails or dbmate"),
+    (&["dirty", "version"], "golang-migrate"),
+    (&["inserted_at", "version"], "Ecto"),
+];
+
+/// The query; its one row and column is the JSON of [`Facts`].
+pub fn query(settings: &Settings) -> String {
+    let ledger = literal(&quoted(&settings.ledger));
+    let schema = literal(&identifier(&settings.ledger.schema));
+    let role = literal(settings.role.as_deref().unwrap_or(&settings.username));
+    let oid = format!("pg_catalog.to_regclass({ledger})");
+    let ours = "pg_catalog.to_regnamespace('schemaward')";
+    let installation = "pg_catalog.to_regclass('schemaward.installation')";
+    format!(
+        "SELECT pg_catalog.json_build_object(\
+         'version_number', pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
+         'version', pg_catalog.current_setting('server_version'), \
+         'in_recovery', pg_catalog.pg_is_in_recovery(), \
+         'database', pg_catalog.current_database(), \
+         'user', CURRENT_USER, \
+         'history_schema_exists', pg_catalog.to_regnamespace({schema}) IS NOT NULL, \
+         'may_create_in_history_schema', COALESCE(pg_catalog.has_schema_privilege(\
+            pg_catalog.to_regnamespace({schema}), 'CREATE'), false), \
+         'ledger_exists', {oid} IS NOT NULL, \
+         'ledger_kind', (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
+         'ledger_has_triggers', (SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
+            WHERE t.tgrelid = {oid} AND NOT t.tgisinternal)), \
+         'ledger_has_rules', (SELECT c.relhasrules FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
+         'ledger_has_row_security', (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
+         'columns', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
+            'name', a.attname, 'kind', t.typname, \
+            'characters', CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 \
+                THEN a.atttypmod - 4 END, \
+            'must_be_given', a.attnotnull AND NOT a.atthasdef AND a.attidentity = '') ORDER BY a.attnum) \
+            FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+            WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped), '[]'::pg_catalog.json), \
+         'may_use_ledger', COALESCE(pg_catalog.has_table_privilege({oid}, 'SELECT') \
+            AND pg_catalog.has_table_privilege({oid}, 'INSERT') \
+            AND pg_catalog.has_table_privilege({oid}, 'UPDATE') \
+            AND pg_catalog.has_table_privilege({oid}, 'DELETE'), false), \
+         'our_schema_exists', {ours} IS NOT NULL, \
+         'may_create_our_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), \
+         'may_create_in_our_schema', COALESCE(pg_catalog.has_schema_privilege({ours}, 'CREATE'), false), \
+         'installed', {installation} IS NOT NULL, \
+         'may_use_our_tables', COALESCE(pg_catalog.has_schema_privilege({ours}, 'USAGE') \
+            AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT') \
+                AND pg_catalog.has_table_privilege(c.oid, 'INSERT')) \
+                FROM pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r'), false), \
+         'role_exists', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role}), \
+         'may_take_role', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role} \
+            AND pg_catalog.pg_has_role(r.oid, 'MEMBER'))\
+         )::pg_catalog.text"
+    )
+}
+
+impl Facts {
+    /// The server, as the engine knows it.
+    pub fn server(&self) -> Server {
+        Server {
+            version: self.version.clone(),
+            database: self.database.clone(),
+            user: self.user.clone(),
+        }
+    }
+
+    /// Longest values that the ledger takes.
+    pub fn limits(&self) -> LedgerLimits {
+        let characters = |name: &str| self.column(name).and_then(|column| column.characters);
+        LedgerLimits {
+            version: characters("version"),
+            name: characters("name"),
+            checksum: characters("checksum"),
+        }
+    }
+
+    fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Refuses what cannot be worked with: an old server, a standby, another tool's table, a table
+    /// that is not plainly ours.
+    pub fn judge(&self, ledger: &Ledger) -> Result<(), DatabaseError> {
+        if self.version_number < OLDEST_SERVER {
+            return Err(DatabaseError::new(
+                DatabaseErrorKind::ServerTooOld,
+                format!(
+                    "The server is PostgreSQL {}; Schemaward needs 14 or newer. Nothing was changed. \
+                     Upgrade the server.",
+                    self.version
+                ),
+            ));
+        }
+        if self.in_recovery {
+            return Err(DatabaseError::new(
+                DatabaseErrorKind::ReadOnlyReplica,
+                "The server is a standby and takes no changes. Nothing was changed. Connect to the \
+                 primary; if a failover is under way, this heals by itself.",
+            ));
+        }
+        if self.ledger_exists {
+            self.judge_ledger(ledger)?;
+        }
+        Ok(())
+    }
+
+    fn judge_ledger(&self, ledger: &Ledger) -> Result<(), DatabaseError> {
+        let mut names: Vec<_> = self.columns.iter().map(|c| c.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some((_, tool)) = FOREIGN.iter().find(|(columns, _)| *columns == names) {
+            return Err(DatabaseError::new(
+                DatabaseErrorKind::ForeignHistory,
+                format!(
+                    "Table {0}.{1} is the history of {tool}. It was not touched. Name another table \
+                     in history.table (--history-table), or move that one away.",
+                    ledger.schema, ledger.table
+                ),
+            ));
+        }
+        match self.ledger_defect() {
+            None => Ok(()),
+            Some(defect) => Err(DatabaseError::new(
+                DatabaseErrorKind::HistoryUnreadable,
+                format!(
+                    "Table {}.{} cannot serve as history: {defect}. It was not touched. Mend the \
+                     table, or name another one in history.table (--history-table).",
+                    ledger.schema, ledger.table
+                ),
+            )),
+        }
+    }
+
+    fn ledger_defect(&self) -> Option<String> {
+        if !matches!(self.ledger_kind.as_deref(), Some("r" | "p")) {
+            return Some("it is not a table".to_owned());
+        }
+        for (name, kinds) in COLUMNS {
+            match self.column(name) {
+                None => return Some(format!("it has no column {name}")),
+                Some(column) if !kinds.contains(&column.kind.as_str()) => {
+                    return Some(format!(
+                        "its column {name} is of type {}, not {}",
+                        column.kind,
+                        kinds.join(" or ")
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(extra) = self.columns.iter().find(|column| {
+            column.must_be_given && !COLUMNS.iter().any(|(name, _)| *name == column.name)
+        }) {
+            return Some(format!(
+                "its column {} must be given a value, and Schemaward knows none for it",
+                extra.name
+            ));
+        }
+        let hidden = [
+            (self.ledger_has_triggers, "it has triggers"),
+            (self.ledger_has_rules, "it has rules"),
+            (self.ledger_has_row_security, "it has row level security"),
+        ];
+        hidden
+            .iter()
+            .find(|(present, _)| *present == Some(true))
+            .map(|(_, what)| format!("{what}, which can hide or change rows"))
+    }
+
+    /// What to GRANT before a run may write; empty when all rights are there.
+    pub fn missing_grants(&self, settings: &Settings) -> Vec<String> {
+        let user = identifier(&self.user);
+        let schema = identifier(&settings.ledger.schema);
+        let mut grants = Vec::new();
+        if !self.history_schema_exists {
+            grants.push(format!("CREATE SCHEMA {schema} AUTHORIZATION {user};"));
+        } else if !self.ledger_exists && !self.may_create_in_history_schema {
+            grants.push(format!("GRANT CREATE ON SCHEMA {schema} TO {user};"));
+        } else if self.ledger_exists && !self.may_use_ledger {
+            grants.push(format!(
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {user};",
+                quoted(&settings.ledger)
+            ));
+        }
+        if !self.our_schema_exists {
+            if !self.may_create_our_schema {
+                grants.push(format!(
+                    "GRANT CREATE ON DATABASE {} TO {user};",
+                    identifier(&self.database)
+                ));
+            }
+        } else if self.installed {
+            if !self.may_use_our_tables {
+                grants.push(format!(
+                    "GRANT USAGE ON SCHEMA schemaward TO {user}; GRANT SELECT, INSERT, UPDATE, \
+                     DELETE ON ALL TABLES IN SCHEMA schemaward TO {user};"
+                ));
+            }
+        } else if !self.may_create_in_our_schema {
+            grants.push(format!(
+                "GRANT USAGE, CREATE ON SCHEMA schemaward TO {user};"
+            ));
+        }
+        if let Some(role) = &settings.role {
+            if !self.role_exists {
+                grants.push(format!("CREATE ROLE {};", identifier(role)));
+            }
+            if !self.may_take_role {
+                grants.push(format!("GRANT {} TO {user};", identifier(role)));
+            }
+        }
+        grants
+    }
+}

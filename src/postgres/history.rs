@@ -1,0 +1,211 @@
+//! Reading the ledger, our records beside it, and the claim.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::engine::database::Installation;
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::task::{Ledger, Owner};
+use crate::migration::checksum::Checksum;
+use crate::migration::history::{Applied, History, Stored};
+use crate::migration::version::Version;
+
+use super::facts::Facts;
+use super::quote::{ledger as quoted, literal};
+
+/// Format of the tables in schema `schemaward`; a larger one was written by a newer Schemaward.
+pub const FORMAT: i32 = 1;
+
+/// What stands in the tables, in one row of JSON.
+#[derive(Debug, Default, Deserialize)]
+pub struct Content {
+    rows: Vec<LedgerRow>,
+    scripts: Vec<ScriptRow>,
+    claim: Option<ClaimRow>,
+    installation: Option<InstallationRow>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LedgerRow {
+    version: Option<String>,
+    name: Option<String>,
+    applied_at: Option<i64>,
+    execution_time_ms: Option<i64>,
+    checksum: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ScriptRow {
+    version: String,
+    up_checksum: String,
+    down_checksum: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ClaimRow {
+    cluster: String,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct InstallationRow {
+    format: i32,
+    database_id: Uuid,
+}
+
+/// The query for the tables that exist; `None` when there are none. All of it is one statement, so
+/// one snapshot.
+pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
+    if !facts.ledger_exists && !facts.installed {
+        return None;
+    }
+    let rows = if facts.ledger_exists {
+        format!(
+            "COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('version', l.version, \
+             'name', l.name, 'applied_at', (EXTRACT(epoch FROM l.applied_at) * 1000000)::pg_catalog.int8, \
+             'execution_time_ms', l.execution_time_ms, 'checksum', l.checksum)) FROM {} l), \
+             '[]'::pg_catalog.json)",
+            quoted(ledger)
+        )
+    } else {
+        "'[]'::pg_catalog.json".to_owned()
+    };
+    let ours = if facts.installed {
+        let here = of_ledger(ledger);
+        format!(
+            ", 'scripts', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
+             'version', s.version, 'up_checksum', s.up_checksum, 'down_checksum', s.down_checksum)) \
+             FROM schemaward.script s WHERE {here}), '[]'::pg_catalog.json), \
+             'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
+             'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
+             FROM schemaward.claim s WHERE {here}), \
+             'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
+             'database_id', i.database_id) FROM schemaward.installation i)"
+        )
+    } else {
+        ", 'scripts', '[]'::pg_catalog.json".to_owned()
+    };
+    Some(format!(
+        "SELECT pg_catalog.json_build_object('rows', {rows}{ours})::pg_catalog.text"
+    ))
+}
+
+/// The condition that a row of ours, aliased `s`, belongs to this ledger.
+pub fn of_ledger(ledger: &Ledger) -> String {
+    format!(
+        "s.ledger_schema = {} AND s.ledger_table = {}",
+        literal(&ledger.schema),
+        literal(&ledger.table)
+    )
+}
+
+/// The kept DOWN text of one version.
+pub fn stored_down_query(ledger: &Ledger, version: &Version) -> String {
+    format!(
+        "SELECT s.down FROM schemaward.script s WHERE {} AND s.version = {}",
+        of_ledger(ledger),
+        literal(version.as_str())
+    )
+}
+
+impl Content {
+    /// Our own schema, when it is there and written by a version that we know.
+    pub fn installation(&self) -> Result<Option<Installation>, DatabaseError> {
+        match &self.installation {
+            None => Ok(None),
+            Some(found) if found.format > FORMAT => Err(DatabaseError::new(
+                DatabaseErrorKind::HistoryTooNew,
+                format!(
+                    "Schema \"schemaward\" has format {}, this Schemaward knows up to {FORMAT}. \
+                     Nothing was changed. Use the newer Schemaward that wrote it.",
+                    found.format
+                ),
+            )),
+            Some(found) => Ok(Some(Installation {
+                database_id: found.database_id,
+            })),
+        }
+    }
+
+    /// Who owns the ledger.
+    pub fn claim(&self) -> Option<Owner> {
+        self.claim.as_ref().map(|claim| Owner {
+            cluster: claim.cluster.clone(),
+            namespace: claim.namespace.clone(),
+            name: claim.name.clone(),
+            uid: claim.uid.clone(),
+        })
+    }
+
+    /// The rows and records as a history.
+    pub fn history(&self) -> Result<History, DatabaseError> {
+        let scripts = self
+            .scripts
+            .iter()
+            .map(stored)
+            .collect::<Result<BTreeMap<_, _>, _>>()?;
+        let mut rows = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            rows.push(applied(row, &scripts)?);
+        }
+        let recorded: BTreeSet<_> = rows.iter().map(|row| &row.version).collect();
+        let orphans = scripts
+            .keys()
+            .filter(|version| !recorded.contains(version))
+            .cloned()
+            .collect();
+        History::new(rows, orphans).map_err(|defect| unreadable(defect.to_string()))
+    }
+}
+
+fn stored(row: &ScriptRow) -> Result<(Version, Stored), DatabaseError> {
+    let parsed = |text: &str| {
+        Checksum::parse(text)
+            .map_err(|_| unreadable("a checksum in schemaward.script is not SHA-256"))
+    };
+    let version = Version::parse(&row.version)
+        .map_err(|_| unreadable("a version in schemaward.script is not a number"))?;
+    let record = Stored {
+        up: parsed(&row.up_checksum)?,
+        down: row.down_checksum.as_deref().map(parsed).transpose()?,
+    };
+    Ok((version, record))
+}
+
+fn applied(row: &LedgerRow, scripts: &BTreeMap<Version, Stored>) -> Result<Applied, DatabaseError> {
+    // A blank-padded character(n) column compares without its padding; so do we.
+    let text = row.version.as_deref().unwrap_or_default().trim_end();
+    let version = Version::parse(text)
+        .map_err(|_| unreadable("a row of the history table has a version that is not a number"))?;
+    let stored = scripts.get(&version).copied();
+    Ok(Applied {
+        name: row
+            .name
+            .as_deref()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
+        applied_at: row
+            .applied_at
+            .and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+        execution_time_ms: row.execution_time_ms,
+        checksum: row.checksum.as_deref().map(|c| c.trim_end().to_owned()),
+        version,
+        stored,
+    })
+}
+
+fn unreadable(what: impl std::fmt::Display) -> DatabaseError {
+    DatabaseError::new(
+        DatabaseErrorKind::HistoryUnreadable,
+        format!(
+            "The history cannot be read: {what}. Nothing was changed. Mend that row by hand or \
+             restore it from a backup."
+        ),
+    )
+}

@@ -1,0 +1,23 @@
+//! Every line of SQL in the product, and its only use of the driver.
+//!
+//! One connection serves one run. All own SQL is fully qualified and goes as simple Query messages,
+//! so that one version costs one round trip: reset, lock check, BEGIN, fence, guard savepoint,
+//! script, record and COMMIT travel together (decisions 6 and 7).
+
+mod audit;
+mod connection;
+mod error;
+mod execute;
+mod facts;
+mod history;
+mod prepare;
+mod query;
+mod quote;
+mod record;
+mod sanitize;
+mod session;
+mod settings;
+mod stored_text;
+
+pub use connection::{Canceller, Postgres};
+pub use settings::{Settings, Tls, TlsMode};

@@ -1,0 +1,188 @@
+//! What is done once before versions run: the tables, the claim, rows taken over. One transaction.
+
+use crate::engine::database::{AdoptedVersion, Preparation};
+use crate::engine::error::DatabaseError;
+use crate::engine::task::{Ledger, Owner};
+
+use super::audit::{self, Entry};
+use super::facts::Facts;
+use super::history::FORMAT;
+use super::quote::{ledger as quoted, literal};
+use super::record::store_texts;
+use super::session;
+
+/// The statements, BEGIN and COMMIT included. All run under the migration lock, which is what makes
+/// `IF NOT EXISTS` safe.
+pub fn statements(
+    facts: &Facts,
+    ledger: &Ledger,
+    preparation: &Preparation,
+) -> Result<Vec<String>, DatabaseError> {
+    let mut all = vec![
+        "BEGIN".to_owned(),
+        session::OWN_SEARCH_PATH.to_owned(),
+        session::lock_check(),
+        session::fence(),
+    ];
+    if !facts.ledger_exists {
+        all.push(create_ledger(ledger));
+    }
+    if !facts.installed {
+        if !facts.our_schema_exists {
+            all.push("CREATE SCHEMA schemaward".to_owned());
+        }
+        all.extend(create_tables());
+        all.push(entry(ledger, preparation, "install", "", None));
+    }
+    if let Some(owner) = &preparation.claim {
+        all.push(claim(ledger, owner));
+        let detail = format!("{}/{} uid {}", owner.namespace, owner.name, owner.uid);
+        all.push(entry(ledger, preparation, "claim", &detail, None));
+    }
+    for adopted in &preparation.adopt {
+        all.extend(adopt(ledger, preparation, adopted)?);
+    }
+    all.push("COMMIT".to_owned());
+    Ok(all)
+}
+
+/// Exactly the five columns (decision 1).
+fn create_ledger(ledger: &Ledger) -> String {
+    format!(
+        "CREATE TABLE {} (version pg_catalog.text PRIMARY KEY, name pg_catalog.text NOT NULL, \
+         applied_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(), \
+         execution_time_ms pg_catalog.int8, checksum pg_catalog.text)",
+        quoted(ledger)
+    )
+}
+
+fn create_tables() -> [String; 6] {
+    [
+        "CREATE TABLE schemaward.installation (\
+         singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton), \
+         format integer NOT NULL, \
+         database_id uuid NOT NULL, \
+         installed_at timestamptz NOT NULL DEFAULT pg_catalog.now())"
+            .to_owned(),
+        "CREATE TABLE schemaward.claim (\
+         ledger_schema text, ledger_table text, \
+         cluster text NOT NULL, namespace text NOT NULL, name text NOT NULL, uid text NOT NULL, \
+         claimed_at timestamptz NOT NULL DEFAULT pg_catalog.now(), \
+         PRIMARY KEY (ledger_schema, ledger_table))"
+            .to_owned(),
+        "CREATE TABLE schemaward.script (\
+         ledger_schema text, ledger_table text, version text, \
+         up_checksum text NOT NULL, up bytea NOT NULL, \
+         down_checksum text, down bytea, \
+         stored_at timestamptz NOT NULL DEFAULT pg_catalog.now(), \
+         PRIMARY KEY (ledger_schema, ledger_table, version), \
+         CHECK ((down IS NULL) = (down_checksum IS NULL)))"
+            .to_owned(),
+        "CREATE TABLE schemaward.audit (\
+         id bigint PRIMARY KEY, at timestamptz NOT NULL, \
+         ledger_schema text NOT NULL, ledger_table text NOT NULL, \
+         action text NOT NULL, version text, detail text NOT NULL, checksum text, \
+         actor text NOT NULL, database_role text NOT NULL, tool text NOT NULL, \
+         execution_time_ms bigint, hash bytea NOT NULL)"
+            .to_owned(),
+        "COMMENT ON SCHEMA schemaward IS \
+         'Records of Schemaward (https://schemaward.dev): do not edit by hand'"
+            .to_owned(),
+        format!(
+            "INSERT INTO schemaward.installation (format, database_id) \
+             VALUES ({FORMAT}, pg_catalog.gen_random_uuid())"
+        ),
+    ]
+}
+
+fn claim(ledger: &Ledger, owner: &Owner) -> String {
+    let values = [
+        &ledger.schema,
+        &ledger.table,
+        &owner.cluster,
+        &owner.namespace,
+        &owner.name,
+        &owner.uid,
+    ]
+    .map(|text| literal(text));
+    format!(
+        "INSERT INTO schemaward.claim (ledger_schema, ledger_table, cluster, namespace, name, uid) \
+         VALUES ({}) ON CONFLICT (ledger_schema, ledger_table) DO UPDATE SET \
+         uid = EXCLUDED.uid, claimed_at = pg_catalog.now()",
+        values.join(", ")
+    )
+}
+
+/// Takes a row over: its checksum is stamped where it was null, its texts are kept, and the audit says
+/// that nobody verified that these texts are what once ran (decision 3).
+fn adopt(
+    ledger: &Ledger,
+    preparation: &Preparation,
+    adopted: &AdoptedVersion,
+) -> Result<Vec<String>, DatabaseError> {
+    let checksum = adopted.texts.up_checksum.to_string();
+    let mut all = Vec::new();
+    if adopted.stamp {
+        all.push(format!(
+            "UPDATE {} l SET checksum = {}, execution_time_ms = COALESCE(l.execution_time_ms, 0) \
+             WHERE l.version = {} AND l.checksum IS NULL",
+            quoted(ledger),
+            literal(&checksum),
+            literal(adopted.version.as_str())
+        ));
+    }
+    all.push(store_texts(ledger, &adopted.version, &adopted.texts)?);
+    all.push(entry(
+        ledger,
+        preparation,
+        "adopt",
+        if adopted.stamp {
+            "unverified"
+        } else {
+            "checksum agrees"
+        },
+        Some((adopted.version.as_str(), &checksum)),
+    ));
+    Ok(all)
+}
+
+fn entry(
+    ledger: &Ledger,
+    preparation: &Preparation,
+    action: &str,
+    detail: &str,
+    version: Option<(&str, &str)>,
+) -> String {
+    audit::append(
+        ledger,
+        &Entry {
+            action,
+            version: version.map(|(version, _)| version),
+            detail,
+            checksum: version.map(|(_, checksum)| checksum),
+            actor: &preparation.actor,
+            execution_time_ms: "NULL",
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_created_with_the_five_columns_in_order() {
+        let sql = create_ledger(&Ledger::default());
+        let mut rest = sql.as_str();
+        for column in [
+            "version",
+            "name",
+            "applied_at",
+            "execution_time_ms",
+            "checksum",
+        ] {
+            let at = rest.find(column).expect(column);
+            rest = &rest[at + column.len()..];
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Sending simple Query messages and reading their answers.
+
+use either::Either;
+use futures::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Executor, raw_sql};
+
+/// How far one simple Query came.
+pub struct Answer {
+    /// Statements that the server completed.
+    pub completed: usize,
+    /// The last row that it sent; earlier ones are read and dropped, so memory stays bounded.
+    pub last_row: Option<PgRow>,
+    /// The error that ended it.
+    pub error: Option<sqlx::Error>,
+}
+
+/// Sends `sql`, one or more statements, as one simple Query message.
+///
+/// `sql` is composed in this module's siblings from quoted parts and the user's own scripts.
+pub async fn send(connection: &mut PgConnection, sql: String) -> Answer {
+    let mut answer = Answer {
+        completed: 0,
+        last_row: None,
+        error: None,
+    };
+    let mut stream = connection.fetch_many(raw_sql(AssertSqlSafe(sql)));
+    loop {
+        match stream.try_next().await {
+            Ok(Some(Either::Left(_))) => answer.completed += 1,
+            Ok(Some(Either::Right(row))) => answer.last_row = Some(row),
+            Ok(None) => return answer,
+            Err(error) => {
+                answer.error = Some(error);
+                return answer;
+            }
+        }
+    }
+}
+
+/// Sends own statements of which the last row is the answer.
+pub async fn last_row(
+    connection: &mut PgConnection,
+    sql: String,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    let answer = send(connection, sql).await;
+    match answer.error {
+        Some(error) => Err(error),
+        None => Ok(answer.last_row),
+    }
+}

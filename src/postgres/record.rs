@@ -1,0 +1,136 @@
+//! The record of a version: what commits together with a script's effects.
+
+use crate::engine::database::{Execution, Record, Texts};
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::task::Ledger;
+use crate::migration::version::Version;
+
+use super::audit::{self, Entry};
+use super::history::of_ledger;
+use super::quote::{bytes, ledger as quoted, literal, optional_literal};
+use super::stored_text::pack;
+
+/// Milliseconds since the transaction began, by the server's clock.
+pub const MILLISECONDS: &str = "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - \
+     pg_catalog.transaction_timestamp()) * 1000)::pg_catalog.int8";
+
+/// The statements that record `execution`, to run in its transaction after the script. The last one
+/// answers one row: microseconds since the epoch, milliseconds taken.
+///
+/// `milliseconds` is an SQL expression; it is evaluated once, in the first statement.
+pub fn statements(
+    ledger: &Ledger,
+    execution: &Execution,
+    milliseconds: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let version = &execution.version;
+    match &execution.record {
+        Record::Apply(texts) => Ok(vec![
+            upsert_row(ledger, version, &execution.name, texts, milliseconds),
+            store_texts(ledger, version, texts)?,
+            audit::append(
+                ledger,
+                &Entry {
+                    action: "apply",
+                    version: Some(version.as_str()),
+                    detail: &execution.name,
+                    checksum: Some(&texts.up_checksum.to_string()),
+                    actor: &execution.actor,
+                    execution_time_ms: &recorded_milliseconds(ledger, version),
+                },
+            ),
+            format!(
+                "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, ({})",
+                recorded_milliseconds(ledger, version)
+            ),
+        ]),
+        Record::Undo => Ok(vec![
+            audit::append(
+                ledger,
+                &Entry {
+                    action: "undo",
+                    version: Some(version.as_str()),
+                    detail: &execution.name,
+                    checksum: None,
+                    actor: &execution.actor,
+                    execution_time_ms: milliseconds,
+                },
+            ),
+            // The script may have deleted its row itself; deleting none is right then.
+            format!(
+                "DELETE FROM {} l WHERE l.version = {}",
+                quoted(ledger),
+                literal(version.as_str())
+            ),
+            format!(
+                "DELETE FROM schemaward.script s WHERE {} AND s.version = {}",
+                of_ledger(ledger),
+                literal(version.as_str())
+            ),
+            format!(
+                "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, {milliseconds}"
+            ),
+        ]),
+    }
+}
+
+fn recorded_milliseconds(ledger: &Ledger, version: &Version) -> String {
+    format!(
+        "SELECT l.execution_time_ms::pg_catalog.int8 FROM {} l WHERE l.version = {}",
+        quoted(ledger),
+        literal(version.as_str())
+    )
+}
+
+/// The ledger row. A script may have recorded itself; that row is completed, not doubled. This works
+/// without a unique index on `version`, which a ledger of somebody else may lack.
+fn upsert_row(
+    ledger: &Ledger,
+    version: &Version,
+    name: &str,
+    texts: &Texts,
+    milliseconds: &str,
+) -> String {
+    format!(
+        "WITH completed AS (UPDATE {table} l SET name = {name}, applied_at = pg_catalog.now(), \
+         execution_time_ms = {milliseconds}, checksum = {checksum} WHERE l.version = {version} \
+         RETURNING 1) \
+         INSERT INTO {table} (version, name, applied_at, execution_time_ms, checksum) \
+         SELECT {version}, {name}, pg_catalog.now(), {milliseconds}, {checksum} \
+         WHERE NOT EXISTS (SELECT 1 FROM completed)",
+        table = quoted(ledger),
+        version = literal(version.as_str()),
+        name = literal(name),
+        checksum = literal(&texts.up_checksum.to_string()),
+    )
+}
+
+/// Keeps the texts, so that a way back needs no file.
+pub fn store_texts(
+    ledger: &Ledger,
+    version: &Version,
+    texts: &Texts,
+) -> Result<String, DatabaseError> {
+    let packed = |text: &[u8]| {
+        pack(text).map_err(|error| {
+            DatabaseError::new(
+                DatabaseErrorKind::Internal,
+                format!("The text of {version} cannot be compressed: {error}. Please report it."),
+            )
+        })
+    };
+    let down = match &texts.down {
+        Some(down) => bytes(&packed(down)?),
+        None => "NULL".to_owned(),
+    };
+    Ok(format!(
+        "INSERT INTO schemaward.script (ledger_schema, ledger_table, version, up_checksum, up, \
+         down_checksum, down) VALUES ({}, {}, {}, {}, {}, {}, {down})",
+        literal(&ledger.schema),
+        literal(&ledger.table),
+        literal(version.as_str()),
+        literal(&texts.up_checksum.to_string()),
+        bytes(&packed(&texts.up)?),
+        optional_literal(texts.down_checksum.map(|sum| sum.to_string()).as_deref()),
+    ))
+}

@@ -1,0 +1,144 @@
+//! What of a server's text may be shown: one line, no control characters, no literals.
+
+/// Longest message that is passed on, in characters.
+const LONGEST: usize = 300;
+
+/// SQLSTATE classes and codes whose quoted words are names of objects, not data: syntax error or
+/// access rule violation (42), integrity constraint (23), dependent objects (2B), object state (55),
+/// invalid schema or catalog name (3F, 3D), savepoint (3B).
+const NAMES_ONLY: [&str; 7] = ["42", "23", "2B", "55", "3F", "3D", "3B"];
+
+/// A server message as it may stand in status, events, logs and on a terminal.
+///
+/// In errors about data (class 22 above all) the server quotes the value it stumbled on; there the
+/// quoted part is left out. A syntax error quotes the token; that is kept only when it is a word.
+/// A text of the script's own (`RAISE`, P0001) is kept: its author wrote it to be read.
+pub fn message(sqlstate: &str, text: &str) -> String {
+    let keep_quoted: fn(&str) -> bool = match sqlstate {
+        "P0001" => |_| true,
+        "42601" => is_word,
+        code if NAMES_ONLY.iter().any(|class| code.starts_with(class)) => |_| true,
+        _ => is_setting_or_relation,
+    };
+    one_line(&filter_quoted(text, keep_quoted), LONGEST)
+}
+
+/// A name that another session chose for itself (`application_name`, role), for display.
+pub fn name(text: &str) -> String {
+    one_line(text, 63)
+}
+
+fn is_word(token: &str) -> bool {
+    token
+        .chars()
+        .all(|c| c.is_alphanumeric() || "_.,;()[]*=<>+-/:".contains(c))
+        && !token.chars().next().is_some_and(|c| c.is_ascii_digit())
+}
+
+/// Quoted words of other classes are shown only when nothing but a plain lower-case name.
+fn is_setting_or_relation(token: &str) -> bool {
+    !token.is_empty()
+        && token.len() <= 63
+        && token.contains('_')
+        && token
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Replaces the inside of every `"…"` that `keep` does not like by an ellipsis.
+fn filter_quoted(text: &str, keep: fn(&str) -> bool) -> String {
+    let mut result = String::with_capacity(text.len().min(LONGEST * 4));
+    let mut parts = text.split('"').peekable();
+    let mut inside = false;
+    while let Some(part) = parts.next() {
+        let closed = parts.peek().is_some();
+        if !inside || (closed && keep(part)) {
+            result.push_str(part);
+        } else {
+            result.push('…');
+        }
+        if closed {
+            result.push('"');
+        }
+        inside = !inside;
+    }
+    result
+}
+
+fn one_line(text: &str, longest: usize) -> String {
+    let mut line = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == longest {
+            line.push('…');
+            break;
+        }
+        line.push(if c.is_control() || is_bidirectional(c) {
+            ' '
+        } else {
+            c
+        });
+    }
+    line.trim().to_owned()
+}
+
+/// Characters that reorder the text around them on a terminal.
+fn is_bidirectional(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_and_values_go() {
+        let cases = [
+            (
+                "42P01",
+                "relation \"nowhere\" does not exist",
+                "relation \"nowhere\" does not exist",
+            ),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"alice@example.com\"",
+                "invalid input syntax for type integer: \"…\"",
+            ),
+            (
+                "23505",
+                "duplicate key value violates unique constraint \"users_email_key\"",
+                "duplicate key value violates unique constraint \"users_email_key\"",
+            ),
+            (
+                "42601",
+                "syntax error at or near \"selec\"",
+                "syntax error at or near \"selec\"",
+            ),
+            (
+                "42601",
+                "syntax error at or near \"'s3cr3t'\"",
+                "syntax error at or near \"…\"",
+            ),
+            (
+                "42601",
+                "unterminated quoted string at or near \"'abc",
+                "unterminated quoted string at or near \"…",
+            ),
+            (
+                "P0001",
+                "balance of \"x\"\n\u{1b}[31mis low",
+                "balance of \"x\"  [31mis low",
+            ),
+        ];
+        for (code, text, expected) in cases {
+            assert_eq!(message(code, text), expected, "{code} {text}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(
+            message("P0001", &"a".repeat(3_000_000)).chars().count(),
+            LONGEST + 1
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! The session: start-up settings, the migration lock, what is reset between versions.
+
+use std::time::Duration;
+
+use super::quote::identifier;
+use super::settings::Settings;
+
+/// The two keys of the advisory lock. The space of two-integer locks is per database, so one
+/// database is one lock, whatever the number of ledgers in it. The first key is the word "schw" in
+/// ASCII, to stay clear of applications' own locks.
+const LOCK: (i32, i32) = (0x7363_6877, 1);
+
+/// Settings that a start-up packet pins: they win over `ALTER DATABASE … SET` and `ALTER ROLE … SET`,
+/// and `RESET ALL` returns to them. The keepalives let the server notice within seconds that we are
+/// gone (measured: 8 s with a dead network instead of minutes; under 1 s after a kill).
+pub fn startup_options(settings: &Settings) -> Vec<(&'static str, String)> {
+    let milliseconds = |time: Duration| time.as_millis().to_string();
+    vec![
+        ("lock_timeout", milliseconds(settings.lock_timeout)),
+        (
+            "statement_timeout",
+            milliseconds(settings.statement_timeout),
+        ),
+        ("idle_in_transaction_session_timeout", "0".to_owned()),
+        ("default_transaction_read_only", "off".to_owned()),
+        ("default_transaction_isolation", "read committed".to_owned()),
+        ("standard_conforming_strings", "on".to_owned()),
+        ("row_security", "on".to_owned()),
+        ("client_connection_check_interval", "1000".to_owned()),
+        ("tcp_user_timeout", "5000".to_owned()),
+        ("tcp_keepalives_idle", "3".to_owned()),
+        ("tcp_keepalives_interval", "2".to_owned()),
+        ("tcp_keepalives_count", "2".to_owned()),
+    ]
+}
+
+/// Statements that bring the session back to how it started (decision 6).
+pub const RESET: [&str; 8] = [
+    "RESET SESSION AUTHORIZATION",
+    "RESET ROLE",
+    "RESET ALL",
+    "DISCARD TEMP",
+    "DISCARD PLANS",
+    "DISCARD SEQUENCES",
+    "UNLISTEN *",
+    "CLOSE ALL",
+];
+
+/// Back to the login role, and to names that nobody can shadow: what own statements after a script
+/// begin with.
+pub const OURS_AGAIN: [&str; 3] = ["RESET SESSION AUTHORIZATION", "RESET ROLE", OWN_SEARCH_PATH];
+
+/// Names that nobody can shadow (CVE-2018-1058).
+pub const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
+
+/// Tries once; true when the lock is now this session's.
+pub fn try_lock() -> String {
+    format!(
+        "SELECT pg_catalog.pg_try_advisory_lock({}, {})",
+        LOCK.0, LOCK.1
+    )
+}
+
+/// Fails with 22P02 unless this very session holds the lock.
+pub fn lock_check() -> String {
+    format!(
+        "SELECT (CASE WHEN EXISTS (SELECT 1 FROM {LOCKS} AND l.pid = pg_catalog.pg_backend_pid()) \
+         THEN '1' ELSE 'the migration lock is lost' END)::pg_catalog.int4",
+        LOCKS = held_locks()
+    )
+}
+
+/// Takes the same lock for the transaction; fails with 22P02 where another session has it. Behind a
+/// pooler that switched sessions this is what holds.
+pub fn fence() -> String {
+    format!(
+        "SELECT (CASE WHEN pg_catalog.pg_try_advisory_xact_lock({}, {}) \
+         THEN '1' ELSE 'the migration lock is held elsewhere' END)::pg_catalog.int4",
+        LOCK.0, LOCK.1
+    )
+}
+
+/// Who holds the lock: pid, `application_name`, role, seconds since it connected.
+pub fn lock_holder() -> String {
+    format!(
+        "SELECT a.pid, COALESCE(a.application_name, '') AS application_name, \
+         COALESCE(a.usename::pg_catalog.text, '') AS role, \
+         COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.backend_start), 0)::pg_catalog.int8 \
+         AS connected_seconds \
+         FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (SELECT l.pid FROM {}) LIMIT 1",
+        held_locks()
+    )
+}
+
+/// `FROM` and `WHERE` of the granted locks with our key in this database.
+fn held_locks() -> String {
+    format!(
+        "pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 \
+         AND l.classid = {}::pg_catalog.oid AND l.objid = {}::pg_catalog.oid AND l.database = \
+         (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())",
+        LOCK.0, LOCK.1
+    )
+}
+
+/// What a script runs under, inside the transaction: the wanted role and `search_path`.
+pub fn script_settings(settings: &Settings, scope: Scope) -> Vec<String> {
+    let local = match scope {
+        Scope::Transaction => "LOCAL ",
+        Scope::Session => "",
+    };
+    let path = if settings.search_path.is_empty() {
+        "DEFAULT".to_owned()
+    } else {
+        let quoted: Vec<_> = settings.search_path.iter().map(|s| identifier(s)).collect();
+        quoted.join(", ")
+    };
+    let role = settings
+        .role
+        .iter()
+        .map(|role| format!("SET {local}ROLE {}", identifier(role)));
+    std::iter::once(format!("SET {local}search_path TO {path}"))
+        .chain(role)
+        .collect()
+}
+
+/// How long a setting lasts.
+#[derive(Clone, Copy)]
+pub enum Scope {
+    /// `SET LOCAL`.
+    Transaction,
+    /// `SET`.
+    Session,
+}

@@ -1,0 +1,62 @@
+//! How to reach a database and under which settings to run.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::engine::task::Ledger;
+
+/// Everything a connection needs. Structured fields only: no URL, no free option string.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// DNS name or IP address; never a socket path.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Database name.
+    pub database: String,
+    /// Role to log in as.
+    pub username: String,
+    /// Its password; `None` where the server trusts the client otherwise.
+    pub password: Option<SecretString>,
+    /// Encryption and whom to trust.
+    pub tls: Tls,
+    /// The history table.
+    pub ledger: Ledger,
+    /// Role that scripts run as (`SET ROLE`); bookkeeping stays with the login role.
+    pub role: Option<String>,
+    /// `search_path` of scripts; empty: the server's own default.
+    pub search_path: Vec<String>,
+    /// `lock_timeout` of every statement.
+    pub lock_timeout: Duration,
+    /// `statement_timeout` of every statement; zero switches it off.
+    pub statement_timeout: Duration,
+    /// Shown in `pg_stat_activity` as `schemaward/<application>`.
+    pub application: String,
+    /// How long connecting and authenticating may take together.
+    pub connect_timeout: Duration,
+}
+
+/// Encryption of the connection.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// What is demanded.
+    pub mode: TlsMode,
+    /// PEM certificates to trust beside the system's.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// What is demanded of TLS, as libpq's `sslmode` of the same names (PostgreSQL manual, "SSL
+/// Support"). There is no mode that falls back to plaintext.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    /// No encryption.
+    Disable,
+    /// Encryption without knowing who is on the other side.
+    Require,
+    /// The certificate must come from a trusted authority; the host name is not compared.
+    VerifyCa,
+    /// The certificate must come from a trusted authority and name the host.
+    #[default]
+    VerifyFull,
+}

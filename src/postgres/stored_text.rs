@@ -1,0 +1,46 @@
+//! Script texts as they are kept in the database: raw DEFLATE (RFC 1951).
+
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+
+/// Largest text that is read back, in bytes; a stored text that unpacks to more is not ours.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
+/// Packs a text.
+pub fn pack(text: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text)?;
+    encoder.finish()
+}
+
+/// Unpacks a text.
+///
+/// # Errors
+/// The bytes are not DEFLATE, or unpack to more than 256 MiB.
+pub fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    DeflateDecoder::new(packed)
+        .take(LARGEST + 1)
+        .read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(std::io::Error::other("longer than 256 MiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_unpacks() -> std::io::Result<()> {
+        for text in [&b""[..], b"DROP TABLE a;", &[0xff; 10_000]] {
+            assert_eq!(unpack(&pack(text)?)?, text);
+        }
+        assert!(unpack(b"\xff\xff\xff").is_err());
+        Ok(())
+    }
+}
