@@ -3,11 +3,12 @@
 //! Modules in reading order; each may use those above it, never those beside or below:
 //!
 //! - [`migration`] (pure): what a migration is and what must happen.
-//! - `api` (pure): the Kubernetes contract.
+//! - [`api`] (pure): the Kubernetes contract.
 //! - [`engine`]: observe, plan, execute, for the operator and the command line alike.
 //! - `source`, [`postgres`], `telemetry`: adapters to the world.
 //! - `controller`, `cli`: the two drivers.
 
+pub mod api;
 pub mod engine;
 pub mod migration;
 pub mod postgres;

@@ -1,0 +1,8 @@
+//! The Kubernetes contract: the resource `DatabaseSchema`, its conditions and its CRD. Pure: no
+//! client, no clock, no I/O.
+
+pub mod condition;
+pub mod crd;
+pub mod duration;
+pub mod time;
+pub mod v1alpha1;

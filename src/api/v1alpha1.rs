@@ -1,0 +1,264 @@
+//! `schemaward.dev/v1alpha1`. Every `///` on a field is a page of the manual: `kubectl explain`
+//! prints it. Notes for developers are `//`.
+//!
+//! Reading is more lenient than the CRD, because a resource that cannot be read hides all others of
+//! its list; the operator checks again what the API server was to check.
+#![expect(
+    clippy::doc_markdown,
+    reason = "these texts are read in a terminal, where backticks are noise"
+)]
+
+mod connection;
+mod execution;
+mod source;
+mod status;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::duration::GoDuration;
+
+pub use connection::{
+    Certificate, Connection, FieldSource, HostSource, KeyReference, PasswordSource, PortSource,
+    TextSource, Tls, TlsMode,
+};
+pub use execution::Execution;
+pub use source::{ConfigMapSource, Source};
+pub use status::{
+    AppliedVersion, DatabaseSchemaStatus, Failure, MigrationDirection, PendingVersion,
+};
+
+/// Setting this annotation to a new value makes the operator look again at once, and run a failed
+/// script again.
+pub const RECONCILE_ANNOTATION: &str = "schemaward.dev/reconcile";
+
+/// What the database shall be.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "schemaward.dev",
+    version = "v1alpha1",
+    kind = "DatabaseSchema",
+    namespaced,
+    status = "DatabaseSchemaStatus",
+    shortname = "dbs",
+    category = "schemaward",
+    derive = "PartialEq",
+    doc = "DatabaseSchema keeps one PostgreSQL database at the schema version that it names. The operator applies what is missing, each version in one transaction with its record, and reports in status what it saw and did. Deleting a DatabaseSchema never changes the database.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "True: the database is at the target"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why it is ready or not, in one word of a closed list"
+    ),
+    printcolumn(
+        name = "Current",
+        type_ = "string",
+        json_path = ".status.currentVersion",
+        description = "The highest applied version"
+    ),
+    printcolumn(
+        name = "Target",
+        type_ = "string",
+        json_path = ".status.targetVersion",
+        description = "The version that the database shall be at"
+    ),
+    printcolumn(
+        name = "Pending",
+        type_ = "integer",
+        json_path = ".status.pendingCount",
+        description = "Versions still to be applied or undone"
+    ),
+    printcolumn(
+        name = "Source",
+        type_ = "string",
+        json_path = ".status.source",
+        description = "Where the migrations come from",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Last Applied",
+        type_ = "date",
+        json_path = ".status.lastAppliedTime",
+        description = "When a version was last applied",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        description = "What happened and what to do",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the resource was made"
+    )
+)]
+#[x_kube(
+    validation = Rule::new("!has(self.targetVersion) || !has(self.versions) || self.versions.exists(v, v.version == self.targetVersion)")
+        .message("targetVersion must be one of versions, written as it stands there")
+        .field_path(".targetVersion")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseSchemaSpec {
+    /// Where the migration files come from. Exactly one of configMaps and inline.
+    ///
+    /// A file is named NNN_name_UP.sql or NNN_name_DOWN.sql: a version of any number of digits, a
+    /// name, and the direction. Files that do not start with a digit are ignored; one that does and
+    /// does not fit is an error.
+    pub source: Source,
+
+    /// The database, and how to sign in.
+    pub connection: Connection,
+
+    /// The version that the database shall be at, written as in versions or in the file name
+    /// ("007", not 7). Default: the last one of versions, or of the source when versions is not
+    /// given.
+    ///
+    /// A target below the current version asks to go back; see rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9]+$"), length(min = 1, max = 32))]
+    pub target_version: Option<String>,
+
+    /// The versions that belong to this schema, in rising numeric order. Default: all that the
+    /// source holds. Versions of the source that are not listed are not looked at.
+    ///
+    /// With this list a commit says what changes: a new line applies a version, a line less asks to
+    /// go back (see rollback). At most 1000.
+    // The API server has to see a list map, or Helm and kubectl apply replace it as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 1000),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["version"]
+        )
+    )]
+    pub versions: Option<Vec<VersionSpec>>,
+
+    /// The table that records what was applied. Default: public.schema_migrations. It cannot be
+    /// changed later, because an empty history would mean to run everything again.
+    #[serde(default)]
+    #[x_kube(
+        validation = Rule::new("self == oldSelf")
+            .message("history cannot be changed: with another table everything would be run again. Deleting the resource leaves the database as it is; create it anew")
+    )]
+    pub history: HistoryTable,
+
+    /// What may be undone.
+    #[serde(default)]
+    pub rollback: Rollback,
+
+    /// How scripts are run.
+    #[serde(default)]
+    pub execution: Execution,
+
+    /// True: the operator leaves the database alone and reports Ready False with reason Suspended. A
+    /// version that is running is finished first. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// How often the operator looks whether the database still stands where it should, and how often
+    /// it looks again at a trouble that a person has to solve. Looking writes nothing. Default: 10m,
+    /// at least 1s. A change of the resource is acted on at once.
+    #[serde(default = "default_interval")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("must be at least 1s"))]
+    pub interval: GoDuration,
+}
+
+fn default_interval() -> GoDuration {
+    GoDuration::new("10m")
+}
+
+/// One version of the schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionSpec {
+    /// The version: digits, written as in the file name ("001").
+    #[schemars(regex(pattern = r"^[0-9]+$"), length(min = 1, max = 32))]
+    pub version: String,
+
+    /// The name, for the reader of this list. When given it must be the one in the file name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]+$"), length(min = 1, max = 200))]
+    pub name: Option<String>,
+
+    /// Pins the text of the scripts: a file with another checksum is refused before anything runs.
+    /// With it, whoever may change the source cannot change the SQL that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumPin>,
+}
+
+/// SHA-256 checksums of the two files of a version, as sha256sum prints them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChecksumPin {
+    /// SHA-256 of the UP file: 64 hexadecimal digits, with or without "sha256:" in front.
+    #[schemars(regex(pattern = r"^(sha256:)?[0-9A-Fa-f]{64}$"), length(max = 71))]
+    pub up: String,
+
+    /// SHA-256 of the DOWN file. Required when the version has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^(sha256:)?[0-9A-Fa-f]{64}$"), length(max = 71))]
+    pub down: Option<String>,
+}
+
+/// The table that records what was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HistoryTable {
+    /// The schema of the table; it must exist. Default: public.
+    #[schemars(
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$]*$"),
+        length(min = 1, max = 63)
+    )]
+    pub schema: String,
+
+    /// The table. It is created with the columns version, name, applied_at, execution_time_ms and
+    /// checksum; one that exists with these columns is used as it is. Default: schema_migrations.
+    #[schemars(
+        regex(pattern = r"^[A-Za-z_][A-Za-z0-9_$]*$"),
+        length(min = 1, max = 63)
+    )]
+    pub table: String,
+}
+
+impl Default for HistoryTable {
+    fn default() -> Self {
+        Self {
+            schema: "public".to_owned(),
+            table: "schema_migrations".to_owned(),
+        }
+    }
+}
+
+/// What may be undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rollback {
+    /// Deny (default): nothing is ever undone; a database above the target is reported as
+    /// DatabaseAhead and left alone.
+    ///
+    /// Allow: a lower targetVersion or a shorter list of versions undoes what is above, newest first,
+    /// each by the DOWN script that was stored when the version was applied. A reverted commit is
+    /// enough; the files need not be there any more.
+    pub policy: RollbackPolicy,
+}
+
+/// Whether versions may be undone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RollbackPolicy {
+    // No texts on the variants: kubectl explain shows the field's.
+    #[default]
+    #[expect(missing_docs, reason = "the field explains both")]
+    Deny,
+    #[expect(missing_docs, reason = "the field explains both")]
+    Allow,
+}

@@ -1,0 +1,212 @@
+//! The database and how to sign in: structured fields only, no URL and no free options, so that no
+//! text from a resource becomes a connection option.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The database, and how to sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Connection {
+    /// DNS name or IP address of the server. A name is resolved anew for each connection.
+    pub host: HostSource,
+
+    /// TCP port. Default: 5432.
+    #[serde(default)]
+    pub port: PortSource,
+
+    /// The database; it must exist.
+    #[x_kube(
+        validation = Rule::new("!has(self.value) || size(self.value) <= 63")
+            .message("a database name has at most 63 characters")
+    )]
+    pub database: TextSource,
+
+    /// The user (role) to sign in as. It needs no superuser rights: CREATE on the database the first
+    /// time, and what the scripts need.
+    #[x_kube(
+        validation = Rule::new("!has(self.value) || size(self.value) <= 63")
+            .message("a user name has at most 63 characters")
+    )]
+    pub username: TextSource,
+
+    /// The password, always from a Secret. Read anew for each connection, so that a rotated one is
+    /// used at once. Default: none is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordSource>,
+
+    /// Encryption of the connection. Default: mode VerifyFull.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+/// A key of a Secret or ConfigMap of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyReference {
+    /// Name of the object, which is in the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// Key of the value in it. Blanks and line ends around the value are not part of it.
+    #[schemars(regex(pattern = r"^[-._a-zA-Z0-9]+$"), length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// Where a field's value stands: exactly one of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldSource<'a, T> {
+    /// In the resource itself.
+    Value(&'a T),
+    /// In a Secret.
+    Secret(&'a KeyReference),
+    /// In a ConfigMap.
+    ConfigMap(&'a KeyReference),
+}
+
+/// Declares a field that is given by value, by a Secret's key or by a ConfigMap's key.
+///
+/// The structs differ in the value's type and limits alone, and the CRD has no generics.
+macro_rules! field_source {
+    ($(#[$outer:meta])* $name:ident, $(#[$inner:meta])* $value:ty) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+        #[x_kube(
+            validation = Rule::new("[has(self.value), has(self.secretKeyRef), has(self.configMapKeyRef)].filter(given, given).size() == 1")
+                .message("exactly one of value, secretKeyRef and configMapKeyRef must be given")
+        )]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            $(#[$inner])*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub value: Option<$value>,
+
+            /// The value is in a Secret.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub secret_key_ref: Option<KeyReference>,
+
+            /// The value is in a ConfigMap.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub config_map_key_ref: Option<KeyReference>,
+        }
+
+        impl $name {
+            /// Where the value stands; `None` unless exactly one place is given.
+            #[must_use]
+            pub fn get(&self) -> Option<FieldSource<'_, $value>> {
+                match (&self.value, &self.secret_key_ref, &self.config_map_key_ref) {
+                    (Some(value), None, None) => Some(FieldSource::Value(value)),
+                    (None, Some(secret), None) => Some(FieldSource::Secret(secret)),
+                    (None, None, Some(config_map)) => Some(FieldSource::ConfigMap(config_map)),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+field_source! {
+    /// A DNS name or IP address, given by value, by a Secret's key or by a ConfigMap's key.
+    HostSource,
+    /// The DNS name or IP address itself, without port, scheme or brackets.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(
+        validation = Rule::new(r"self.matches('^[A-Za-z0-9_.:-]+$')")
+            .message("must be one DNS name or IP address: no slash, no URL, no list")
+    )]
+    String
+}
+
+field_source! {
+    /// A TCP port, given by value, by a Secret's key or by a ConfigMap's key.
+    PortSource,
+    /// The port itself, from 1 to 65535.
+    #[schemars(range(min = 1, max = 65535))]
+    i32
+}
+
+field_source! {
+    /// A text, given by value, by a Secret's key or by a ConfigMap's key.
+    TextSource,
+    /// The text itself.
+    #[schemars(length(min = 1, max = 253))]
+    String
+}
+
+impl Default for PortSource {
+    fn default() -> Self {
+        Self {
+            value: Some(5432),
+            secret_key_ref: None,
+            config_map_key_ref: None,
+        }
+    }
+}
+
+/// A password, which is never written into the resource itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordSource {
+    /// The password is in a Secret.
+    pub secret_key_ref: KeyReference,
+}
+
+/// Encryption of the connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!has(self.ca) || !(self.mode in ['Disable', 'Require'])")
+        .message("ca is only used with mode VerifyCA or VerifyFull: Require checks no certificate")
+)]
+pub struct Tls {
+    /// VerifyFull (default): encrypted, the certificate comes from a trusted authority and is for
+    /// this host. VerifyCA: the same, for any host name. Require: encrypted, but whoever answers is
+    /// believed. Disable: not encrypted; password and data can be read on the way.
+    #[serde(default)]
+    pub mode: TlsMode,
+
+    /// The certificate authorities (PEM) that the server's certificate must come from, in addition to
+    /// those of the operator's image, which has none. Amazon RDS publishes its own as
+    /// global-bundle.pem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Certificate>,
+}
+
+/// How far the server's certificate is checked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains all four")]
+pub enum TlsMode {
+    Disable,
+    Require,
+    #[serde(rename = "VerifyCA")]
+    VerifyCa,
+    #[default]
+    VerifyFull,
+}
+
+/// PEM certificates in a Secret's or a ConfigMap's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)")
+        .message("exactly one of secretKeyRef and configMapKeyRef must be given")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// The certificates are in a Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyReference>,
+
+    /// The certificates are in a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyReference>,
+}
+
+impl Certificate {
+    /// Where the certificates stand; `None` unless exactly one place is given.
+    #[must_use]
+    pub fn get(&self) -> Option<FieldSource<'_, String>> {
+        match (&self.secret_key_ref, &self.config_map_key_ref) {
+            (Some(secret), None) => Some(FieldSource::Secret(secret)),
+            (None, Some(config_map)) => Some(FieldSource::ConfigMap(config_map)),
+            _ => None,
+        }
+    }
+}
