@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 # The static program of the image: what the target links it links in.
 STATIC_TARGET := x86_64-unknown-linux-gnu
 IMAGE := target/schemaward-image.tar
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
 # The phases of `make test`, in order; the demo and e2e come last because they take longest.
 PHASES := parts fmt-check lint unit integration chart-check docs-check demo e2e
@@ -73,7 +72,7 @@ demo: ## Show the main job from nothing to Ready (KEEP=1 leaves it running)
 .PHONY: image
 image: ## Build the OCI image FROM scratch: target/schemaward-image.tar
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC_TARGET)
-	image/build.py target/$(STATIC_TARGET)/release/schemaward schemaward:$(VERSION) $(IMAGE)
+	image/build.py --binary target/$(STATIC_TARGET)/release/schemaward --output $(IMAGE)
 
 .PHONY: e2e
 e2e: ## The chart and the image on a real node (Linux, root)

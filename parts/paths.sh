@@ -14,7 +14,7 @@ fi
 
 # A program of our own is named by what it builds on and by its source, so that a change builds it anew.
 own_version() { # FOLDER VERSION
-  echo "$2-$(cat "$PARTS_SOURCE/$1"/{main.go,go.mod,go.sum} | sha256sum | cut -c1-8)"
+  echo "$2-$(cat "$PARTS_SOURCE/$1"/{main.go,go.*} | sha256sum | cut -c1-8)"
 }
 
 # NAME-VERSION of a part, which is its folder below $PARTS.
@@ -28,6 +28,7 @@ part() {
     helm-3) echo "helm-$HELM_3" ;;
     kstatus) echo "kstatus-$(own_version kstatus "$KSTATUS")" ;;
     argo-health) echo "argo-health-$(own_version argo-health "$ARGO_CD")" ;;
+    pause) echo "pause-$(own_version pause 1)" ;;
     # the folder that KUBEBUILDER_ASSETS means: links to kube-apiserver, etcd and kubectl
     kube-assets) echo "kube-assets-$KUBERNETES-$ETCD-$KUBECTL" ;;
     kube-*|kubelet) echo "$1-$KUBERNETES" ;;

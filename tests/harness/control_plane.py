@@ -10,6 +10,14 @@ NAMES = "IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes,DNS:kubernetes.d
 
 
 class ControlPlane:
+    # who has a token and a kubeconfig: user name and groups
+    users = {
+        "admin": ("admin", "system:masters"),
+        "controller-manager": ("system:kube-controller-manager", ""),
+    }
+    # the address that others reach the API server at
+    address = "127.0.0.1"
+
     def __init__(self, folder, authority, where):
         missing = {"KUBEBUILDER_ASSETS", "KUBE_CONTROLLER_MANAGER"} - where.keys()
         if missing:
@@ -17,7 +25,7 @@ class ControlPlane:
         self.assets, self.manager = Path(where["KUBEBUILDER_ASSETS"]), where["KUBE_CONTROLLER_MANAGER"]
         self.folder, self.authority = folder / "kubernetes", authority
         self.folder.mkdir()
-        self.port, self.token, self.manager_token = free_port(), secret(), secret()
+        self.port, self.tokens = free_port(), {name: secret() for name in self.users}
         self.processes = {}
         self.controls = {"kube-apiserver": self.control}
 
@@ -34,9 +42,8 @@ class ControlPlane:
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         wait_until(lambda: self.get(account) == 200, self.processes["kube-controller-manager"], "kube-controller-manager's start")
         return {
-            "url": f"https://127.0.0.1:{self.port}", "kubeconfig": str(self.folder / "admin.kubeconfig"),
-            "token": self.token, "ca": str(self.authority.certificate), "kubectl": str(self.assets / "kubectl"),
-            "log": str(api.log),
+            "url": self.url(), "kubeconfig": str(self.kubeconfig("admin")), "token": self.tokens["admin"],
+            "ca": str(self.authority.certificate), "kubectl": str(self.assets / "kubectl"), "log": str(api.log),
         }
 
     def check(self):
@@ -66,23 +73,29 @@ class ControlPlane:
     # ---- how ----
 
     def write_keys(self):
-        self.pair = make_certificate(self.authority, "kube-apiserver", NAMES)
+        self.pair = make_certificate(self.authority, "kube-apiserver", f"{NAMES},IP:{self.address}")
         # Tokens of ServiceAccounts are signed and checked with a real key pair, as in a cluster.
         self.account_key, self.account_public = self.folder / "accounts.key", self.folder / "accounts.pub"
         openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.account_key)
         openssl("pkey", "-in", self.account_key, "-pubout", "-out", self.account_public)
-        self.tokens = self.folder / "tokens.csv"
-        private(self.tokens, f'{self.token},admin,admin,"system:masters"\n'
-                             f"{self.manager_token},system:kube-controller-manager,kcm\n")
-        self.write_kubeconfig("admin", self.token)
-        self.write_kubeconfig("controller-manager", self.manager_token)
+        self.token_file = self.folder / "tokens.csv"
+        private(self.token_file, "".join(
+            f'{self.tokens[name]},{user},{name},"{groups}"\n' for name, (user, groups) in self.users.items()))
+        for name in self.users:
+            self.write_kubeconfig(name)
 
-    def write_kubeconfig(self, name, token):
-        private(self.folder / f"{name}.kubeconfig", json.dumps({
+    def url(self):
+        return f"https://{self.address}:{self.port}"
+
+    def kubeconfig(self, name):
+        return self.folder / f"{name}.kubeconfig"
+
+    def write_kubeconfig(self, name):
+        cluster = {"server": self.url(), "certificate-authority": str(self.authority.certificate)}
+        private(self.kubeconfig(name), json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {
-                "server": f"https://127.0.0.1:{self.port}", "certificate-authority": str(self.authority.certificate)}}],
-            "users": [{"name": name, "user": {"token": token}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": name, "user": {"token": self.tokens[name]}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": name, "namespace": "default"}}],
         }))
 
@@ -98,32 +111,38 @@ class ControlPlane:
         wait_until(lambda: answers(self.etcd_port), self.processes["etcd"], "etcd's start")
 
     def start_api_server(self):
-        self.launch("kube-apiserver", self.assets / "kube-apiserver", {
+        self.launch("kube-apiserver", self.assets / "kube-apiserver", self.api_server_flags())
+
+    def api_server_flags(self):
+        return {
             "etcd-servers": f"http://127.0.0.1:{self.etcd_port}",
             "bind-address": "127.0.0.1", "advertise-address": "127.0.0.1", "secure-port": self.port,
             "tls-cert-file": self.pair.certificate, "tls-private-key-file": self.pair.key,
-            "token-auth-file": self.tokens, "authorization-mode": "Node,RBAC",
+            "token-auth-file": self.token_file, "authorization-mode": "Node,RBAC",
             "service-cluster-ip-range": "10.96.0.0/16", "service-account-issuer": ISSUER,
             "service-account-key-file": self.account_public, "service-account-signing-key-file": self.account_key,
             "endpoint-reconciler-type": "none",  # it refuses loopback addresses
-        })
+        }
 
     def start_controller_manager(self):
-        kubeconfig = self.folder / "controller-manager.kubeconfig"
-        self.launch("kube-controller-manager", self.manager, {
+        self.launch("kube-controller-manager", self.manager, self.controller_manager_flags())
+
+    def controller_manager_flags(self):
+        kubeconfig = self.kubeconfig("controller-manager")
+        return {
             "kubeconfig": kubeconfig, "authentication-kubeconfig": kubeconfig, "authorization-kubeconfig": kubeconfig,
             "bind-address": "127.0.0.1", "secure-port": 0, "leader-elect": "false",
             "use-service-account-credentials": "true", "service-account-private-key-file": self.account_key,
             "root-ca-file": self.authority.certificate,
             "kube-api-qps": 1000, "kube-api-burst": 1000,  # its 20 a second would delay the first ServiceAccount by 4 s
-        })
+        }
 
     def launch(self, name, program, flags):
         arguments = [program, *(f"--{flag}={value}" for flag, value in flags.items())]
         self.processes[name] = Process(name, arguments, self.folder / f"{name}.log")
 
     def get(self, path):
-        return https_get(self.port, self.authority, path, self.token)
+        return https_get(self.port, self.authority, path, self.tokens["admin"])
 
 
 def private(path, text):

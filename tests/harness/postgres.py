@@ -18,7 +18,7 @@ host all all all scram-sha-256
 
 
 class Postgres:
-    def __init__(self, folder, authority, where, major, fsync, settings):
+    def __init__(self, folder, authority, where, major, fsync, settings, host_names="DNS:localhost,IP:127.0.0.1"):
         # The variable without a number means 16 and may be the user's own; it goes first for 16.
         names = ["SCHEMAWARD_POSTGRES_BIN"] if major == "16" else []
         names.append(f"SCHEMAWARD_POSTGRES_BIN_{major}")
@@ -28,6 +28,7 @@ class Postgres:
         self.data, self.log = folder / "postgres", folder / "postgres.log"
         self.major, self.port, self.password = major, free_port(), secret()
         self.authority, self.user, self.process = authority, unprivileged_user(), None
+        self.certificate_names = host_names
         self.settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -90,7 +91,7 @@ class Postgres:
         (self.data / "pg_hba.conf").write_text(HBA)
         with open(self.data / "postgresql.conf", "a") as conf:
             conf.writelines(f"{name} = '{value}'\n" for name, value in self.settings.items())
-        pair = make_certificate(self.authority, "postgres", "DNS:localhost,IP:127.0.0.1")
+        pair = make_certificate(self.authority, "postgres", self.certificate_names)
         for source, name in ((pair.certificate, "server.crt"), (pair.key, "server.key")):
             shutil.copy(source, self.data / name)
             (self.data / name).chmod(0o600)

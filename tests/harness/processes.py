@@ -2,6 +2,7 @@
 import http.client
 import os
 import secrets
+import shlex
 import signal
 import socket
 import ssl
@@ -15,6 +16,14 @@ START_LIMIT = 120  # seconds; far above what a busy machine needs, below what a 
 
 class Failure(Exception):
     """A sentence for the person who runs the tests."""
+
+
+def parts():
+    """The variables that `parts/env` prints."""
+    program = Path(__file__).resolve().parents[2] / "parts" / "env"
+    printed = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    words = (shlex.split(line)[1] for line in printed.splitlines())
+    return dict(word.split("=", 1) for word in words)
 
 
 class Process:
@@ -122,12 +131,12 @@ def make_authority(folder):
     return authority
 
 
-def make_certificate(authority, name, names, usage="serverAuth"):
+def make_certificate(authority, name, names, usage="serverAuth", subject=None):
     """A key and a certificate for the given subject alternative names; the paths of both."""
     key, certificate = authority.folder / f"{name}.key", authority.folder / f"{name}.crt"
     request, extensions = authority.folder / f"{name}.csr", authority.folder / f"{name}.ext"
     extensions.write_text(f"extendedKeyUsage={usage}\nsubjectAltName={names}\n")
-    openssl("req", "-new", *NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+    openssl("req", "-new", *NEW_KEY, "-keyout", key, "-out", request, "-subj", subject or f"/CN={name}")
     openssl("x509", "-req", "-in", request, "-CA", authority.certificate, "-CAkey", authority.key,
             "-CAcreateserial", "-days", "30", "-extfile", extensions, "-out", certificate)
     return SimpleNamespace(key=key, certificate=certificate)

@@ -1,0 +1,3 @@
+module schemaward.dev/parts/pause
+
+go 1.26.0
