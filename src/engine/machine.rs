@@ -4,87 +4,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::migration::catalog::Migration;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, Stored};
-use crate::migration::plan::{DownSource, Plan, Step, plan};
+use crate::migration::plan::{DownSource, Step};
 use crate::migration::script::Script;
-use crate::migration::target::Target;
 use crate::migration::version::Version;
 
 use super::database::{
-    AdoptedVersion, Blocker, Execution, Holder, Inspection, Observation, Preparation, Record,
-    Recorded, Request, Texts,
+    Blocker, Execution, Holder, Inspection, Observation, Record, Recorded, Request,
 };
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout};
-use super::outcome::{DoesNotFit, Done, End, Outcome, Stop};
-use super::task::{Actor, Mode, Owner, Task};
-
-/// What happened since the last step.
-#[derive(Debug)]
-pub enum Event {
-    /// The run begins.
-    Begin,
-    /// The database answered.
-    Observed(Box<Observation>),
-    /// The database could not answer.
-    Failed(DatabaseError),
-    /// The pause is over; it took this long.
-    Waited(Duration),
-    /// The caller lets the run go on.
-    Continue,
-    /// The caller wants the run to end before the next version.
-    Interrupt,
-}
-
-impl Event {
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Begin => "Begin",
-            Self::Observed(observation) => observation.label(),
-            Self::Failed(_) => "Failed",
-            Self::Waited(_) => "Waited",
-            Self::Continue => "Continue",
-            Self::Interrupt => "Interrupt",
-        }
-    }
-}
-
-/// What is to be done next.
-#[derive(Debug)]
-pub enum Next {
-    /// Ask the database. Answered by `Observed` or `Failed`.
-    Ask(Box<Request>),
-    /// Wait. Answered by `Waited`.
-    Pause(Pause),
-    /// Ask the caller whether the next version may start; the first time with the plan. Answered by
-    /// `Continue` or `Interrupt`.
-    Checkpoint(Option<Box<Plan>>),
-    /// The run is over.
-    Done(Box<Outcome>),
-}
-
-/// Why the run waits.
-#[derive(Debug)]
-pub enum Pause {
-    /// The migration lock is held by somebody else.
-    ForLock {
-        /// Who holds it, where known.
-        holder: Option<Holder>,
-    },
-    /// A version did not get its locks and is tried again.
-    BeforeRetry {
-        /// The version.
-        version: Version,
-        /// The attempt that comes next, counted from 1.
-        attempt: u32,
-        /// Attempts at the most.
-        attempts: u32,
-        /// Who stood in the way.
-        blockers: Vec<Blocker>,
-    },
-}
+use super::event::{Event, Next, Pause};
+use super::judgement::{Judgement, judge, texts};
+use super::outcome::{Done, End, Outcome, Stop};
+use super::task::{Mode, Task};
 
 #[derive(Debug)]
 enum State {
@@ -161,7 +95,10 @@ impl Machine {
             }
             (State::PausedBeforeRetry { attempt }, Event::Waited(_)) => self.execute(attempt + 1),
             (State::AtCheckpoint, Event::Continue) => self.next_step(),
-            (State::AtCheckpoint, Event::Interrupt) => self.end(End::Interrupted),
+            (
+                State::AtCheckpoint | State::PausedForLock(_) | State::PausedBeforeRetry { .. },
+                Event::Interrupt,
+            ) => self.end(End::Interrupted),
             (state, event) => self.impossible(&format!("{} while {state:?}", event.label())),
         }
     }
@@ -197,7 +134,7 @@ impl Machine {
         match self.judge(seen) {
             Err(stop) => self.stop(stop),
             Ok(_) if self.task.mode == Mode::Plan => self.end(End::Planned),
-            Ok(judged) if judged.nothing_to_do => self.end(End::Reached),
+            Ok(judgement) if judgement.nothing_to_do() => self.end(End::Reached),
             Ok(_) => self.ask(State::TryingLock, Request::TryLock),
         }
     }
@@ -205,7 +142,7 @@ impl Machine {
     fn looked_locked(&mut self, seen: &Inspection) -> Next {
         match self.judge(seen) {
             Err(stop) => self.stop(stop),
-            Ok(Judged {
+            Ok(Judgement {
                 preparation: Some(preparation),
                 ..
             }) => self.ask(State::Preparing, Request::Prepare(preparation)),
@@ -216,7 +153,7 @@ impl Machine {
     fn prepared(&mut self, seen: &Inspection) -> Next {
         match self.judge(seen) {
             Err(stop) => self.stop(stop),
-            Ok(Judged {
+            Ok(Judgement {
                 preparation: Some(_),
                 ..
             }) => self.impossible("the preparation did not last"),
@@ -224,83 +161,18 @@ impl Machine {
         }
     }
 
-    /// Everything that one look at the database decides.
-    fn judge(&mut self, seen: &Inspection) -> Result<Judged, Stop> {
+    /// Takes in one look at the database and decides what follows from it.
+    fn judge(&mut self, seen: &Inspection) -> Result<Judgement, Stop> {
         self.outcome.server = Some(seen.server.clone());
         self.outcome.database_id = seen.installation.map(|found| found.database_id);
         self.outcome.history = Some(seen.history.clone());
-        let claim = self.judge_claim(seen)?;
-        let made = plan(
-            &self.task.catalog,
-            &seen.history,
-            &self.task.target,
-            &self.task.policy,
-        )
-        .map_err(Stop::Blocked)?;
-        fits(seen, &made)?;
-        let preparation = self.preparation(seen, claim, &made);
-        let steps = match self.task.mode {
-            Mode::Plan | Mode::Migrate => made.steps.clone(),
-            Mode::Initialize => Vec::new(),
-        };
-        let nothing_to_do = preparation.is_none() && steps.is_empty();
-        self.steps = steps.into();
-        self.outcome.plan = Some(made);
-        if self.task.mode != Mode::Plan && !nothing_to_do && !seen.missing_grants.is_empty() {
-            return Err(missing_grants(seen));
-        }
-        Ok(Judged {
-            preparation,
-            nothing_to_do,
-        })
-    }
-
-    /// The claim to write, if one is to be written.
-    fn judge_claim(&mut self, seen: &Inspection) -> Result<Option<Owner>, Stop> {
-        match (&self.task.actor, &seen.claim) {
-            (Actor::CommandLine, claim) => {
-                self.outcome.passed_claim.clone_from(claim);
-                Ok(None)
-            }
-            (Actor::Resource(owner), Some(claim)) if owner == claim => Ok(None),
-            (Actor::Resource(owner), Some(claim)) if !owner.is_same_resource(claim) => {
-                Err(Stop::Claimed(claim.clone()))
-            }
-            (Actor::Resource(owner), _) => Ok(Some(owner.clone())),
-        }
-    }
-
-    /// What has to be created, claimed or taken over before versions run.
-    fn preparation(
-        &self,
-        seen: &Inspection,
-        claim: Option<Owner>,
-        made: &Plan,
-    ) -> Option<Preparation> {
-        let only_back = matches!(self.task.target, Target::DownTo(_));
-        if only_back && made.steps.is_empty() {
-            return None;
-        }
-        let adopt: Vec<_> = match self.task.mode {
-            Mode::Plan | Mode::Migrate => made
-                .adopt
-                .iter()
-                .filter_map(|adoption| {
-                    Some(AdoptedVersion {
-                        version: seen.history.get(&adoption.version)?.version.clone(),
-                        texts: texts(self.task.catalog.get(&adoption.version)?),
-                        stamp: adoption.stamp,
-                    })
-                })
-                .collect(),
-            Mode::Initialize => Vec::new(),
-        };
-        let complete = seen.ledger_exists && seen.installation.is_some();
-        (!complete || claim.is_some() || !adopt.is_empty()).then(|| Preparation {
-            claim,
-            adopt,
-            actor: self.actor(),
-        })
+        let judgement = judge(&self.task, seen)?;
+        self.outcome
+            .passed_claim
+            .clone_from(&judgement.passed_claim);
+        self.outcome.plan = Some(judgement.plan.clone());
+        self.steps = judgement.steps.clone().into();
+        Ok(judgement)
     }
 
     fn checkpoint(&mut self) -> Next {
@@ -398,7 +270,7 @@ impl Machine {
             name,
             script,
             record,
-            actor: self.actor(),
+            actor: self.task.actor.to_string(),
         }));
         self.execute(1)
     }
@@ -479,13 +351,6 @@ impl Machine {
             .map_or_else(|| version.clone(), |applied| applied.version.clone())
     }
 
-    fn actor(&self) -> String {
-        match &self.task.actor {
-            Actor::Resource(owner) => format!("DatabaseSchema {}/{}", owner.namespace, owner.name),
-            Actor::CommandLine => "command line".to_owned(),
-        }
-    }
-
     fn ask(&mut self, state: State, request: impl Into<Box<Request>>) -> Next {
         self.state = state;
         Next::Ask(request.into())
@@ -507,62 +372,4 @@ impl Machine {
             format!("Schemaward met a state that must not be ({what}). Please report it."),
         )))
     }
-}
-
-struct Judged {
-    preparation: Option<Preparation>,
-    nothing_to_do: bool,
-}
-
-fn texts(migration: &Migration) -> Texts {
-    Texts {
-        up: migration.up.bytes.clone(),
-        up_checksum: migration.up.checksum,
-        down: migration.down.as_ref().map(|down| down.bytes.clone()),
-        down_checksum: migration.down.as_ref().map(|down| down.checksum),
-    }
-}
-
-fn missing_grants(seen: &Inspection) -> Stop {
-    Stop::Database(DatabaseError::new(
-        DatabaseErrorKind::PermissionDenied,
-        format!(
-            "Role \"{}\" lacks rights in database \"{}\". Nothing was changed. Run as its owner: {}",
-            seen.server.user,
-            seen.server.database,
-            seen.missing_grants.join(" ")
-        ),
-    ))
-}
-
-/// A ledger that somebody else created may have narrower columns; that is found out before
-/// anything runs.
-fn fits(seen: &Inspection, made: &Plan) -> Result<(), Stop> {
-    const CHECKSUM_CHARACTERS: usize = 64;
-    let stamped = made.adopt.iter().filter(|adoption| adoption.stamp);
-    let applied = made.steps.iter().filter_map(|step| match step {
-        Step::Apply { version, name, .. } => Some((version, name.chars().count())),
-        Step::Undo { .. } => None,
-    });
-    let rows = stamped
-        .map(|adoption| (&adoption.version, 0))
-        .chain(applied);
-    for (version, name) in rows {
-        let columns = [
-            ("version", version.as_str().len(), seen.limits.version),
-            ("name", name, seen.limits.name),
-            ("checksum", CHECKSUM_CHARACTERS, seen.limits.checksum),
-        ];
-        for (column, needed, available) in columns {
-            if let Some(available) = available.filter(|available| *available < needed) {
-                return Err(Stop::DoesNotFit(DoesNotFit {
-                    version: version.clone(),
-                    column,
-                    needed,
-                    available,
-                }));
-            }
-        }
-    }
-    Ok(())
 }

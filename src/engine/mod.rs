@@ -9,6 +9,8 @@
 
 pub mod database;
 pub mod error;
+pub mod event;
+mod judgement;
 pub mod machine;
 pub mod outcome;
 mod run;

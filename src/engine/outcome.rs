@@ -13,7 +13,7 @@ use crate::migration::script::ScriptDefect;
 use crate::migration::version::Version;
 
 use super::database::Server;
-use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure};
+use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind};
 use super::task::Owner;
 
 /// The result of one run: where the database stands, what was done, and why it ended.
@@ -218,6 +218,14 @@ impl Outcome {
 
     fn script_message(&self, failure: &ScriptFailure) -> String {
         let version = &failure.version;
+        if failure.kind == ScriptFailureKind::TransactionEscaped {
+            return format!(
+                "{failure}. A part of {version} may be in the database, and it is not recorded; {}. \
+                 Look at the objects it names, clean up, and take the transaction control out of the \
+                 script.",
+                self.stands_at()
+            );
+        }
         if failure.outside_transaction {
             return format!(
                 "{failure}. It ran outside a transaction, so a part of it may remain (an INVALID \

@@ -7,7 +7,8 @@ use crate::migration::plan::Plan;
 use crate::migration::version::Version;
 
 use super::database::{Blocker, Database, Holder, Observation, Record, Recorded, Request};
-use super::machine::{Event, Machine, Next, Pause};
+use super::event::{Event, Next, Pause};
+use super::machine::Machine;
 use super::outcome::Outcome;
 use super::task::Task;
 
@@ -62,9 +63,12 @@ const LOCK_POLL_MS: (f64, f64) = (500.0, 1500.0);
 /// Longest pause before a version is tried again (decision 10: 1 to 30 s).
 const RETRY_CEILING: Duration = Duration::from_secs(30);
 
+/// How often a pause looks whether the run may still go on.
+const INTERRUPT_POLL: Duration = Duration::from_millis(100);
+
 /// Carries out `task` on `database`.
 ///
-/// `may_continue` is asked before every version; once it says no, the run ends as
+/// `may_continue` is asked before every version and during pauses; once it says no, the run ends as
 /// [`super::outcome::End::Interrupted`] with everything begun finished. Dropping the future does not
 /// stop a statement that the server already runs: use the adapter's canceller for that.
 pub async fn run<D: Database>(
@@ -87,7 +91,7 @@ pub async fn run<D: Database>(
                     Err(error) => Event::Failed(error),
                 }
             }
-            Next::Pause(pause) => Event::Waited(pause_for(&pause, &mut progress).await),
+            Next::Pause(pause) => wait(pause_for(&pause, &mut progress), &may_continue).await,
             Next::Checkpoint(plan) => {
                 if let Some(plan) = plan {
                     progress(Progress::Planned(&plan));
@@ -103,8 +107,21 @@ pub async fn run<D: Database>(
     }
 }
 
-async fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Duration {
-    let wait = match pause {
+/// Waits, but not longer than the caller lets the run go on.
+async fn wait(pause: Duration, may_continue: &impl Fn() -> bool) -> Event {
+    let began = Instant::now();
+    while let Some(rest) = pause.checked_sub(began.elapsed()) {
+        if !may_continue() {
+            return Event::Interrupt;
+        }
+        tokio::time::sleep(rest.min(INTERRUPT_POLL)).await;
+    }
+    Event::Waited(began.elapsed())
+}
+
+/// How long a pause is, told to the caller.
+fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Duration {
+    match pause {
         Pause::ForLock { holder } => {
             progress(Progress::WaitingForLock {
                 holder: holder.as_ref(),
@@ -128,10 +145,7 @@ async fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Du
             });
             wait
         }
-    };
-    let began = Instant::now();
-    tokio::time::sleep(wait).await;
-    began.elapsed()
+    }
 }
 
 /// One second and a random part of an exponentially growing rest, so that two runs that met do not

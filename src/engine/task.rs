@@ -1,5 +1,6 @@
 //! What a run is asked to do.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::migration::catalog::Catalog;
@@ -60,6 +61,16 @@ pub enum Actor {
     Resource(Owner),
     /// A person or a pipeline at the command line; it passes a claim and is audited.
     CommandLine,
+}
+
+impl fmt::Display for Actor {
+    /// As it stands in the audit.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resource(owner) => write!(f, "DatabaseSchema {}/{}", owner.namespace, owner.name),
+            Self::CommandLine => write!(f, "command line"),
+        }
+    }
 }
 
 /// The resource that a database belongs to (decision 4).

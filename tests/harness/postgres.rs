@@ -155,6 +155,34 @@ impl Database<'_> {
         )
     }
 
+    /// A psql that did what `sql` says and keeps its session, named `application`, open until it is killed.
+    pub fn hold(&self, application: &str, sql: &str) -> std::process::Child {
+        use std::io::{BufRead, BufReader, Write};
+        let mut child = Command::new(&self.server.psql)
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1"])
+            .env_clear()
+            .env("PGHOST", &self.server.host)
+            .env("PGPORT", self.server.port.to_string())
+            .env("PGDATABASE", &self.name)
+            .env("PGUSER", &self.user)
+            .env("PGPASSWORD", &self.password)
+            .env("PGAPPNAME", application)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("psql starts");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        writeln!(stdin, "{sql}\n\\echo held").expect("psql reads");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let held = stdout
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line == "held");
+        assert!(held, "psql could not run {sql}");
+        child.stdin = Some(stdin);
+        child
+    }
+
     /// From now on the server takes the owner only over TLS.
     pub fn require_tls(&self) {
         self.admin_exec(&format!("GRANT tls_only TO {}", self.user));

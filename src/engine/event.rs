@@ -1,0 +1,76 @@
+//! What goes in and out of the step function besides the database's own requests and answers.
+
+use std::time::Duration;
+
+use crate::migration::plan::Plan;
+use crate::migration::version::Version;
+
+use super::database::{Blocker, Holder, Observation, Request};
+use super::error::DatabaseError;
+use super::outcome::Outcome;
+
+/// What happened since the last step.
+#[derive(Debug)]
+pub enum Event {
+    /// The run begins.
+    Begin,
+    /// The database answered.
+    Observed(Box<Observation>),
+    /// The database could not answer.
+    Failed(DatabaseError),
+    /// The pause is over; it took this long.
+    Waited(Duration),
+    /// The caller lets the run go on.
+    Continue,
+    /// The caller wants the run to end before the next version.
+    Interrupt,
+}
+
+impl Event {
+    /// The kind of event, without its content (which may hold SQL).
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Begin => "Begin",
+            Self::Observed(observation) => observation.label(),
+            Self::Failed(_) => "Failed",
+            Self::Waited(_) => "Waited",
+            Self::Continue => "Continue",
+            Self::Interrupt => "Interrupt",
+        }
+    }
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Next {
+    /// Ask the database. Answered by `Observed` or `Failed`.
+    Ask(Box<Request>),
+    /// Wait. Answered by `Waited`.
+    Pause(Pause),
+    /// Ask the caller whether the next version may start; the first time with the plan. Answered by
+    /// `Continue` or `Interrupt`.
+    Checkpoint(Option<Box<Plan>>),
+    /// The run is over.
+    Done(Box<Outcome>),
+}
+
+/// Why the run waits.
+#[derive(Debug)]
+pub enum Pause {
+    /// The migration lock is held by somebody else.
+    ForLock {
+        /// Who holds it, where known.
+        holder: Option<Holder>,
+    },
+    /// A version did not get its locks and is tried again.
+    BeforeRetry {
+        /// The version.
+        version: Version,
+        /// The attempt that comes next, counted from 1.
+        attempt: u32,
+        /// Attempts at the most.
+        attempts: u32,
+        /// Who stood in the way.
+        blockers: Vec<Blocker>,
+    },
+}

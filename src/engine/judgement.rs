@@ -1,0 +1,154 @@
+//! What one look at the database decides: whose it is, whether there is a plan, whether it can be
+//! recorded, what has to be there first, and whether the rights suffice. Pure.
+
+use crate::migration::catalog::Migration;
+use crate::migration::plan::{Plan, Step, plan};
+use crate::migration::target::Target;
+
+use super::database::{AdoptedVersion, Inspection, Preparation, Texts};
+use super::error::{DatabaseError, DatabaseErrorKind};
+use super::outcome::{DoesNotFit, Stop};
+use super::task::{Actor, Mode, Owner, Task};
+
+/// Characters of a SHA-256 in the ledger.
+const CHECKSUM_CHARACTERS: usize = 64;
+
+/// What follows from one look.
+pub(super) struct Judgement {
+    /// The way to the target.
+    pub plan: Plan,
+    /// The steps to run in this mode.
+    pub steps: Vec<Step>,
+    /// What has to be created, claimed or taken over first.
+    pub preparation: Option<Preparation>,
+    /// The claim that a run from the command line passes.
+    pub passed_claim: Option<Owner>,
+}
+
+impl Judgement {
+    /// True when the database is as the task wants it.
+    pub fn nothing_to_do(&self) -> bool {
+        self.preparation.is_none() && self.steps.is_empty()
+    }
+}
+
+/// Judges one look.
+pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
+    let (claim, passed_claim) = judge_claim(task, seen)?;
+    let plan =
+        plan(&task.catalog, &seen.history, &task.target, &task.policy).map_err(Stop::Blocked)?;
+    fits(seen, &plan)?;
+    let steps = match task.mode {
+        Mode::Plan | Mode::Migrate => plan.steps.clone(),
+        Mode::Initialize => Vec::new(),
+    };
+    let judgement = Judgement {
+        preparation: preparation(task, seen, claim, &plan),
+        plan,
+        steps,
+        passed_claim,
+    };
+    let writes = task.mode != Mode::Plan && !judgement.nothing_to_do();
+    if writes && !seen.missing_grants.is_empty() {
+        return Err(missing_grants(seen));
+    }
+    Ok(judgement)
+}
+
+/// The claim to write, if one is to be written, and the one that is passed.
+fn judge_claim(task: &Task, seen: &Inspection) -> Result<(Option<Owner>, Option<Owner>), Stop> {
+    match (&task.actor, &seen.claim) {
+        (Actor::CommandLine, claim) => Ok((None, claim.clone())),
+        (Actor::Resource(owner), Some(claim)) if owner == claim => Ok((None, None)),
+        (Actor::Resource(owner), Some(claim)) if !owner.is_same_resource(claim) => {
+            Err(Stop::Claimed(claim.clone()))
+        }
+        (Actor::Resource(owner), _) => Ok((Some(owner.clone()), None)),
+    }
+}
+
+/// A ledger that somebody else created may have narrower columns; that is found out before anything
+/// runs.
+fn fits(seen: &Inspection, plan: &Plan) -> Result<(), Stop> {
+    let stamped = plan.adopt.iter().filter(|adoption| adoption.stamp);
+    let applied = plan.steps.iter().filter_map(|step| match step {
+        Step::Apply { version, name, .. } => Some((version, name.chars().count())),
+        Step::Undo { .. } => None,
+    });
+    let rows = stamped
+        .map(|adoption| (&adoption.version, 0))
+        .chain(applied);
+    for (version, name) in rows {
+        let columns = [
+            ("version", version.as_str().len(), seen.limits.version),
+            ("name", name, seen.limits.name),
+            ("checksum", CHECKSUM_CHARACTERS, seen.limits.checksum),
+        ];
+        for (column, needed, available) in columns {
+            if let Some(available) = available.filter(|available| *available < needed) {
+                return Err(Stop::DoesNotFit(DoesNotFit {
+                    version: version.clone(),
+                    column,
+                    needed,
+                    available,
+                }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What has to be created, claimed or taken over before versions run.
+fn preparation(
+    task: &Task,
+    seen: &Inspection,
+    claim: Option<Owner>,
+    plan: &Plan,
+) -> Option<Preparation> {
+    let only_back = matches!(task.target, Target::DownTo(_));
+    if only_back && plan.steps.is_empty() {
+        return None;
+    }
+    let adopt: Vec<_> = match task.mode {
+        Mode::Plan | Mode::Migrate => plan
+            .adopt
+            .iter()
+            .filter_map(|adoption| {
+                Some(AdoptedVersion {
+                    version: seen.history.get(&adoption.version)?.version.clone(),
+                    texts: texts(task.catalog.get(&adoption.version)?),
+                    stamp: adoption.stamp,
+                })
+            })
+            .collect(),
+        Mode::Initialize => Vec::new(),
+    };
+    let complete = seen.ledger_exists && seen.installation.is_some();
+    (!complete || claim.is_some() || !adopt.is_empty()).then(|| Preparation {
+        claim,
+        adopt,
+        actor: task.actor.to_string(),
+    })
+}
+
+/// The texts of a migration, to be kept with its record.
+pub(super) fn texts(migration: &Migration) -> Texts {
+    Texts {
+        up: migration.up.bytes.clone(),
+        up_checksum: migration.up.checksum,
+        down: migration.down.as_ref().map(|down| down.bytes.clone()),
+        down_checksum: migration.down.as_ref().map(|down| down.checksum),
+    }
+}
+
+fn missing_grants(seen: &Inspection) -> Stop {
+    Stop::Database(DatabaseError::new(
+        DatabaseErrorKind::PermissionDenied,
+        format!(
+            "Role \"{}\" lacks rights in database \"{}\". Nothing was changed. Run as its owner: {}",
+            seen.server.user,
+            seen.server.database,
+            seen.missing_grants.join(" ")
+        ),
+    ))
+}
