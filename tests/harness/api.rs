@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::json;
 
@@ -16,7 +16,8 @@ pub fn api() -> &'static Api {
     SERVER.get_or_init(Api::start)
 }
 
-/// etcd, kube-apiserver and kube-controller-manager: all of a cluster but its nodes.
+/// etcd, kube-apiserver and kube-controller-manager: all of a cluster but its nodes. The shared one is never
+/// stopped: a test that stops its API server starts its own.
 #[derive(Debug)]
 pub struct Api {
     pub url: String,
@@ -28,11 +29,12 @@ pub struct Api {
     /// For files of the tests; it goes with the servers.
     folder: PathBuf,
     made: AtomicUsize,
-    _supervisor: Supervisor,
+    supervisor: Mutex<Supervisor>,
 }
 
 impl Api {
-    fn start() -> Self {
+    /// Starts one for one test alone; it ends when the value is dropped.
+    pub fn start() -> Self {
         let (supervisor, report) = Supervisor::start(&["--api"]);
         Self {
             url: text(&report, "/api/url"),
@@ -41,12 +43,29 @@ impl Api {
             kubectl: text(&report, "/api/kubectl").into(),
             folder: text(&report, "/folder").into(),
             made: AtomicUsize::new(0),
-            _supervisor: supervisor,
+            supervisor: Mutex::new(supervisor),
         }
     }
 
+    /// Kills the API server; etcd keeps what it stored. Not for the shared one.
+    pub fn stop(&self) {
+        self.control("kube-apiserver stop");
+    }
+
+    /// Starts the stopped API server on its old port and waits until it is ready.
+    pub fn start_again(&self) {
+        self.control("kube-apiserver start");
+    }
+
+    fn control(&self, command: &str) {
+        self.supervisor
+            .lock()
+            .expect("no test panics in here")
+            .control(command);
+    }
+
     /// A new namespace, called `name` and a number.
-    pub fn namespace(&'static self, name: &str) -> Namespace {
+    pub fn namespace(&self, name: &str) -> Namespace<'_> {
         let name = format!("{name}-{}", self.made.fetch_add(1, Ordering::Relaxed));
         self.kubectl(&["create", "namespace", &name]);
         Namespace { api: self, name }
@@ -100,12 +119,12 @@ impl Api {
 
 /// A namespace of one test.
 #[derive(Debug)]
-pub struct Namespace {
-    pub api: &'static Api,
+pub struct Namespace<'a> {
+    pub api: &'a Api,
     pub name: String,
 }
 
-impl Namespace {
+impl Namespace<'_> {
     /// The output of a `kubectl -n NAMESPACE` that must succeed.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> String {

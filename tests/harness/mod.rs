@@ -9,6 +9,7 @@ mod postgres;
 mod supervisor;
 
 use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,25 @@ pub fn schemaward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_schemaward"));
     command.env_clear();
     command
+}
+
+/// The path of a part, by the variable that `parts/env` prints for it, such as `HELM` or `KSTATUS`.
+///
+/// # Panics
+/// When the part has not been brought yet.
+pub fn part(variable: &str) -> PathBuf {
+    let env = Path::new(env!("CARGO_MANIFEST_DIR")).join("parts/env");
+    let script = format!(
+        "eval \"$({})\" && printf %s \"${{{variable}-}}\"",
+        env.display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).output();
+    let path = stdout_of(&output.expect("bash starts"), "parts/env");
+    assert!(
+        !path.is_empty(),
+        "{variable} is not here yet: run `make parts`"
+    );
+    path.into()
 }
 
 /// Calls `probe` until it gives `Ok`, and returns that. `Err` carries what was seen instead.

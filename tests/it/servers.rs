@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Postgres, api, eventually, postgres, postgres_major, schemaward};
+use crate::harness::{Api, Postgres, api, eventually, part, postgres, postgres_major, schemaward};
 
 #[test]
 fn a_database_belongs_to_a_role_that_is_no_superuser() {
@@ -96,4 +96,29 @@ fn the_api_server_has_controllers_and_real_service_accounts() {
 #[test]
 fn the_program_runs() {
     schemaward().output().expect("the program starts");
+}
+
+#[test]
+fn an_api_server_of_its_own_can_stop_and_come_back() {
+    let server = Api::start();
+    let namespace = server.namespace("back");
+    server.stop();
+    assert!(
+        !namespace
+            .try_kubectl(&["get", "configmaps"])
+            .status
+            .success()
+    );
+    server.start_again();
+    assert_eq!(
+        server.kubectl(&["get", "namespace", &namespace.name, "-o", "name"]),
+        "namespace/back-0"
+    );
+}
+
+#[test]
+fn the_parts_are_where_they_are_said_to_be() {
+    for name in ["HELM", "HELM_3", "KSTATUS", "ARGO_HEALTH", "KUBECTL"] {
+        assert!(part(name).is_file(), "{name}");
+    }
 }
