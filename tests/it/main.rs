@@ -1,6 +1,13 @@
 //! Integration tests, on real servers: see `tests/harness/mod.rs`. One binary, so that one API server and one
 //! PostgreSQL serve them all.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the harness is tests, too, although its functions do not bear #[test]"
+)]
+
 #[path = "../harness/mod.rs"]
 #[allow(
     dead_code,
