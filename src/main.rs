@@ -1,3 +1,7 @@
-//! The command line: see the library.
+//! The program: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    schemaward::cli::main()
+}

@@ -35,17 +35,22 @@ impl Judgement {
 /// Judges one look.
 pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
     let (claim, passed_claim) = judge_claim(task, seen)?;
-    let plan =
-        plan(&task.catalog, &seen.history, &task.target, &task.policy).map_err(Stop::Blocked)?;
-    fits(seen, &plan)?;
-    let steps = match task.mode {
-        Mode::Plan | Mode::Migrate => plan.steps.clone(),
-        Mode::Initialize => Vec::new(),
+    let plan = match task.mode {
+        Mode::Plan | Mode::Migrate => {
+            plan(&task.catalog, &seen.history, &task.target, &task.policy).map_err(Stop::Blocked)?
+        }
+        // Whatever is applied already, the history can be there.
+        Mode::Initialize => Plan {
+            current: seen.history.current().cloned(),
+            target: seen.history.current().cloned(),
+            ..Plan::default()
+        },
     };
+    fits(seen, &plan)?;
     let judgement = Judgement {
         preparation: preparation(task, seen, claim, &plan),
+        steps: plan.steps.clone(),
         plan,
-        steps,
         passed_claim,
     };
     let writes = task.mode != Mode::Plan && !judgement.nothing_to_do();
@@ -109,20 +114,17 @@ fn preparation(
     if only_back && plan.steps.is_empty() {
         return None;
     }
-    let adopt: Vec<_> = match task.mode {
-        Mode::Plan | Mode::Migrate => plan
-            .adopt
-            .iter()
-            .filter_map(|adoption| {
-                Some(AdoptedVersion {
-                    version: seen.history.get(&adoption.version)?.version.clone(),
-                    texts: texts(task.catalog.get(&adoption.version)?),
-                    stamp: adoption.stamp,
-                })
+    let adopt: Vec<_> = plan
+        .adopt
+        .iter()
+        .filter_map(|adoption| {
+            Some(AdoptedVersion {
+                version: seen.history.get(&adoption.version)?.version.clone(),
+                texts: texts(task.catalog.get(&adoption.version)?),
+                stamp: adoption.stamp,
             })
-            .collect(),
-        Mode::Initialize => Vec::new(),
-    };
+        })
+        .collect();
     let complete = seen.ledger_exists && seen.installation.is_some();
     (!complete || claim.is_some() || !adopt.is_empty()).then(|| Preparation {
         claim,

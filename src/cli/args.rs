@@ -1,0 +1,343 @@
+//! The options that commands share.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use crate::engine::task::Ledger;
+use crate::postgres::{Settings, Tls, TlsMode};
+
+use super::duration;
+use super::exit::Failure;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest file that is read as a password, in bytes.
+const PASSWORD_LIMIT: usize = 64 * 1024;
+
+/// Which database, and how it is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct ConnectionArgs {
+    /// Host name or address of the PostgreSQL server
+    #[arg(long, value_name = "HOST", env = "POSTGRES_HOST", value_parser = host)]
+    host: String,
+
+    /// Port of the server
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "POSTGRES_PORT",
+        default_value_t = 5432
+    )]
+    port: u16,
+
+    /// Name of the database
+    #[arg(
+        long = "db",
+        alias = "database",
+        value_name = "NAME",
+        env = "POSTGRES_DB"
+    )]
+    database: String,
+
+    /// Role to connect as
+    #[arg(
+        long = "user",
+        alias = "username",
+        value_name = "ROLE",
+        env = "POSTGRES_USER"
+    )]
+    user: String,
+
+    /// File whose first line is the password; without it the variable `POSTGRES_PASSWORD` is read
+    ///
+    /// There is no flag for the password itself: everybody on the machine could read it.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// How far TLS protects the connection [default: verify-full; disable when
+    /// the host is loopback and no CA is given]
+    #[arg(long, value_name = "MODE", env = "POSTGRES_SSLMODE")]
+    sslmode: Option<SslMode>,
+
+    /// PEM file with the authorities that the server's certificate is checked against, besides the
+    /// system's
+    #[arg(long, value_name = "FILE", env = "POSTGRES_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+/// The names that libpq gives to its TLS modes. Its weaker ones, which fall back to plain text without
+/// a word, are not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SslMode {
+    /// No TLS
+    Disable,
+    /// TLS, whoever the server is
+    Require,
+    /// TLS with a server whose certificate a known authority signed
+    VerifyCa,
+    /// As verify-ca, and the certificate is for this host
+    VerifyFull,
+}
+
+/// Where the migrations are.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// Folder with the migration files, `NNN_name_UP.sql` and `NNN_name_DOWN.sql`
+    #[arg(long, value_name = "FOLDER", default_value = "migrations")]
+    pub(super) dir: PathBuf,
+}
+
+/// Where the history is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "History")]
+pub(super) struct HistoryArgs {
+    /// Schema of the history table
+    #[arg(long, value_name = "SCHEMA", default_value = "public")]
+    history_schema: String,
+
+    /// The history table
+    #[arg(long, value_name = "TABLE", default_value = "schema_migrations")]
+    history_table: String,
+}
+
+impl HistoryArgs {
+    pub(super) fn ledger(&self) -> Ledger {
+        Ledger {
+            schema: self.history_schema.clone(),
+            table: self.history_table.clone(),
+        }
+    }
+}
+
+/// How scripts run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Execution")]
+pub(super) struct ExecutionArgs {
+    /// Role that scripts run as (SET ROLE); what they create belongs to it
+    #[arg(long, value_name = "ROLE")]
+    role: Option<String>,
+
+    /// Schemas that scripts find and create unqualified names in, parted by commas
+    #[arg(long, value_name = "SCHEMAS", value_delimiter = ',')]
+    search_path: Vec<String>,
+
+    /// How long a statement waits for a lock before its version is rolled back and tried again; 0: as
+    /// long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
+    lock_timeout: Duration,
+
+    /// How long a statement may run; 0: as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration::parse)]
+    statement_timeout: Duration,
+
+    #[command(flatten)]
+    pub(super) lock_wait: LockWaitArgs,
+}
+
+/// How long another run is waited for.
+#[derive(Debug, Args)]
+pub(super) struct LockWaitArgs {
+    /// How long to wait while another run migrates this database
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    pub(super) lock_wait: Duration,
+}
+
+impl ConnectionArgs {
+    /// What the database adapter needs, for a command that runs no scripts.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or options that contradict each other.
+    pub(super) fn settings(&self, history: &HistoryArgs) -> Result<Settings, Failure> {
+        Ok(Settings {
+            host: self.host.clone(),
+            port: self.port,
+            database: self.database.clone(),
+            username: self.user.clone(),
+            password: self.password()?,
+            tls: self.tls()?,
+            ledger: history.ledger(),
+            role: None,
+            search_path: Vec::new(),
+            lock_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::ZERO,
+            application: "cli".to_owned(),
+            connect_timeout: CONNECT_TIMEOUT,
+        })
+    }
+
+    /// What the database adapter needs to run scripts.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    pub(super) fn settings_to_execute(
+        &self,
+        history: &HistoryArgs,
+        execution: &ExecutionArgs,
+    ) -> Result<Settings, Failure> {
+        Ok(Settings {
+            role: execution.role.clone(),
+            search_path: execution.search_path.clone(),
+            lock_timeout: execution.lock_timeout,
+            statement_timeout: execution.statement_timeout,
+            ..self.settings(history)?
+        })
+    }
+
+    fn password(&self) -> Result<Option<SecretString>, Failure> {
+        let Some(path) = &self.password_file else {
+            let given = std::env::var_os("POSTGRES_PASSWORD").filter(|value| !value.is_empty());
+            return given
+                .map(|value| value.into_string().map(SecretString::from))
+                .transpose()
+                .map_err(|_| Failure::usage("POSTGRES_PASSWORD is not valid UTF-8."));
+        };
+        let bytes = read(path, "--password-file")?;
+        if bytes.len() > PASSWORD_LIMIT {
+            return Err(Failure::usage(format!(
+                "--password-file {} is too large to be a password.",
+                path.display()
+            )));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Failure::usage(format!(
+                "--password-file {} is not valid UTF-8.",
+                path.display()
+            ))
+        })?;
+        Ok(text.lines().next().map(SecretString::from))
+    }
+
+    fn tls(&self) -> Result<Tls, Failure> {
+        // With a CA at hand somebody wants the server verified, wherever it is.
+        let unprotected = is_loopback(&self.host) && self.ca_file.is_none();
+        let usual = if unprotected {
+            SslMode::Disable
+        } else {
+            SslMode::VerifyFull
+        };
+        let mode = match self.sslmode.unwrap_or(usual) {
+            SslMode::Disable => TlsMode::Disable,
+            SslMode::Require => TlsMode::Require,
+            SslMode::VerifyCa => TlsMode::VerifyCa,
+            SslMode::VerifyFull => TlsMode::VerifyFull,
+        };
+        let ca = match &self.ca_file {
+            Some(path) => Some(read(path, "--ca-file")?),
+            None => None,
+        };
+        Ok(Tls { mode, ca })
+    }
+}
+
+/// Names and addresses only. libpq would take a path for the folder of a Unix socket.
+fn host(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is empty".to_owned()),
+        _ if text.contains('/') => Err("write a host name or an address".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Whether the connection does not leave the machine.
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn read(path: &Path, option: &str) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| {
+        Failure::not_done(format!(
+            "{option} {} cannot be read: {error}.",
+            path.display()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Sample {
+        #[command(flatten)]
+        connection: ConnectionArgs,
+        #[command(flatten)]
+        history: HistoryArgs,
+        #[command(flatten)]
+        execution: ExecutionArgs,
+    }
+
+    fn settings(more: &[&str]) -> Result<Settings, Failure> {
+        let least = ["x", "--db=d", "--user=u", "--host=db.example"];
+        let sample = Sample::try_parse_from(least.iter().chain(more)).unwrap();
+        sample
+            .connection
+            .settings_to_execute(&sample.history, &sample.execution)
+    }
+
+    #[test]
+    fn the_server_is_verified_unless_it_is_here() {
+        let mode = |more: &[&str]| settings(more).unwrap().tls.mode;
+        assert_eq!(mode(&[]), TlsMode::VerifyFull);
+        assert_eq!(mode(&["--sslmode=require"]), TlsMode::Require);
+        let here = |host: &str| {
+            let sample = ["x", "--db=d", "--user=u", "--host", host];
+            let sample = Sample::try_parse_from(sample).unwrap();
+            sample
+                .connection
+                .settings(&sample.history)
+                .unwrap()
+                .tls
+                .mode
+        };
+        assert_eq!(here("localhost"), TlsMode::Disable);
+        assert_eq!(here("127.0.0.2"), TlsMode::Disable);
+        assert_eq!(here("::1"), TlsMode::Disable);
+        assert_eq!(here("10.0.0.1"), TlsMode::VerifyFull);
+        assert_eq!(here("localhost.example"), TlsMode::VerifyFull);
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_resource() {
+        let settings = settings(&[]).unwrap();
+        assert_eq!(settings.port, 5432);
+        assert_eq!(settings.lock_timeout, Duration::from_secs(5));
+        assert_eq!(settings.statement_timeout, Duration::ZERO);
+        assert_eq!(settings.ledger, Ledger::default());
+        assert_eq!(settings.search_path, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_password_file_gives_its_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        fs::write(&path, "a secret \r\n").unwrap();
+        let option = format!("--password-file={}", path.display());
+        let password = settings(&[&option]).unwrap().password.unwrap();
+        assert_eq!(password.expose_secret(), "a secret ");
+
+        let missing = settings(&["--password-file=/nowhere/password"]).unwrap_err();
+        assert_eq!(
+            missing.messages,
+            [
+                "--password-file /nowhere/password cannot be read: No such file or directory (os error 2)."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_search_path_is_parted_by_commas() {
+        let settings = settings(&["--search-path=app,public"]).unwrap();
+        assert_eq!(settings.search_path, ["app", "public"]);
+    }
+}

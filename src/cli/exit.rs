@@ -1,0 +1,101 @@
+//! What the end of a run means for the exit code.
+
+use std::process::ExitCode;
+
+use crate::engine::error::DatabaseErrorKind;
+use crate::engine::outcome::{End, Outcome, Stop};
+
+/// How the program ends (decision 26).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done.
+    Done,
+    /// Not done, for the reason printed.
+    NotDone,
+    /// The command line is wrong.
+    Usage,
+    /// The database could not be reached, or was busy for too long: a retry may help.
+    Retry,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::NotDone => 1,
+            Exit::Usage => 2,
+            Exit::Retry => 3,
+        })
+    }
+}
+
+/// A command that could not do what it should, told in sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// How the program ends.
+    pub(super) exit: Exit,
+    /// What is printed, each as an error of its own.
+    pub(super) messages: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that a retry does not mend.
+    pub(super) fn not_done(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::NotDone,
+            messages: vec![message.into()],
+        }
+    }
+
+    /// A combination of options that cannot be meant.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Usage,
+            messages: vec![message.into()],
+        }
+    }
+}
+
+/// The exit code for the end of a run.
+pub(super) fn exit_for(outcome: &Outcome) -> Exit {
+    match outcome.end() {
+        End::Reached | End::Planned => Exit::Done,
+        End::Interrupted => Exit::NotDone,
+        End::Stopped(stop) => exit_for_stop(stop),
+    }
+}
+
+fn exit_for_stop(stop: &Stop) -> Exit {
+    match stop {
+        Stop::Database(error) => exit_for_database(error.kind),
+        Stop::LockHeld(_) | Stop::LockTimeout(_) => Exit::Retry,
+        Stop::Blocked(_)
+        | Stop::Script(_)
+        | Stop::Claimed(_)
+        | Stop::DoesNotFit(_)
+        | Stop::Unusable { .. } => Exit::NotDone,
+    }
+}
+
+/// [`Exit::Retry`] exactly for what the operator retries by itself without calling for a person.
+pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
+    match kind {
+        DatabaseErrorKind::Unreachable
+        | DatabaseErrorKind::ConnectionLost
+        | DatabaseErrorKind::ReadOnlyReplica
+        | DatabaseErrorKind::TooManyConnections
+        | DatabaseErrorKind::DiskFull => Exit::Retry,
+        DatabaseErrorKind::AuthenticationFailed
+        | DatabaseErrorKind::DatabaseNotFound
+        | DatabaseErrorKind::TlsVerificationFailed
+        | DatabaseErrorKind::TlsRequired
+        | DatabaseErrorKind::InvalidCredentials
+        | DatabaseErrorKind::PermissionDenied
+        | DatabaseErrorKind::ForeignHistory
+        | DatabaseErrorKind::HistoryUnreadable
+        | DatabaseErrorKind::HistoryTooNew
+        | DatabaseErrorKind::ServerTooOld
+        | DatabaseErrorKind::Cancelled
+        | DatabaseErrorKind::Internal => Exit::NotDone,
+    }
+}

@@ -1,0 +1,102 @@
+//! `schemaward list`: every version and where it stands.
+
+use clap::Args;
+use clap::builder::styling::AnsiColor;
+
+use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::migration::overview::{Row, VersionState, overview};
+use crate::migration::target::{Policy, Target};
+
+use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
+use super::exit::{Exit, Failure};
+use super::output::{self, Format, FormatArgs};
+use super::session::Session;
+use super::source::{self, Depth};
+use super::table::{self, Cell};
+use super::terminal::Terminal;
+
+/// Show every version and where it stands
+///
+/// Only reads. A version is `applied`, `pending` (in the folder, not yet applied), `changed` (applied, and
+/// its file is no longer what was applied), `missing` (applied, and its file is gone) or `ahead` (applied,
+/// and above the last one in the folder). One that failed is `pending`: nothing of it remains.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    history: HistoryArgs,
+}
+
+impl List {
+    pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
+        let ledger = self.history.ledger();
+        let catalog = source::load(&self.source.dir, &ledger.table, Depth::Hashed, terminal)?;
+        let settings = self.connection.settings(&self.history)?;
+        let task = Task {
+            catalog: catalog.clone(),
+            target: Target::Latest,
+            policy: Policy::default(),
+            mode: Mode::Plan,
+            ledger,
+            actor: Actor::CommandLine,
+            patience: Patience::default(),
+        };
+        let mut session = Session::open(&settings, terminal).await?;
+        let look = session.look(task).await?;
+        session.close().await;
+        let rows = overview(&catalog, &look.history, &Target::Latest);
+        let blocked = look.plan.as_ref().err();
+        match self.format.output {
+            Format::Text => terminal.results(&text(&rows, terminal))?,
+            Format::Json => {
+                let list = output::List::new(&look.server, &look.history, &rows, blocked);
+                terminal.results(&output::to_text(&list)?)?;
+            }
+        }
+        if let Some(blocked) = blocked {
+            terminal.warning(&blocked.to_string());
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// A header and a line per version.
+fn text(rows: &[Row], terminal: Terminal) -> String {
+    let header = ["VERSION", "STATUS", "NAME", "APPLIED AT", "MS", "CHECKSUM"];
+    let mut lines = vec![header.map(Cell::word).to_vec()];
+    lines[0][4] = Cell::word("MS").aligned_right();
+    lines.extend(rows.iter().map(|row| {
+        let (status, colour) = status(row.state);
+        vec![
+            Cell::of(Some(&row.version)),
+            Cell::word(status).in_colour(colour),
+            Cell::of(Some(&row.name)),
+            Cell::of(
+                row.applied_at
+                    .map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+            ),
+            Cell::of(row.execution_time_ms).aligned_right(),
+            Cell::of(
+                row.checksum
+                    .as_ref()
+                    .map(|sum| sum.chars().take(8).collect::<String>()),
+            ),
+        ]
+    }));
+    table::render(&lines, terminal)
+}
+
+fn status(state: VersionState) -> (&'static str, AnsiColor) {
+    match state {
+        VersionState::Applied => ("applied", AnsiColor::Green),
+        VersionState::Pending => ("pending", AnsiColor::Yellow),
+        VersionState::Ahead => ("ahead", AnsiColor::Yellow),
+        VersionState::Missing => ("missing", AnsiColor::Red),
+        VersionState::Changed => ("changed", AnsiColor::Red),
+    }
+}

@@ -1,0 +1,156 @@
+//! What the end of a run means for a person.
+
+use std::path::Path;
+
+use crate::engine::database::{Database, Observation, Request};
+use crate::engine::error::ScriptFailure;
+use crate::engine::outcome::{Outcome, Stop};
+use crate::migration::catalog::Catalog;
+use crate::migration::file_name::Direction;
+use crate::migration::script::Script;
+
+use super::exit::{Exit, exit_for};
+use super::session::{Ended, Session};
+use super::snippet::{self, Place};
+use super::terminal::{Terminal, write_error};
+
+/// What the sentences need besides the run itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) terminal: Terminal,
+    pub(super) catalog: &'a Catalog,
+    /// The folder of the files.
+    pub(super) folder: &'a Path,
+    /// Name of the history table.
+    pub(super) ledger_table: &'a str,
+    /// What to say when the plan had become another one.
+    pub(super) refused: &'a str,
+}
+
+/// Tells how a run that may write ended.
+pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Context<'_>) -> Exit {
+    let terminal = context.terminal;
+    let outcome = match ended {
+        Ended::Run(outcome) => outcome,
+        Ended::Refused => {
+            terminal.error(context.refused);
+            return Exit::NotDone;
+        }
+    };
+    if let Some(owner) = outcome.passed_claim() {
+        terminal.warning(&format!(
+            "DatabaseSchema {}/{} manages this database. This command passed its claim; the operator \
+             will bring the database to what that resource says.",
+            owner.namespace, owner.name
+        ));
+    }
+    match outcome.stop() {
+        None => write_error(&format!("{}\n", standing(outcome))),
+        Some(Stop::Script(failure)) => script_failed(session, outcome, failure, context).await,
+        Some(_) => terminal.error(&outcome.message()),
+    }
+    exit_for(outcome)
+}
+
+/// `fluxion: at version 001`
+fn standing(outcome: &Outcome) -> String {
+    match outcome.server() {
+        Some(server) => format!("{}: {}", server.database, outcome.message()),
+        None => outcome.message(),
+    }
+}
+
+/// The line with a caret, and then the whole message.
+async fn script_failed(
+    session: &mut Session,
+    outcome: &Outcome,
+    failure: &ScriptFailure,
+    context: Context<'_>,
+) {
+    let shown = match script_text(session, outcome, failure, context).await {
+        Some(text) => show_line(failure, &text, context),
+        None => false,
+    };
+    if shown {
+        write_error(&format!("{}\n", outcome.message()));
+    } else {
+        context.terminal.error(&outcome.message());
+    }
+}
+
+/// A script's text, and what to call it.
+struct ScriptText {
+    path: String,
+    bytes: Vec<u8>,
+}
+
+/// The text that ran: for UP the file's, for DOWN the one that was stored when the version was applied.
+async fn script_text(
+    session: &mut Session,
+    outcome: &Outcome,
+    failure: &ScriptFailure,
+    context: Context<'_>,
+) -> Option<ScriptText> {
+    let migration = context.catalog.get(&failure.version);
+    let of_file = |file: &str, bytes: &[u8]| ScriptText {
+        path: context.folder.join(file).display().to_string(),
+        bytes: bytes.to_vec(),
+    };
+    if failure.direction == Direction::Up {
+        return migration.map(|migration| of_file(&migration.up.file, &migration.up.bytes));
+    }
+    let file = migration.and_then(|migration| migration.down.as_ref());
+    let applied = outcome
+        .history()
+        .and_then(|history| history.get(&failure.version));
+    let stored = applied
+        .and_then(|applied| applied.stored)
+        .and_then(|stored| stored.down);
+    match (stored, file) {
+        (Some(stored), Some(file)) if stored == file.checksum => {
+            Some(of_file(&file.file, &file.bytes))
+        }
+        (None, Some(file)) => Some(of_file(&file.file, &file.bytes)),
+        (None, None) => None,
+        (Some(_), _) => {
+            let request = Request::LoadDown(applied?.version.clone());
+            match session.database().perform(&request).await {
+                Ok(Observation::DownLoaded(bytes)) => Some(ScriptText {
+                    path: format!("stored DOWN of {} {}", failure.version, failure.name),
+                    bytes,
+                }),
+                Ok(_) | Err(_) => None,
+            }
+        }
+    }
+}
+
+/// Prints the line; false when there is none to print.
+fn show_line(failure: &ScriptFailure, text: &ScriptText, context: Context<'_>) -> bool {
+    let Some(position) = failure.position else {
+        return false;
+    };
+    let Ok(script) = Script::parse(&text.bytes, context.ledger_table) else {
+        return false;
+    };
+    let Some(line) = script.source_line(position.line) else {
+        return false;
+    };
+    let code = failure.sqlstate.as_ref();
+    let what = format!(
+        "{}{}",
+        failure.message,
+        code.map_or_else(String::new, |code| format!(" ({code})"))
+    );
+    let place = Place {
+        path: &text.path,
+        position,
+        line,
+    };
+    write_error(&snippet::render(
+        &what,
+        place,
+        context.terminal.messages_in_colour(),
+    ));
+    true
+}

@@ -1,0 +1,251 @@
+//! Drives one run of the engine: connects, shows progress, and ends well on SIGINT and SIGTERM.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::engine;
+use crate::engine::Progress;
+use crate::engine::database::Server;
+use crate::engine::outcome::{End, Outcome, Stop};
+use crate::engine::task::{Mode, Task};
+use crate::migration::blocked::Blocked;
+use crate::migration::history::History;
+use crate::migration::plan::Plan;
+use crate::postgres::{Canceller, Postgres, Settings};
+
+use super::exit::{Failure, exit_for, exit_for_database};
+use super::progress::Display;
+use super::terminal::Terminal;
+
+/// How often the progress line is written, and a signal's effect is looked for.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How often a cancel request is sent until the run ends: one that arrives between two parts of a
+/// script finds nothing to cancel.
+const CANCEL_EVERY: Duration = Duration::from_secs(1);
+
+/// How a run came to its end.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// By itself, or at the next chance after a signal.
+    Run(Box<Outcome>),
+    /// The plan was not what the caller had seen before; nothing of it ran.
+    Refused,
+}
+
+/// What a look at the database showed.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) server: Server,
+    pub(super) history: History,
+    /// The way to the target, or why there is none.
+    pub(super) plan: Result<Plan, Blocked>,
+}
+
+fn stopped(outcome: &Outcome) -> Failure {
+    Failure {
+        exit: exit_for(outcome),
+        messages: vec![outcome.message()],
+    }
+}
+
+/// A connection, and the signals that may end its use.
+pub(super) struct Session {
+    terminal: Terminal,
+    database: Postgres,
+    signals: Signals,
+}
+
+impl Session {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or a signal comes first.
+    pub(super) async fn open(settings: &Settings, terminal: Terminal) -> Result<Session, Failure> {
+        let mut signals = Signals::listen()?;
+        let database = tokio::select! {
+            connected = Postgres::connect(settings) => connected.map_err(|error| Failure {
+                exit: exit_for_database(error.kind),
+                messages: vec![error.to_string()],
+            })?,
+            () = signals.next() => {
+                return Err(Failure::not_done("Stopped before the database was reached."));
+            }
+        };
+        Ok(Session {
+            terminal,
+            database,
+            signals,
+        })
+    }
+
+    /// The connection, for what is no run.
+    pub(super) fn database(&mut self) -> &mut Postgres {
+        &mut self.database
+    }
+
+    /// Runs a task. `accept` sees the plan while the migration lock is held, before its first version.
+    ///
+    /// # Errors
+    /// When results cannot be written; the run itself always comes to an [`Ended`].
+    pub(super) async fn run(
+        &mut self,
+        task: Task,
+        accept: impl Fn(&Plan) -> bool,
+    ) -> Result<Ended, Failure> {
+        let canceller = self.database.canceller();
+        let display = RefCell::new(Display::new(self.terminal));
+        let halt = Halt::default();
+        let mut run = pin!(engine::run(
+            &mut self.database,
+            task,
+            || !halt.is_wanted(),
+            |progress| {
+                if let Progress::Planned(plan) = &progress
+                    && !accept(plan)
+                {
+                    halt.refuse();
+                }
+                display.borrow_mut().show(&progress);
+            },
+        ));
+        let mut ticks = tokio::time::interval(TICK);
+        let ended = loop {
+            tokio::select! {
+                outcome = &mut run => break Ended::Run(Box::new(outcome)),
+                () = self.signals.next() => {
+                    display.borrow_mut().clear();
+                    halt.signal(display.borrow().running(), &canceller, self.terminal);
+                }
+                _ = ticks.tick() => display.borrow_mut().tick(),
+            }
+        };
+        halt.over();
+        display.borrow_mut().clear();
+        match display.borrow_mut().take_failure() {
+            Some(failure) => Err(failure),
+            None if halt.is_refused() => Ok(Ended::Refused),
+            None => Ok(ended),
+        }
+    }
+
+    /// Looks at the database and plans, without the lock and without writing.
+    ///
+    /// # Errors
+    /// When there is no history to go by, for any other reason than that there is no way to the target.
+    pub(super) async fn look(&mut self, task: Task) -> Result<Look, Failure> {
+        let task = Task {
+            mode: Mode::Plan,
+            ..task
+        };
+        let outcome = match self.run(task, |_| true).await? {
+            Ended::Run(outcome) => outcome,
+            Ended::Refused => return Err(Failure::not_done("The plan was refused.")),
+        };
+        let plan = match (outcome.end(), outcome.plan()) {
+            (End::Planned, Some(plan)) => Ok(plan.clone()),
+            (End::Stopped(Stop::Blocked(blocked)), _) => Err(blocked.clone()),
+            _ => return Err(stopped(&outcome)),
+        };
+        match (outcome.server(), outcome.history()) {
+            (Some(server), Some(history)) => Ok(Look {
+                server: server.clone(),
+                history: history.clone(),
+                plan,
+            }),
+            _ => Err(stopped(&outcome)),
+        }
+    }
+
+    /// Ends the connection.
+    pub(super) async fn close(self) {
+        self.database.close().await;
+    }
+}
+
+/// Whether and why a run is to stop.
+#[derive(Debug, Default)]
+struct Halt {
+    refused: Cell<bool>,
+    signalled: Cell<bool>,
+    cancelling: RefCell<Option<JoinHandle<()>>>,
+}
+
+impl Halt {
+    fn is_wanted(&self) -> bool {
+        self.refused.get() || self.signalled.get()
+    }
+
+    fn is_refused(&self) -> bool {
+        self.refused.get()
+    }
+
+    fn refuse(&self) {
+        self.refused.set(true);
+    }
+
+    /// First signal: no new version, and the running statement is cancelled. Second: out, at once.
+    fn signal(&self, running: Option<&str>, canceller: &Canceller, terminal: Terminal) {
+        if self.signalled.replace(true) {
+            terminal.error(
+                "Stopped without waiting for the server, which rolls back what was not committed.",
+            );
+            std::process::exit(1);
+        }
+        let Some(version) = running else {
+            return terminal.note("Stopping.");
+        };
+        terminal.note(&format!(
+            "Stopping: the running statement of {version} is being cancelled. A second signal stops \
+             without waiting for that."
+        ));
+        let canceller = canceller.clone();
+        let cancelling = tokio::spawn(async move {
+            loop {
+                // A request that did not get through is followed by another.
+                let _ = canceller.cancel().await;
+                tokio::time::sleep(CANCEL_EVERY).await;
+            }
+        });
+        *self.cancelling.borrow_mut() = Some(cancelling);
+    }
+
+    /// The run is over: nothing is left to cancel.
+    fn over(&self) {
+        if let Some(cancelling) = self.cancelling.take() {
+            cancelling.abort();
+        }
+    }
+}
+
+/// SIGINT and SIGTERM.
+#[derive(Debug)]
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::not_done(format!("The program cannot listen for signals: {error}."))
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The set of migrations in a folder, or everything that is wrong with it.
+
+use std::path::Path;
+
+use crate::migration::catalog::Catalog;
+use crate::source::directory;
+
+use super::exit::{Exit, Failure};
+use super::terminal::Terminal;
+
+/// How closely files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Names and checksums: for commands that run no file.
+    Hashed,
+    /// Every statement, so that a script which cannot run is refused before connecting.
+    Judged,
+}
+
+/// Reads the folder.
+///
+/// # Errors
+/// A folder that cannot be read, or all defects of its files.
+pub(super) fn load(
+    folder: &Path,
+    ledger_table: &str,
+    depth: Depth,
+    terminal: Terminal,
+) -> Result<Catalog, Failure> {
+    let files = directory::read(folder).map_err(|error| Failure::not_done(error.to_string()))?;
+    let catalog = Catalog::from_files(files, ledger_table, &|_| depth == Depth::Hashed).map_err(
+        |defects| Failure {
+            exit: Exit::NotDone,
+            messages: defects.iter().map(ToString::to_string).collect(),
+        },
+    )?;
+    if catalog.is_empty() {
+        terminal.warning(&format!(
+            "{} holds no migrations; their files are called NNN_name_UP.sql and NNN_name_DOWN.sql.",
+            folder.display()
+        ));
+    }
+    Ok(catalog)
+}
