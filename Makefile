@@ -58,7 +58,8 @@ integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
 	cargo test --locked --test it
 
 .PHONY: chart-check
-chart-check: ## The chart: lint, rendered with several values, installed on a real API server
+chart-check: ## The chart: lint, and rendered with several values; and what builds the image
+	python3 -m unittest discover -q -s image
 	@$(call run,charts/check,control-plane helm)
 
 .PHONY: docs-check
