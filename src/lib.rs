@@ -6,11 +6,16 @@
 //! - [`api`] (pure): the Kubernetes contract.
 //! - [`engine`]: observe, plan, execute, for the operator and the command line alike.
 //! - [`source`], [`postgres`], `telemetry`: adapters to the world.
-//! - `controller`, [`cli`]: the two drivers.
+//! - [`controller`], [`cli`]: the two drivers.
 
 pub mod api;
 pub mod cli;
+pub mod controller;
 pub mod engine;
 pub mod migration;
 pub mod postgres;
 pub mod source;
+
+/// Test support is shared with the tests in `tests/`, which know this crate by its name.
+#[cfg(test)]
+extern crate self as schemaward;

@@ -7,6 +7,10 @@
     clippy::doc_markdown,
     reason = "these texts are read in a terminal, where backticks are noise"
 )]
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "each printer column names its own type and priority"
+)]
 
 mod connection;
 mod execution;

@@ -1,0 +1,90 @@
+//! What one attempt at a resource came to: the only thing that status and policy are made from.
+
+use crate::engine::error::DatabaseError;
+use crate::engine::outcome::Outcome;
+use crate::migration::file_name::Direction;
+use crate::migration::plan::Plan;
+use crate::migration::version::Version;
+
+/// The end of one attempt.
+#[derive(Debug, Clone)]
+pub enum Attempt {
+    /// `spec.suspend`: nothing was fetched, nothing was connected to.
+    Suspended,
+    /// A referenced object is not there, has not the key, or may not be read.
+    Waiting(DereferenceError),
+    /// The resource or its source cannot be used as it is; nothing was connected to.
+    Invalid(Invalid),
+    /// No connection to the database could be made; nothing was looked at.
+    NotConnected(DatabaseError),
+    /// The engine ran. A shutdown or a change of the resource in the middle of it is
+    /// `End::Interrupted`; a shutdown that could not wait any longer, `DatabaseErrorKind::Cancelled`.
+    Ran(Box<Outcome>),
+    /// A defect of Schemaward. The text is a place in its source and nothing else.
+    Bug(String),
+}
+
+/// Why the objects that a resource refers to could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DereferenceError {
+    /// What class of trouble it is.
+    pub kind: DereferenceErrorKind,
+    /// Stands alone: what is missing, what it means, what to do.
+    pub message: String,
+}
+
+/// Classes of [`DereferenceError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DereferenceErrorKind {
+    /// A `ConfigMap` with migrations does not exist.
+    SourceNotFound,
+    /// A Secret or `ConfigMap` with connection data does not exist.
+    SecretNotFound,
+    /// It exists and lacks the key.
+    KeyMissing,
+    /// The operator may not read it.
+    AccessDenied,
+    /// The API server did not answer.
+    ApiUnavailable,
+}
+
+/// Why a resource cannot be used as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    /// What class of trouble it is.
+    pub kind: InvalidKind,
+    /// Stands alone: every defect, what it means, what to do.
+    pub message: String,
+}
+
+/// Classes of [`Invalid`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InvalidKind {
+    /// The resource contradicts itself.
+    InvalidSpec,
+    /// The set of files has a defect.
+    InvalidSource,
+    /// Two files are one version.
+    DuplicateVersion,
+    /// A statement that is never sent to a server, or that does not stand alone.
+    UnsupportedStatement,
+    /// Transaction control that cannot be folded into ours.
+    TransactionControl,
+    /// Connection data from a Secret or `ConfigMap` is malformed.
+    InvalidCredentials,
+}
+
+/// A run in the middle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Running {
+    /// What it does.
+    pub plan: Plan,
+    /// How many of the plan's steps are recorded.
+    pub finished: usize,
+    /// The version under way, its name and its direction.
+    pub current: Option<(Version, String, Direction)>,
+    /// What the version under way waits for, in words; `None` while it runs.
+    pub waiting: Option<String>,
+}

@@ -1,0 +1,359 @@
+//! Status, from what it was, what happened and what time it is. Pure, and the only place that makes
+//! conditions; [`super::lint`] says what must hold for each.
+//!
+//! The rules are kstatus's: Ready is always there, Reconciling and Stalled only while they are True
+//! and never both, `observedGeneration` is the generation that was looked at.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::api::time::Time;
+use crate::api::v1alpha1::{
+    AppliedVersion, DatabaseSchemaSpec, DatabaseSchemaStatus, Failure, PendingVersion,
+};
+use crate::engine::outcome::{End, Outcome};
+use crate::migration::catalog::Catalog;
+use crate::migration::file_name::Direction;
+use crate::migration::history::{Applied, History};
+use crate::migration::plan::{Plan, Step};
+use crate::migration::version::Version;
+
+use super::attempt::{Attempt, Running};
+use super::memory::Memory;
+use super::policy::{State, state};
+use super::verdict::{of_direction, step_script, under_way, verdict};
+
+/// Longest text in status, in characters.
+pub const MAX_TEXT: usize = 1024;
+/// Pending versions that status lists.
+pub const MAX_PENDING: usize = 20;
+/// Applied versions that status lists.
+pub const MAX_HISTORY: usize = 10;
+
+/// The resource that a status is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// `metadata.generation` of the resource that was acted on.
+    pub generation: i64,
+    /// Its spec.
+    pub spec: &'a DatabaseSchemaSpec,
+    /// The value of the annotation [`crate::api::v1alpha1::RECONCILE_ANNOTATION`].
+    pub reconcile: Option<&'a str>,
+    /// Its migrations, when they could be read: what is pending while there is no plan.
+    pub catalog: Option<&'a Catalog>,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Happened<'a> {
+    /// A run is in the middle of it.
+    Running(&'a Running),
+    /// An attempt is over.
+    Attempted {
+        /// What it came to.
+        attempt: &'a Attempt,
+        /// The memory after it ([`Memory::after`]).
+        memory: &'a Memory,
+        /// Time to the next attempt ([`Memory::next_attempt`]).
+        next: Option<Duration>,
+    },
+}
+
+/// The status after what happened. Write it when it differs from `previous`.
+#[must_use]
+pub fn status(
+    previous: &DatabaseSchemaStatus,
+    subject: &Subject<'_>,
+    happened: &Happened<'_>,
+    now: Timestamp,
+) -> DatabaseSchemaStatus {
+    let mut next = DatabaseSchemaStatus {
+        observed_generation: Some(subject.generation),
+        target_version: wanted(subject).or_else(|| previous.target_version.clone()),
+        source: Some(clip(&subject.spec.source.summary())).filter(|text| !text.is_empty()),
+        last_handled_reconcile: subject.reconcile.map(clip),
+        failure: None,
+        conditions: Vec::new(),
+        ..previous.clone()
+    };
+    let shown = match happened {
+        Happened::Running(running) => show_running(&mut next, previous, subject, running, now),
+        Happened::Attempted {
+            attempt,
+            memory,
+            next: wait,
+        } => show_attempt(&mut next, subject, attempt, memory, *wait, now),
+    };
+    next.conditions = conditions(previous, &shown, subject.generation, now);
+    next
+}
+
+/// What the conditions show.
+struct Shown {
+    state: State,
+    reason: Reason,
+    message: String,
+}
+
+fn show_attempt(
+    next: &mut DatabaseSchemaStatus,
+    subject: &Subject<'_>,
+    attempt: &Attempt,
+    memory: &Memory,
+    wait: Option<Duration>,
+    now: Timestamp,
+) -> Shown {
+    if let Attempt::Ran(outcome) = attempt {
+        show_outcome(next, subject, outcome);
+    }
+    let mut judged = verdict(attempt);
+    let retry = wait
+        .and_then(|wait| SignedDuration::try_from(wait).ok())
+        .and_then(|wait| now.checked_add(wait).ok());
+    next.failure = memory.failure(&judged, subject.generation, retry);
+    // A look that found the failed script unchanged: all stays as it was said when it failed.
+    if let (Attempt::Ran(outcome), Some(failed)) = (attempt, memory.failed())
+        && matches!(outcome.end(), End::Planned)
+        && let Some(reason) = Reason::parse(&failed.reason)
+    {
+        judged.reason = reason;
+        judged.message.clone_from(&failed.message);
+    }
+    Shown {
+        state: state(judged.reason, memory.since().unwrap_or(now), now),
+        reason: judged.reason,
+        message: clip(&judged.message),
+    }
+}
+
+fn show_outcome(next: &mut DatabaseSchemaStatus, subject: &Subject<'_>, outcome: &Outcome) {
+    if let Some(id) = outcome.database_id() {
+        next.database_id = Some(id.to_string());
+    }
+    let Some(history) = outcome.history() else {
+        return;
+    };
+    show_history(next, history);
+    match (outcome.plan(), subject.catalog) {
+        (Some(plan), _) => {
+            next.target_version = plan.target.as_ref().map(ToString::to_string);
+            show_pending(next, plan, outcome.done().len());
+        }
+        (None, Some(catalog)) => show_missing(next, subject, catalog, history),
+        (None, None) => {}
+    }
+}
+
+fn show_history(next: &mut DatabaseSchemaStatus, history: &History) {
+    next.current_version = history.current().map(ToString::to_string);
+    next.applied_count = i64::try_from(history.len()).ok();
+    next.last_applied_time = history
+        .iter()
+        .filter_map(|applied| applied.applied_at)
+        .max()
+        .map(Time::new);
+    next.history = history
+        .iter()
+        .rev()
+        .take(MAX_HISTORY)
+        .map(applied_version)
+        .collect();
+}
+
+fn applied_version(applied: &Applied) -> AppliedVersion {
+    AppliedVersion {
+        version: applied.version.to_string(),
+        name: clip_name(&applied.name),
+        applied_time: applied.applied_at.map(Time::new),
+        execution_time_ms: applied.execution_time_ms,
+    }
+}
+
+fn show_pending(next: &mut DatabaseSchemaStatus, plan: &Plan, finished: usize) {
+    let left = plan.steps.get(finished..).unwrap_or_default();
+    next.pending_count = i64::try_from(left.len()).ok();
+    next.pending = left.iter().take(MAX_PENDING).map(pending_step).collect();
+}
+
+fn pending_step(step: &Step) -> PendingVersion {
+    let script = step_script(step);
+    PendingVersion {
+        version: script.version.to_string(),
+        name: clip_name(script.name),
+        direction: script.direction,
+    }
+}
+
+/// Without a plan: what is listed up to the target and not applied.
+fn show_missing(
+    next: &mut DatabaseSchemaStatus,
+    subject: &Subject<'_>,
+    catalog: &Catalog,
+    history: &History,
+) {
+    let target = match &subject.spec.target_version {
+        Some(text) => Version::parse(text).ok(),
+        None => catalog.latest().cloned(),
+    };
+    let missing: Vec<_> = catalog
+        .iter()
+        .filter(|migration| {
+            target
+                .as_ref()
+                .is_none_or(|target| migration.version <= *target)
+        })
+        .filter(|migration| history.get(&migration.version).is_none())
+        .collect();
+    next.target_version = target.map(|target| target.to_string());
+    next.pending_count = i64::try_from(missing.len()).ok();
+    next.pending = missing
+        .iter()
+        .take(MAX_PENDING)
+        .map(|migration| PendingVersion {
+            version: migration.version.to_string(),
+            name: clip_name(&migration.name),
+            direction: of_direction(Direction::Up),
+        })
+        .collect();
+}
+
+/// The target as far as the resource itself says it.
+fn wanted(subject: &Subject<'_>) -> Option<String> {
+    let spec = subject.spec;
+    let last = || spec.versions.as_ref()?.last().map(|last| &last.version);
+    let target = spec
+        .target_version
+        .as_ref()
+        .or_else(last)
+        .map(|text| clip_name(text));
+    target.or_else(|| Some(subject.catalog?.latest()?.to_string()))
+}
+
+fn show_running(
+    next: &mut DatabaseSchemaStatus,
+    previous: &DatabaseSchemaStatus,
+    subject: &Subject<'_>,
+    running: &Running,
+    now: Timestamp,
+) -> Shown {
+    let Running {
+        plan,
+        finished,
+        current,
+        waiting,
+    } = running;
+    next.target_version = plan.target.as_ref().map(ToString::to_string);
+    show_pending(next, plan, *finished);
+    if let Some(Step::Apply { version, .. }) = finished
+        .checked_sub(1)
+        .and_then(|last| plan.steps.get(last))
+    {
+        next.current_version = Some(version.to_string());
+    }
+    let Some(waiting) = waiting else {
+        return Shown {
+            state: State::Reconciling,
+            reason: under_way(plan, *finished),
+            message: clip(&super::wording::running(running)),
+        };
+    };
+    let reason = match current {
+        Some(_) => Reason::LockTimeout,
+        None => Reason::LockHeld,
+    };
+    let before = previous.failure.as_ref();
+    let first_time = before
+        .filter(|before| before.reason == reason.as_str())
+        .map_or(Time::new(now), |before| before.first_time);
+    next.failure = Some(Failure {
+        reason: reason.to_string(),
+        message: clip(waiting),
+        observed_generation: Some(subject.generation),
+        first_time,
+        attempts: None,
+        next_retry_time: None,
+        version: current.as_ref().map(|(version, ..)| version.to_string()),
+        name: current.as_ref().map(|(_, name, _)| clip_name(name)),
+        direction: current
+            .as_ref()
+            .map(|(.., direction)| of_direction(*direction)),
+        checksum: None,
+        statement: None,
+        line: None,
+        column: None,
+        sql_state: None,
+    });
+    Shown {
+        state: State::Reconciling,
+        reason,
+        message: clip(waiting),
+    }
+}
+
+fn conditions(
+    previous: &DatabaseSchemaStatus,
+    shown: &Shown,
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let condition = |type_: ConditionType, status, reason: Reason| {
+        let before = previous
+            .conditions
+            .iter()
+            .find(|before| before.type_ == type_.as_str() && before.status == status);
+        Condition {
+            type_: type_.as_str().to_owned(),
+            status,
+            observed_generation: Some(generation),
+            last_transition_time: before
+                .map_or(Time::new(now), |before| before.last_transition_time),
+            reason: reason.to_string(),
+            message: shown.message.clone(),
+        }
+    };
+    let ready = match shown.state {
+        State::Ready => ConditionStatus::True,
+        State::Reconciling | State::Stalled | State::Waiting => ConditionStatus::False,
+        State::Unknown => ConditionStatus::Unknown,
+    };
+    let ready = condition(ConditionType::Ready, ready, shown.reason);
+    let second = match shown.state {
+        State::Ready | State::Waiting => None,
+        State::Stalled => Some((ConditionType::Stalled, shown.reason)),
+        State::Reconciling | State::Unknown => {
+            Some((ConditionType::Reconciling, reconciling(shown.reason)))
+        }
+    };
+    let second = second.map(|(type_, reason)| condition(type_, ConditionStatus::True, reason));
+    std::iter::once(ready).chain(second).collect()
+}
+
+/// Why the resource is Reconciling: its versions run, or a trouble is tried again.
+fn reconciling(reason: Reason) -> Reason {
+    match reason {
+        Reason::Applying | Reason::RollingBack => reason,
+        _ => Reason::ProgressingWithRetry,
+    }
+}
+
+/// One line of at most [`MAX_TEXT`] characters.
+#[must_use]
+pub fn clip(text: &str) -> String {
+    clip_to(text, MAX_TEXT)
+}
+
+/// File names are at most as long as a key of a ConfigMap.
+fn clip_name(name: &str) -> String {
+    clip_to(name, 253)
+}
+
+fn clip_to(text: &str, most: usize) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    if text.chars().nth(most).is_none() {
+        return text.chars().map(line).collect();
+    }
+    let kept = text.chars().take(most - 1).map(line);
+    kept.chain(['…']).collect()
+}

@@ -1,0 +1,324 @@
+//! From what happened to a reason and a message. Pure; every error of every layer is named here, with
+//! no `_` arm, so that a new one does not compile until somebody decided what a person reads.
+
+use crate::api::condition::Reason;
+use crate::api::v1alpha1::MigrationDirection;
+use crate::engine::error::{DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
+use crate::engine::outcome::{End, Outcome, Stop};
+use crate::migration::blocked::Blocked;
+use crate::migration::file_name::Direction;
+use crate::migration::plan::{DownSource, Plan, Step};
+use crate::migration::script::{ScriptDefect, ScriptDefectKind};
+use crate::migration::version::Version;
+
+use super::attempt::{Attempt, DereferenceErrorKind, InvalidKind};
+
+/// What one attempt means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The reason for Ready.
+    pub reason: Reason,
+    /// The message for Ready.
+    pub message: String,
+    /// Which version it is about, if it is about one.
+    pub subject: Option<Concerned>,
+    /// The server's SQLSTATE.
+    pub sql_state: Option<String>,
+}
+
+/// The version that a trouble is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Concerned {
+    /// The version.
+    pub version: String,
+    /// Its name, where known.
+    pub name: Option<String>,
+    /// Which of its scripts.
+    pub direction: Option<MigrationDirection>,
+    /// SHA-256 of the script that failed.
+    pub checksum: Option<String>,
+    /// The statement that failed, counted from 1.
+    pub statement: Option<i64>,
+    /// Line and column, counted from 1.
+    pub position: Option<(i64, i64)>,
+}
+
+/// Judges an attempt.
+#[must_use]
+pub fn verdict(attempt: &Attempt) -> Verdict {
+    match attempt {
+        Attempt::Suspended => plain(
+            Reason::Suspended,
+            "Suspended by spec.suspend: the database is neither looked at nor changed. Set it to \
+             false to go on.",
+        ),
+        Attempt::Waiting(error) => plain(of_dereference(error.kind), &error.message),
+        Attempt::Invalid(invalid) => plain(of_invalid(invalid.kind), &invalid.message),
+        Attempt::NotConnected(error) => Verdict {
+            sql_state: error.sqlstate.clone(),
+            ..plain(
+                of_database(error.kind, Reason::Applying),
+                &error.to_string(),
+            )
+        },
+        Attempt::Ran(outcome) => of_outcome(outcome),
+        Attempt::Bug(place) => plain(
+            Reason::InternalError,
+            &format!(
+                "Schemaward met a defect of its own at {place}. What was under way was rolled back. \
+                 It looks again in a while; please report it."
+            ),
+        ),
+    }
+}
+
+fn plain(reason: Reason, message: &str) -> Verdict {
+    Verdict {
+        reason,
+        message: message.to_owned(),
+        subject: None,
+        sql_state: None,
+    }
+}
+
+fn of_dereference(kind: DereferenceErrorKind) -> Reason {
+    match kind {
+        DereferenceErrorKind::SourceNotFound => Reason::SourceNotFound,
+        DereferenceErrorKind::SecretNotFound => Reason::SecretNotFound,
+        DereferenceErrorKind::KeyMissing => Reason::KeyMissing,
+        // The nearest of the closed list: the object could not be read, and why is in the message.
+        DereferenceErrorKind::AccessDenied | DereferenceErrorKind::ApiUnavailable => {
+            Reason::AccessDenied
+        }
+    }
+}
+
+fn of_invalid(kind: InvalidKind) -> Reason {
+    match kind {
+        InvalidKind::InvalidSpec => Reason::InvalidSpec,
+        InvalidKind::InvalidSource => Reason::InvalidSource,
+        InvalidKind::DuplicateVersion => Reason::DuplicateVersion,
+        InvalidKind::UnsupportedStatement => Reason::UnsupportedStatement,
+        InvalidKind::TransactionControl => Reason::TransactionControl,
+        InvalidKind::InvalidCredentials => Reason::InvalidCredentials,
+    }
+}
+
+fn of_outcome(outcome: &Outcome) -> Verdict {
+    match outcome.end() {
+        End::Reached => plain(Reason::UpToDate, &outcome.message()),
+        // A look that found work is followed by the work; it is reported only when it found none.
+        End::Planned if outcome.plan().is_none_or(|plan| plan.steps.is_empty()) => {
+            plain(Reason::UpToDate, &at_version(outcome))
+        }
+        End::Planned | End::Interrupted => plain(in_progress(outcome), &outcome.message()),
+        End::Stopped(stop) => of_stop(stop, outcome),
+    }
+}
+
+/// What a run that reached its target says.
+fn at_version(outcome: &Outcome) -> String {
+    match outcome.history().and_then(|history| history.current()) {
+        Some(version) => format!("at version {version}"),
+        None => "no version is applied, and none is wanted".to_owned(),
+    }
+}
+
+/// Applying or `RollingBack`, by what comes next.
+fn in_progress(outcome: &Outcome) -> Reason {
+    let finished = outcome.done().len();
+    outcome
+        .plan()
+        .map_or(Reason::Applying, |plan| under_way(plan, finished))
+}
+
+/// What a plan is at after `finished` of its steps.
+#[must_use]
+pub fn under_way(plan: &Plan, finished: usize) -> Reason {
+    match plan.steps.get(finished) {
+        Some(Step::Undo { .. }) => Reason::RollingBack,
+        Some(Step::Apply { .. }) | None => Reason::Applying,
+    }
+}
+
+fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
+    let message = outcome.message();
+    let about = |reason, subject| Verdict {
+        subject,
+        ..plain(reason, &message)
+    };
+    match stop {
+        Stop::Blocked(blocked) => about(of_blocked(blocked), None),
+        Stop::Script(failure) => Verdict {
+            sql_state: failure.sqlstate.clone(),
+            ..about(
+                of_script(failure.kind),
+                Some(of_failure(failure, outcome.plan())),
+            )
+        },
+        Stop::Database(error) => Verdict {
+            sql_state: error.sqlstate.clone(),
+            ..about(of_database(error.kind, in_progress(outcome)), None)
+        },
+        Stop::Claimed(_) => about(Reason::DatabaseClaimed, None),
+        // The nearest of the closed list: a history table that cannot be used as it is.
+        Stop::DoesNotFit(value) => about(
+            Reason::HistoryUnreadable,
+            Some(concerned(&value.version, None, None)),
+        ),
+        Stop::LockHeld(_) => about(Reason::LockHeld, None),
+        Stop::LockTimeout(timeout) => about(
+            Reason::LockTimeout,
+            Some(concerned(&timeout.version, Some(&timeout.name), None)),
+        ),
+        Stop::Unusable {
+            version,
+            direction,
+            defects,
+        } => about(
+            of_defects(defects),
+            Some(concerned(version, None, Some(*direction))),
+        ),
+    }
+}
+
+fn of_blocked(blocked: &Blocked) -> Reason {
+    match blocked {
+        Blocked::ChecksumMismatch(_) => Reason::ChecksumMismatch,
+        Blocked::VersionMissing(_) => Reason::VersionMissing,
+        Blocked::OutOfOrder { .. } => Reason::OutOfOrder,
+        Blocked::DatabaseAhead { .. } => Reason::DatabaseAhead,
+        Blocked::DownMissing(_) => Reason::DownMissing,
+        Blocked::HistoryTampered(_) => Reason::HistoryTampered,
+        Blocked::UnknownTarget(_) => Reason::InvalidSpec,
+    }
+}
+
+fn of_script(kind: ScriptFailureKind) -> Reason {
+    match kind {
+        ScriptFailureKind::Failed => Reason::MigrationFailed,
+        ScriptFailureKind::PermissionDenied => Reason::PermissionDenied,
+        ScriptFailureKind::StatementTimeout => Reason::StatementTimeout,
+        ScriptFailureKind::TransactionEscaped => Reason::TransactionEscaped,
+    }
+}
+
+/// `in_progress` is what a cancelled run was at.
+fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
+    match kind {
+        DatabaseErrorKind::Unreachable => Reason::DatabaseUnreachable,
+        DatabaseErrorKind::ConnectionLost => Reason::ConnectionLost,
+        DatabaseErrorKind::ReadOnlyReplica => Reason::ReadOnlyReplica,
+        DatabaseErrorKind::TooManyConnections => Reason::TooManyConnections,
+        DatabaseErrorKind::DiskFull => Reason::DiskFull,
+        DatabaseErrorKind::AuthenticationFailed => Reason::AuthenticationFailed,
+        DatabaseErrorKind::DatabaseNotFound => Reason::DatabaseNotFound,
+        DatabaseErrorKind::TlsVerificationFailed => Reason::TlsVerificationFailed,
+        DatabaseErrorKind::TlsRequired => Reason::TlsRequired,
+        DatabaseErrorKind::InvalidCredentials => Reason::InvalidCredentials,
+        DatabaseErrorKind::PermissionDenied => Reason::PermissionDenied,
+        DatabaseErrorKind::ForeignHistory => Reason::ForeignHistory,
+        DatabaseErrorKind::HistoryUnreadable => Reason::HistoryUnreadable,
+        DatabaseErrorKind::HistoryTooNew => Reason::HistoryTooNew,
+        DatabaseErrorKind::ServerTooOld => Reason::ServerTooOld,
+        // Cancelled by our own shutdown: whoever comes next goes on with it.
+        DatabaseErrorKind::Cancelled => in_progress,
+        DatabaseErrorKind::Internal => Reason::InternalError,
+    }
+}
+
+/// The first defect decides, as it stands first in the message.
+fn of_defects(defects: &[ScriptDefect]) -> Reason {
+    match defects.first().map(|defect| &defect.kind) {
+        Some(ScriptDefectKind::TransactionControl { .. }) => Reason::TransactionControl,
+        Some(ScriptDefectKind::Refused(_) | ScriptDefectKind::NotAlone(_)) => {
+            Reason::UnsupportedStatement
+        }
+        Some(
+            ScriptDefectKind::Empty
+            | ScriptDefectKind::InvalidUtf8 { .. }
+            | ScriptDefectKind::Nul { .. }
+            | ScriptDefectKind::Unterminated(_),
+        )
+        | None => Reason::InvalidSource,
+    }
+}
+
+fn of_failure(failure: &ScriptFailure, plan: Option<&Plan>) -> Concerned {
+    let step = plan.and_then(|plan| {
+        let mut steps = plan.steps.iter().map(step_script);
+        steps.find(|step| {
+            *step.version == failure.version && step.direction == of_direction(failure.direction)
+        })
+    });
+    let position = failure.position;
+    Concerned {
+        checksum: step.map(|step| step.checksum),
+        statement: failure.statement.and_then(|n| i64::try_from(n).ok()),
+        position: position
+            .and_then(|at| Some((i64::try_from(at.line).ok()?, i64::try_from(at.column).ok()?))),
+        ..concerned(
+            &failure.version,
+            Some(&failure.name),
+            Some(failure.direction),
+        )
+    }
+}
+
+fn concerned(version: &Version, name: Option<&str>, direction: Option<Direction>) -> Concerned {
+    Concerned {
+        version: version.to_string(),
+        name: name.map(str::to_owned),
+        direction: direction.map(of_direction),
+        ..Concerned::default()
+    }
+}
+
+/// The direction as the resource writes it.
+#[must_use]
+pub fn of_direction(direction: Direction) -> MigrationDirection {
+    match direction {
+        Direction::Up => MigrationDirection::Up,
+        Direction::Down => MigrationDirection::Down,
+    }
+}
+
+/// The script that a step of a plan runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepScript<'a> {
+    /// The version.
+    pub version: &'a Version,
+    /// Its name.
+    pub name: &'a str,
+    /// Up or Down.
+    pub direction: MigrationDirection,
+    /// SHA-256 of the text.
+    pub checksum: String,
+}
+
+/// The script that `step` runs.
+#[must_use]
+pub fn step_script(step: &Step) -> StepScript<'_> {
+    match step {
+        Step::Apply {
+            version,
+            name,
+            checksum,
+        } => StepScript {
+            version,
+            name,
+            direction: MigrationDirection::Up,
+            checksum: checksum.to_string(),
+        },
+        Step::Undo {
+            version,
+            name,
+            down: DownSource::Stored(checksum) | DownSource::File(checksum),
+        } => StepScript {
+            version,
+            name,
+            direction: MigrationDirection::Down,
+            checksum: checksum.to_string(),
+        },
+    }
+}

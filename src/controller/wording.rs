@@ -1,0 +1,57 @@
+//! What a person reads while versions run. Pure; what a run ended with is worded by the engine.
+
+use crate::migration::file_name::Direction;
+use crate::migration::plan::{Plan, Step};
+
+use super::attempt::Running;
+use super::verdict::step_script;
+
+/// A run in the middle of it: `Applying 3 versions: 042 to 044; 1 done, 043 add_limits runs`.
+#[must_use]
+pub fn running(running: &Running) -> String {
+    let Running {
+        plan,
+        finished,
+        current,
+        waiting: _,
+    } = running;
+    let whole = whole(plan);
+    if plan.steps.len() < 2 {
+        return format!("{whole}.");
+    }
+    let done = (*finished > 0).then(|| format!("{finished} done"));
+    let runs = current.as_ref().map(|(version, name, direction)| {
+        let script = match direction {
+            Direction::Up => "",
+            Direction::Down => " (DOWN)",
+        };
+        format!("{version} {name}{script} runs")
+    });
+    match done.into_iter().chain(runs).collect::<Vec<_>>() {
+        parts if parts.is_empty() => format!("{whole}."),
+        parts => format!("{whole}; {}.", parts.join(", ")),
+    }
+}
+
+/// The whole plan: `Undoing 2 versions: 044 to 043, then applying 042 add_limits`.
+fn whole(plan: &Plan) -> String {
+    let (undo, apply): (Vec<&Step>, Vec<&Step>) = plan
+        .steps
+        .iter()
+        .partition(|step| matches!(step, Step::Undo { .. }));
+    match (phase(&undo), phase(&apply)) {
+        (None, None) => "Recording versions that are already there".to_owned(),
+        (None, Some(apply)) => format!("Applying {apply}"),
+        (Some(undo), None) => format!("Undoing {undo}"),
+        (Some(undo), Some(apply)) => format!("Undoing {undo}, then applying {apply}"),
+    }
+}
+
+fn phase(steps: &[&Step]) -> Option<String> {
+    let first = step_script(steps.first()?);
+    let last = step_script(steps.last()?);
+    Some(match steps.len() {
+        1 => format!("{} {}", first.version, first.name),
+        count => format!("{count} versions: {} to {}", first.version, last.version),
+    })
+}
