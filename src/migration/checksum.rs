@@ -79,3 +79,6 @@ impl fmt::Debug for Checksum {
         write!(f, "Checksum({self})")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,3 +129,6 @@ fn strip_suffix<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
     let (head, tail) = text.split_at_checked(text.len().checked_sub(suffix.len())?)?;
     tail.eq_ignore_ascii_case(suffix).then_some(head)
 }
+
+#[cfg(test)]
+mod tests;

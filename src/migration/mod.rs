@@ -11,6 +11,7 @@
 pub mod blocked;
 pub mod catalog;
 pub mod checksum;
+mod defect;
 pub mod file_name;
 pub mod history;
 pub mod overview;
@@ -20,5 +21,10 @@ pub mod statement;
 pub mod target;
 pub mod version;
 
+mod classify;
+mod fold;
+mod lexer;
+mod position;
+mod split;
 #[expect(dead_code, reason = "the sentences come with the planner")]
 mod text;

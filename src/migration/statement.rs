@@ -105,19 +105,22 @@ pub enum Refusal {
     ReaderSetting,
     /// `DISCARD ALL`: it would release the lock that keeps a second run away.
     DiscardAll,
-    /// Its end cannot be found.
+    /// Its end cannot be found: servers read a number that runs into a quote in two ways.
     NoEnd,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::MetaCommand => "a psql meta-command",
-            Self::CopyFromStdin => "COPY FROM STDIN",
-            Self::CopyToStdout => "COPY TO STDOUT",
-            Self::ReaderSetting => "a SET that changes how later text is read",
-            Self::DiscardAll => "DISCARD ALL",
-            Self::NoEnd => "a statement without a findable end",
+            Self::MetaCommand => "a backslash starts a psql meta-command, which only psql can run; write it as SQL",
+            Self::CopyFromStdin => "COPY FROM STDIN needs psql to send its data; write the rows as INSERT",
+            Self::CopyToStdout => "COPY TO STDOUT has nobody to read what it sends; remove it",
+            Self::ReaderSetting => {
+                "this SET would change how PostgreSQL reads the text after it; remove it (every session has \
+                 standard_conforming_strings on, client_encoding UTF8 and backslash_quote safe_encoding)"
+            }
+            Self::DiscardAll => "DISCARD ALL would release the lock that keeps a second run away; remove it",
+            Self::NoEnd => "a number runs into a quote here, so the end of the statement cannot be found; put a space between them",
         })
     }
 }

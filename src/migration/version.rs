@@ -78,3 +78,6 @@ impl Ord for Version {
         this.len().cmp(&that.len()).then_with(|| this.cmp(that))
     }
 }
+
+#[cfg(test)]
+mod tests;
