@@ -231,7 +231,7 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
 fn of_defects(defects: &[ScriptDefect]) -> Reason {
     match defects.first().map(|defect| &defect.kind) {
         Some(ScriptDefectKind::TransactionControl { .. }) => Reason::TransactionControl,
-        Some(ScriptDefectKind::Refused(_) | ScriptDefectKind::NotAlone(_)) => {
+        Some(ScriptDefectKind::Refused(_) | ScriptDefectKind::NotAlone { .. }) => {
             Reason::UnsupportedStatement
         }
         Some(
