@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use serde_json::json;
 
 use super::supervisor::{Supervisor, text};
-use super::{run_with_input, stdout_of};
+use super::{part, run_with_input, stdout_of};
 
 /// The API server that all tests of the run share.
 pub fn api() -> &'static Api {
@@ -89,6 +89,20 @@ impl Api {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", &self.folder); // where it caches what the server offers
         run_with_input(&mut kubectl, input)
+    }
+
+    /// The output of a `helm` that must succeed.
+    #[track_caller]
+    pub fn helm(&self, arguments: &[&str]) -> String {
+        let mut helm = Command::new(part("HELM"));
+        helm.args(arguments)
+            .env_clear()
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.folder);
+        stdout_of(
+            &run_with_input(&mut helm, ""),
+            &format!("helm {}", arguments.join(" ")),
+        )
     }
 
     /// Applies YAML documents as they are, server-side; for what is not in a namespace.

@@ -16,4 +16,7 @@
 )]
 mod harness;
 
+mod argo_health;
+mod chart;
 mod servers;
+mod shipped_migrations;
