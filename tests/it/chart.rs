@@ -23,13 +23,12 @@ fn repository(path: &str) -> String {
     format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// `helm install|upgrade RELEASE` of the chart with these settings; gives what helm prints, NOTES included.
+/// `helm install|upgrade RELEASE` of the chart with these flags; gives what helm prints, NOTES included.
 #[track_caller]
-fn deploy(verb: &str, release: &str, namespace: &str, settings: &[&str]) -> String {
+fn deploy(verb: &str, release: &str, namespace: &str, flags: &[&str]) -> String {
     let chart = repository("charts/schemaward");
-    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
     let arguments = [verb, release, &chart, "--namespace", namespace];
-    api().helm(&arguments.into_iter().chain(settings).collect::<Vec<_>>())
+    api().helm(&[&arguments, flags].concat())
 }
 
 #[track_caller]
@@ -56,7 +55,12 @@ fn installs_under_restricted_pod_security() {
         "{apiVersion: v1, kind: Namespace, metadata: {name: schemaward, labels: {
             pod-security.kubernetes.io/enforce: restricted}}}",
     );
-    let notes = deploy("install", "schemaward", "schemaward", &["replicaCount=2"]);
+    let notes = deploy(
+        "install",
+        "schemaward",
+        "schemaward",
+        &["--set=replicaCount=2"],
+    );
     assert!(
         notes.contains("--serviceaccount schemaward:schemaward"),
         "{notes}"
@@ -97,7 +101,9 @@ fn serves_the_example() {
         .keys()
         .cloned()
         .collect();
-    assert_eq!(packed, scripts_in("migrations"));
+    let mut scripts = files_in("migrations");
+    scripts.retain(|name| name.starts_with(|first: char| first.is_ascii_digit()));
+    assert_eq!(packed, scripts);
     // Nobody has looked at it: without this, clients take it for ready.
     let path = "jsonpath={.status.observedGeneration}";
     assert_eq!(
@@ -110,14 +116,11 @@ fn serves_the_example() {
     }
 }
 
-/// Files that begin with a digit, as Schemaward takes them.
-fn scripts_in(folder: &str) -> Vec<String> {
+/// Names, sorted.
+fn files_in(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(repository(folder)).expect("the folder is there");
-    let names = entries.map(|entry| entry.expect("a file").file_name());
-    let mut names: Vec<_> = names
-        .filter_map(|name| name.into_string().ok())
-        .filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))
-        .collect();
+    let names = entries.map(|entry| entry.expect("a file").file_name().into_string());
+    let mut names: Vec<_> = names.map(|name| name.expect("a name of ours")).collect();
     names.sort();
     names
 }
@@ -128,7 +131,7 @@ fn upgrades_to_some_namespaces_and_back() {
         "upgrade",
         "schemaward",
         "schemaward",
-        &["watchNamespaces={fluxion}"],
+        &["--set=watchNamespaces={fluxion}"],
     );
     assert_eq!(cluster_roles("schemaward"), 0);
     let path = "jsonpath={.spec.template.spec.containers[0].args}";
@@ -138,7 +141,12 @@ fn upgrades_to_some_namespaces_and_back() {
         "{arguments}"
     );
     // Without any setting helm would take over the last release's.
-    deploy("upgrade", "schemaward", "schemaward", &["replicaCount=1"]);
+    deploy(
+        "upgrade",
+        "schemaward",
+        "schemaward",
+        &["--set=replicaCount=1"],
+    );
     assert_eq!(cluster_roles("schemaward"), 4);
     let owner = crd_owner();
     assert_eq!(owner, "schemaward/schemaward");
@@ -146,7 +154,7 @@ fn upgrades_to_some_namespaces_and_back() {
 
 fn leaves_the_crd_to_its_release() {
     let namespace = api().namespace("second").name;
-    let watch = format!("watchNamespaces={{{namespace}}}");
+    let watch = format!("--set=watchNamespaces={{{namespace}}}");
     let notes = deploy("install", "second", &namespace, &[&watch]);
     assert!(
         notes.contains("came with release schemaward/schemaward and was left as it is"),
@@ -259,13 +267,13 @@ impl Installed {
         let [own, served, other] = ["operator", "served", "other"].map(|n| api().namespace(n));
         // The name holds the chart's, so that it is the name of all objects.
         let release = format!("schemaward-{}", own.name);
-        let settings: Vec<_> = settings
+        let flags: Vec<_> = settings
             .iter()
-            .map(|setting| setting.replace("SERVED", &served.name))
-            .chain(["crds.install=false".to_owned()])
+            .map(|setting| format!("--set={}", setting.replace("SERVED", &served.name)))
+            .chain(["--set=crds.install=false".to_owned()])
             .collect();
-        let settings: Vec<_> = settings.iter().map(String::as_str).collect();
-        deploy("install", &release, &own.name, &settings);
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        deploy("install", &release, &own.name, &flags);
         let kubeconfig = account(&own.name, &release);
         Self {
             release,
@@ -398,6 +406,25 @@ fn viewers_read_and_editors_write_database_schemas() {
         });
         let status = "patch schemaward.dev/databaseschemas/status";
         assert!(!can_i(&config, &it.served.name, status));
+    }
+}
+
+#[test]
+fn every_set_of_values_that_we_check_installs() {
+    let it = api().namespace("values");
+    for tenant in ["fluxion", "billing"] {
+        api().apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {tenant}}}}}"
+        ));
+    }
+    let sets = files_in("charts/schemaward/ci");
+    assert!(sets.len() > 5, "{sets:?}");
+    for file in sets {
+        let release = file.trim_end_matches("-values.yaml");
+        let file = repository(&format!("charts/schemaward/ci/{file}"));
+        let flags = ["--set=crds.install=false", "--values", &file];
+        deploy("install", release, &it.name, &flags);
+        uninstall(release, &it.name);
     }
 }
 
