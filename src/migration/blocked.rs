@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::checksum::Checksum;
 use super::file_name::Direction;
+use super::text::{by_number, list};
 use super::version::Version;
 
 /// Why there is no plan. Displayed as the sentences that a person reads.
@@ -61,10 +62,128 @@ pub enum Against {
     Ledger,
 }
 
-impl fmt::Display for Blocked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+impl Mismatch {
+    fn was(&self) -> String {
+        match (self.against, &self.expected) {
+            (Against::Recorded, Some(expected)) => {
+                format!("was {} when it was applied", expected.short())
+            }
+            (Against::Pin, Some(expected)) => format!("is pinned to {}", expected.short()),
+            (Against::Ledger, Some(expected)) => {
+                format!("is {} in the history table", expected.short())
+            }
+            (_, None) => "has a checksum in the history table that is not SHA-256".to_owned(),
+        }
     }
 }
 
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            direction,
+            found,
+            ..
+        } = self;
+        write!(
+            f,
+            "{direction} of {version} {}, the file is {}",
+            self.was(),
+            found.short()
+        )
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ChecksumMismatch(mismatches) => checksum_mismatch(f, mismatches),
+            Self::VersionMissing(versions) => {
+                let (are, their) = by_number(versions.len(), ("is", "its"), ("are", "their"));
+                write!(
+                    f,
+                    "{} {are} applied, but {their} files are no longer in the set, which goes on above. \
+                     The database was not changed. Bring the files back.",
+                    list(versions)
+                )
+            }
+            Self::OutOfOrder { pending, current } => {
+                let (are, them) = by_number(pending.len(), ("is", "it"), ("are", "them"));
+                write!(
+                    f,
+                    "{} {are} not applied, but {current}, which comes later, is. The database was not changed. \
+                     Renumber {them} above {current}.",
+                    list(pending)
+                )
+            }
+            Self::DatabaseAhead { applied, target } => database_ahead(f, applied, target.as_ref()),
+            Self::DownMissing(versions) => {
+                let (was, files) = by_number(
+                    versions.len(),
+                    ("it was", "a DOWN file for it"),
+                    ("they were", "DOWN files for them"),
+                );
+                write!(
+                    f,
+                    "{} cannot be undone: no DOWN was kept when {was} applied, and the set has none. The database \
+                     was not changed. Add {files}, or keep the target where the database is.",
+                    list(versions)
+                )
+            }
+            Self::HistoryTampered(versions) => write!(
+                f,
+                "The history of {} was changed by another program: the row in the history table is gone, or its \
+                 checksum is not the one that was recorded. The database was not changed. Find out who did it, and \
+                 put the row back as it was.",
+                list(versions)
+            ),
+            Self::UnknownTarget(version) => write!(
+                f,
+                "The target {version} is not a version of the set. The database was not changed. Choose one that \
+                 is, or add its file."
+            ),
+        }
+    }
+}
+
+fn checksum_mismatch(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {
+    write!(f, "{}. The database was not changed. ", list(mismatches))?;
+    let is_pin = |mismatch: &&Mismatch| mismatch.against == Against::Pin;
+    match mismatches.iter().filter(is_pin).count() {
+        0 => {
+            f.write_str("Restore the text that was applied, and make the change in a new version.")
+        }
+        pins if pins == mismatches.len() => f.write_str("Correct the file or the pin."),
+        _ => f.write_str(
+            "Restore the text that was applied or pinned, and make the change in a new version.",
+        ),
+    }
+}
+
+fn database_ahead(
+    f: &mut fmt::Formatter<'_>,
+    applied: &[Version],
+    target: Option<&Version>,
+) -> fmt::Result {
+    let versions = list(applied);
+    let Some(target) = target else {
+        return write!(
+            f,
+            "{versions} {} applied, but the set holds no migrations. The database was not changed: an empty set is \
+             never taken as the wish to undo everything. Bring the files back.",
+            by_number(applied.len(), "is", "are")
+        );
+    };
+    let newest = applied.iter().max().unwrap_or(target);
+    write!(
+        f,
+        "The database is at {newest}, above the target {target}, and going back is not allowed. The database was not \
+         changed. To stay, keep {newest} in the set and as the target; to undo {versions}, allow it \
+         (rollback.policy: Allow, or `schemaward down --to {target}`)."
+    )
+}
+
 impl std::error::Error for Blocked {}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::assemble::assemble;
 use super::checksum::Checksum;
-use super::file_name::{Direction, parse_file_name};
+use super::select::select;
 use super::version::Version;
 
 /// A file as a source delivers it.
@@ -86,6 +87,10 @@ pub enum DefectKind {
 }
 
 impl Defect {
+    pub(super) fn new(kind: DefectKind, message: String) -> Self {
+        Self { kind, message }
+    }
+
     /// What it is about.
     #[must_use]
     pub fn kind(&self) -> DefectKind {
@@ -118,39 +123,7 @@ impl Catalog {
         ledger_table: &str,
         is_known: &dyn Fn(&Checksum) -> bool,
     ) -> Result<Self, Vec<Defect>> {
-        let _ = (ledger_table, is_known);
-        let mut ups = BTreeMap::new();
-        let mut downs = BTreeMap::new();
-        for file in files {
-            let Ok(Some(name)) = parse_file_name(&file.name) else {
-                continue;
-            };
-            let script = ScriptFile {
-                checksum: Checksum::of(&file.bytes),
-                file: file.name,
-                bytes: file.bytes.into(),
-            };
-            match name.direction {
-                Direction::Up => ups.insert(name.version, (name.name, script)),
-                Direction::Down => downs.insert(name.version, (name.name, script)),
-            };
-        }
-        let migrations = ups
-            .into_iter()
-            .map(|(version, (name, up))| {
-                let down = downs.remove(&version).map(|(_, script)| script);
-                (
-                    version.clone(),
-                    Migration {
-                        version,
-                        name,
-                        up,
-                        down,
-                        pin: None,
-                    },
-                )
-            })
-            .collect();
+        let migrations = assemble(files, ledger_table, is_known)?;
         Ok(Self { migrations })
     }
 
@@ -158,10 +131,9 @@ impl Catalog {
     ///
     /// # Errors
     /// An order that is not numeric, duplicates, names that differ and versions without a file, all at once.
-    pub fn select(mut self, listed: &[Listed]) -> Result<Self, Vec<Defect>> {
-        self.migrations
-            .retain(|version, _| listed.iter().any(|entry| entry.version == *version));
-        Ok(self)
+    pub fn select(self, listed: &[Listed]) -> Result<Self, Vec<Defect>> {
+        let migrations = select(self.migrations, listed)?;
+        Ok(Self { migrations })
     }
 
     /// The catalog without migrations.
@@ -200,3 +172,6 @@ impl Catalog {
         self.migrations.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

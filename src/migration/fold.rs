@@ -95,7 +95,7 @@ pub(super) fn judge(
             ))
         })
         .collect();
-    defects.extend(not_alone(statements, !controls.is_empty()));
+    defects.extend(not_alone(statements, any_begin));
     Judgement { folds, defects }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::checksum::Checksum;
-use super::version::{InvalidVersion, Version};
+use super::version::Version;
 
 /// One row of the ledger, with our own record of it where there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,22 +41,14 @@ pub struct History {
     orphans: Vec<Version>,
 }
 
-/// A ledger that cannot be read as a history.
+/// A ledger that is no history: two rows are one version in two spellings. Displayed as a clause.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum HistoryDefect {
-    /// A row whose version is not a number.
-    #[error("the ledger cannot be read: {0}; nothing was changed, correct or remove that row")]
-    NotANumber(InvalidVersion),
-    /// Two rows of one version in two spellings.
-    #[error(
-        "the ledger holds version {first} twice, as {first} and as {second}; nothing was changed, remove one of the two rows"
-    )]
-    Duplicate {
-        /// The spelling that was read first.
-        first: Version,
-        /// The other one.
-        second: Version,
-    },
+#[error("version {first} is there twice, as {first} and as {second}")]
+pub struct HistoryDefect {
+    /// The spelling that was read first.
+    pub first: Version,
+    /// The other one.
+    pub second: Version,
 }
 
 impl History {
@@ -68,7 +60,7 @@ impl History {
         let mut applied: BTreeMap<Version, Applied> = BTreeMap::new();
         for row in rows {
             if let Some(first) = applied.get(&row.version) {
-                return Err(HistoryDefect::Duplicate {
+                return Err(HistoryDefect {
                     first: first.version.clone(),
                     second: row.version,
                 });
@@ -131,3 +123,6 @@ impl History {
         &self.orphans
     }
 }
+
+#[cfg(test)]
+mod tests;

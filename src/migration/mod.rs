@@ -21,10 +21,15 @@ pub mod statement;
 pub mod target;
 pub mod version;
 
+mod assemble;
 mod classify;
+mod compare;
 mod fold;
 mod lexer;
 mod position;
+mod select;
 mod split;
-#[expect(dead_code, reason = "the sentences come with the planner")]
 mod text;
+
+#[cfg(test)]
+mod testing;

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::catalog::Catalog;
-use super::history::History;
+use super::catalog::{Catalog, Migration};
+use super::checksum::Checksum;
+use super::compare::mismatches;
+use super::history::{Applied, History};
 use super::target::Target;
 use super::version::Version;
 
@@ -39,9 +41,66 @@ pub struct Row {
     pub checksum: Option<String>,
 }
 
-/// One row per version that is applied or that the target asks for, lowest first.
+/// One row per version that is applied or that the target asks for, lowest first. A version that is neither, because
+/// the target is below it, has none.
 #[must_use]
 pub fn overview(catalog: &Catalog, history: &History, target: &Target) -> Vec<Row> {
-    let _ = (catalog, history, target);
-    Vec::new()
+    let top = match target {
+        Target::Latest => catalog.latest(),
+        Target::Version(version) | Target::DownTo(Some(version)) => Some(version),
+        Target::DownTo(None) => None,
+    };
+    let is_above = |version: &Version| top.is_none_or(|top| version > top);
+    let applied = history.iter().map(|applied| {
+        let state = match catalog.get(&applied.version) {
+            Some(migration) if !mismatches(migration, Some(applied)).is_empty() => {
+                VersionState::Changed
+            }
+            _ if is_above(&applied.version) => VersionState::Ahead,
+            Some(_) => VersionState::Applied,
+            None => VersionState::Missing,
+        };
+        applied_row(applied, state)
+    });
+    let pending = catalog
+        .iter()
+        .filter(|migration| {
+            history.get(&migration.version).is_none() && !is_above(&migration.version)
+        })
+        .map(pending_row);
+    let mut rows: Vec<Row> = applied.chain(pending).collect();
+    rows.sort_by(|a, b| a.version.cmp(&b.version));
+    rows
 }
+
+fn applied_row(applied: &Applied, state: VersionState) -> Row {
+    let in_ledger = || {
+        applied
+            .checksum
+            .as_deref()
+            .and_then(|text| Checksum::parse(text).ok())
+    };
+    let checksum = applied.stored.map(|stored| stored.up).or_else(in_ledger);
+    Row {
+        version: applied.version.clone(),
+        state,
+        name: applied.name.clone(),
+        applied_at: applied.applied_at,
+        execution_time_ms: applied.execution_time_ms,
+        checksum: checksum.map(|checksum| checksum.to_string()),
+    }
+}
+
+fn pending_row(migration: &Migration) -> Row {
+    Row {
+        version: migration.version.clone(),
+        state: VersionState::Pending,
+        name: migration.name.clone(),
+        applied_at: None,
+        execution_time_ms: None,
+        checksum: Some(migration.up.checksum.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

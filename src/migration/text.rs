@@ -17,6 +17,6 @@ pub(super) fn list<T: Display>(items: &[T]) -> String {
 }
 
 /// `one` for a single item, `many` otherwise.
-pub(super) fn by_number<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+pub(super) fn by_number<T>(count: usize, one: T, many: T) -> T {
     if count == 1 { one } else { many }
 }

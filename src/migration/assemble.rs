@@ -1,0 +1,159 @@
+//! From files to migrations, with every defect of every file.
+
+use std::collections::BTreeMap;
+
+use super::catalog::{Defect, DefectKind, Migration, ScriptFile, SourceFile};
+use super::checksum::Checksum;
+use super::file_name::{Direction, FileName, parse_file_name};
+use super::script::{Script, ScriptDefect, ScriptDefectKind};
+use super::text::list;
+use super::version::Version;
+
+/// A file of the set, with what its name says.
+struct Found {
+    name: FileName,
+    script: ScriptFile,
+}
+
+/// The files of one version; each kind should hold one.
+#[derive(Default)]
+struct Files {
+    ups: Vec<Found>,
+    downs: Vec<Found>,
+}
+
+/// The migrations that the files make up, or all defects in the order of the files.
+pub(super) fn assemble(
+    mut files: Vec<SourceFile>,
+    ledger_table: &str,
+    is_known: &dyn Fn(&Checksum) -> bool,
+) -> Result<BTreeMap<Version, Migration>, Vec<Defect>> {
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut defects = Defects::default();
+    let mut versions: BTreeMap<Version, Files> = BTreeMap::new();
+    for file in files {
+        let name = match parse_file_name(&file.name) {
+            Ok(Some(name)) => name,
+            Ok(None) => continue,
+            Err(invalid) => {
+                defects.add(&file.name, DefectKind::InvalidSource, invalid.to_string());
+                continue;
+            }
+        };
+        let script = ScriptFile {
+            checksum: Checksum::of(&file.bytes),
+            file: file.name,
+            bytes: file.bytes.into(),
+        };
+        if !is_known(&script.checksum)
+            && let Err(found) = Script::parse(&script.bytes, ledger_table)
+        {
+            defects.add_script(&script.file, &found);
+        }
+        let of_version = versions.entry(name.version.clone()).or_default();
+        match name.direction {
+            Direction::Up => of_version.ups.push(Found { name, script }),
+            Direction::Down => of_version.downs.push(Found { name, script }),
+        }
+    }
+    let migrations = versions
+        .into_values()
+        .filter_map(|files| pair(files, &mut defects))
+        .map(|migration| (migration.version.clone(), migration))
+        .collect();
+    defects.none_or(migrations)
+}
+
+/// The migration of one version: one UP and at most one DOWN of the same name.
+fn pair(Files { ups, downs }: Files, defects: &mut Defects) -> Option<Migration> {
+    only_one(&ups, defects);
+    only_one(&downs, defects);
+    let Some(up) = ups.into_iter().next() else {
+        for down in &downs {
+            let FileName { version, name, .. } = &down.name;
+            let message = format!(
+                "{}: there is no UP of this version; add {version}_{name}_UP.sql or remove the file",
+                down.script.file
+            );
+            defects.add(&down.script.file, DefectKind::InvalidSource, message);
+        }
+        return None;
+    };
+    let down = downs.into_iter().next();
+    if let Some(down) = &down
+        && (down.name.version.as_str(), &down.name.name)
+            != (up.name.version.as_str(), &up.name.name)
+    {
+        // A DOWN that was written for another migration would destroy what this one made, or worse.
+        let message = format!(
+            "{}: it is the DOWN of {} but is named otherwise; name both alike or remove it",
+            down.script.file, up.script.file
+        );
+        defects.add(&down.script.file, DefectKind::InvalidSource, message);
+    }
+    Some(Migration {
+        version: up.name.version,
+        name: up.name.name,
+        up: up.script,
+        down: down.map(|down| down.script),
+        pin: None,
+    })
+}
+
+fn only_one(found: &[Found], defects: &mut Defects) {
+    let [first, _, ..] = found else { return };
+    let files: Vec<&str> = found
+        .iter()
+        .map(|found| found.script.file.as_str())
+        .collect();
+    let message = format!(
+        "{} are all the {} of version {}; give each migration a version of its own (1 and 001 are the same)",
+        list(&files),
+        first.name.direction,
+        first.name.version
+    );
+    defects.add(&first.script.file, DefectKind::DuplicateVersion, message);
+}
+
+/// Defects with the file that they are sorted by.
+#[derive(Default)]
+struct Defects(Vec<(String, Defect)>);
+
+impl Defects {
+    fn add(&mut self, file: &str, kind: DefectKind, message: String) {
+        self.0.push((file.to_owned(), Defect::new(kind, message)));
+    }
+
+    fn add_script(&mut self, file: &str, found: &[ScriptDefect]) {
+        for defect in found {
+            let separator = if defect.position.is_some() { "," } else { ":" };
+            self.add(
+                file,
+                kind(&defect.kind),
+                format!("{file}{separator} {defect}"),
+            );
+        }
+    }
+
+    fn none_or<T>(mut self, value: T) -> Result<T, Vec<Defect>> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        // The sort is stable: what one file has stays in its order.
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Err(self.0.into_iter().map(|(_, defect)| defect).collect())
+    }
+}
+
+fn kind(defect: &ScriptDefectKind) -> DefectKind {
+    match defect {
+        ScriptDefectKind::TransactionControl { .. } => DefectKind::TransactionControl,
+        ScriptDefectKind::Refused(_) | ScriptDefectKind::NotAlone { .. } => {
+            DefectKind::UnsupportedStatement
+        }
+        ScriptDefectKind::Empty
+        | ScriptDefectKind::InvalidUtf8 { .. }
+        | ScriptDefectKind::Nul { .. }
+        | ScriptDefectKind::Unterminated(_) => DefectKind::InvalidSource,
+    }
+}

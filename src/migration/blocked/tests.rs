@@ -1,0 +1,138 @@
+use super::*;
+
+fn versions(texts: &[&str]) -> Vec<Version> {
+    texts
+        .iter()
+        .map(|text| Version::parse(text).unwrap())
+        .collect()
+}
+
+fn mismatch(version: &str, direction: Direction, against: Against) -> Mismatch {
+    Mismatch {
+        version: Version::parse(version).unwrap(),
+        direction,
+        expected: Some(Checksum::of(b"old")),
+        found: Checksum::of(b"new"),
+        against,
+    }
+}
+
+#[test]
+fn reads_well() {
+    use Against::{Ledger, Pin, Recorded};
+    use Direction::{Down, Up};
+    let many: Vec<String> = (10..30).map(|number| number.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let unreadable = Mismatch {
+        expected: None,
+        ..mismatch("001", Up, Ledger)
+    };
+    let [v003, v004] = ["003", "004"].map(|text| Version::parse(text).unwrap());
+    for (blocked, expected) in [
+        (
+            Blocked::ChecksumMismatch(vec![mismatch("002", Up, Recorded)]),
+            "UP of 002 was cba06b57 when it was applied, the file is 11507a0e. The database was not changed. \
+             Restore the text that was applied, and make the change in a new version.",
+        ),
+        (
+            Blocked::ChecksumMismatch(vec![mismatch("002", Down, Pin)]),
+            "DOWN of 002 is pinned to cba06b57, the file is 11507a0e. The database was not changed. \
+             Correct the file or the pin.",
+        ),
+        (
+            Blocked::ChecksumMismatch(vec![
+                unreadable,
+                mismatch("002", Up, Ledger),
+                mismatch("003", Up, Pin),
+            ]),
+            "UP of 001 has a checksum in the history table that is not SHA-256, the file is 11507a0e, \
+             UP of 002 is cba06b57 in the history table, the file is 11507a0e and \
+             UP of 003 is pinned to cba06b57, the file is 11507a0e. The database was not changed. \
+             Restore the text that was applied or pinned, and make the change in a new version.",
+        ),
+        (
+            Blocked::VersionMissing(versions(&["002"])),
+            "002 is applied, but its files are no longer in the set, which goes on above. The database was not changed. \
+             Bring the files back.",
+        ),
+        (
+            Blocked::VersionMissing(versions(&many)),
+            "10, 11, 12, 13, 14 and 15 more are applied, but their files are no longer in the set, which goes on above. \
+             The database was not changed. Bring the files back.",
+        ),
+        (
+            Blocked::OutOfOrder {
+                pending: versions(&["002"]),
+                current: v003.clone(),
+            },
+            "002 is not applied, but 003, which comes later, is. The database was not changed. Renumber it above 003.",
+        ),
+        (
+            Blocked::DatabaseAhead {
+                applied: versions(&["004", "005"]),
+                target: Some(v003.clone()),
+            },
+            "The database is at 005, above the target 003, and going back is not allowed. The database was not changed. \
+             To stay, keep 005 in the set and as the target; to undo 004 and 005, allow it (rollback.policy: Allow, or \
+             `schemaward down --to 003`).",
+        ),
+        (
+            Blocked::DatabaseAhead {
+                applied: versions(&["000", "001"]),
+                target: None,
+            },
+            "000 and 001 are applied, but the set holds no migrations. The database was not changed: an empty set is \
+             never taken as the wish to undo everything. Bring the files back.",
+        ),
+        (
+            Blocked::DownMissing(vec![v004.clone()]),
+            "004 cannot be undone: no DOWN was kept when it was applied, and the set has none. The database was not \
+             changed. Add a DOWN file for it, or keep the target where the database is.",
+        ),
+        (
+            Blocked::DownMissing(vec![v003, v004]),
+            "003 and 004 cannot be undone: no DOWN was kept when they were applied, and the set has none. The database \
+             was not changed. Add DOWN files for them, or keep the target where the database is.",
+        ),
+        (
+            Blocked::HistoryTampered(versions(&["002"])),
+            "The history of 002 was changed by another program: the row in the history table is gone, or its checksum is \
+             not the one that was recorded. The database was not changed. Find out who did it, and put the row back as \
+             it was.",
+        ),
+        (
+            Blocked::UnknownTarget(Version::parse("9").unwrap()),
+            "The target 9 is not a version of the set. The database was not changed. Choose one that is, or add its file.",
+        ),
+    ] {
+        assert_eq!(blocked.to_string(), expected);
+    }
+}
+
+/// A condition's message and an event's note take 1024 characters.
+#[test]
+fn is_short_however_much_is_wrong() {
+    let all: Vec<Version> = (1_000_000..1_001_000)
+        .map(|number| Version::parse(&number.to_string()).unwrap())
+        .collect();
+    let mismatches = all
+        .iter()
+        .map(|version| mismatch(version.as_str(), Direction::Down, Against::Recorded));
+    for blocked in [
+        Blocked::ChecksumMismatch(mismatches.collect()),
+        Blocked::VersionMissing(all.clone()),
+        Blocked::OutOfOrder {
+            pending: all.clone(),
+            current: all[0].clone(),
+        },
+        Blocked::DatabaseAhead {
+            applied: all.clone(),
+            target: all.first().cloned(),
+        },
+        Blocked::DownMissing(all.clone()),
+        Blocked::HistoryTampered(all),
+    ] {
+        let length = blocked.to_string().chars().count();
+        assert!(length < 700, "{length}: {blocked}");
+    }
+}
