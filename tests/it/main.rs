@@ -18,5 +18,6 @@ mod harness;
 
 mod argo_health;
 mod chart;
+mod engine;
 mod servers;
 mod shipped_migrations;
