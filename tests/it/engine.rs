@@ -1,5 +1,6 @@
 //! The engine on real servers: what is promised of one run.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use schemaward::engine::error::{DatabaseErrorKind, ScriptFailureKind};
@@ -14,8 +15,7 @@ use schemaward::postgres::{Postgres, Settings, Tls, TlsMode};
 use crate::harness::{Database, postgres, postgres_major};
 
 /// One run to be, with what most tests want; the rest is set field by field.
-struct Run<'a> {
-    database: &'a Database<'a>,
+struct Run {
     settings: Settings,
     task: Task,
 }
@@ -35,10 +35,9 @@ fn version(text: &str) -> Version {
     Version::parse(text).expect("a version")
 }
 
-impl<'a> Run<'a> {
-    fn new(database: &'a Database<'a>, files: &[(&str, &str)]) -> Self {
+impl Run {
+    fn new(database: &Database<'_>, files: &[(&str, &str)]) -> Self {
         Self {
-            database,
             settings: Settings {
                 host: database.server.host.clone(),
                 port: database.server.port,
@@ -495,9 +494,11 @@ async fn a_large_script_goes_in_parts_and_stays_one_transaction() {
     let database = postgres().database("large");
     let mut text = String::from("CREATE TABLE big (id int PRIMARY KEY, fill text);\n");
     for id in 0..30_000 {
-        text.push_str(&format!(
-            "INSERT INTO big VALUES ({id}, 'ñañañañañañañañañañañañañañañañañañañañañañañañañaña');\n"
-        ));
+        writeln!(
+            text,
+            "INSERT INTO big VALUES ({id}, 'ñañañañañañañañañañañañañañañañañañañañañañañañañaña');"
+        )
+        .expect("a String takes all");
     }
     assert!(text.len() > 3_000_000);
     let broken = format!("{text}INSERT INTO big VALUES (5, 'twice');\n");
@@ -538,10 +539,10 @@ async fn a_run_that_is_cancelled_rolls_back_and_says_so() {
         wanted.task,
         || true,
         move |progress| {
-            if let Progress::Started { version, .. } = progress {
-                if version.as_str() == "002" {
-                    started.send(()).expect("the test listens");
-                }
+            if let Progress::Started { version, .. } = progress
+                && version.as_str() == "002"
+            {
+                started.send(()).expect("the test listens");
             }
         },
     );
