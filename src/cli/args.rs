@@ -25,7 +25,7 @@ const PASSWORD_LIMIT: usize = 64 * 1024;
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
     /// Host name or address of the PostgreSQL server
-    #[arg(long, value_name = "HOST", env = "POSTGRES_HOST", value_parser = host)]
+    #[arg(long, value_name = "HOST", env = "POSTGRES_HOST", hide_env_values = true, value_parser = host)]
     host: String,
 
     /// Port of the server
@@ -33,6 +33,7 @@ pub(super) struct ConnectionArgs {
         long,
         value_name = "PORT",
         env = "POSTGRES_PORT",
+        hide_env_values = true,
         default_value_t = 5432
     )]
     port: u16,
@@ -42,7 +43,8 @@ pub(super) struct ConnectionArgs {
         long = "db",
         alias = "database",
         value_name = "NAME",
-        env = "POSTGRES_DB"
+        env = "POSTGRES_DB",
+        hide_env_values = true
     )]
     database: String,
 
@@ -51,7 +53,8 @@ pub(super) struct ConnectionArgs {
         long = "user",
         alias = "username",
         value_name = "ROLE",
-        env = "POSTGRES_USER"
+        env = "POSTGRES_USER",
+        hide_env_values = true
     )]
     user: String,
 
@@ -63,12 +66,22 @@ pub(super) struct ConnectionArgs {
 
     /// How far TLS protects the connection [default: verify-full; disable when
     /// the host is loopback and no CA is given]
-    #[arg(long, value_name = "MODE", env = "POSTGRES_SSLMODE")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "POSTGRES_SSLMODE",
+        hide_env_values = true
+    )]
     sslmode: Option<SslMode>,
 
     /// PEM file with the authorities that the server's certificate is checked against, besides the
     /// system's
-    #[arg(long, value_name = "FILE", env = "POSTGRES_CA_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "POSTGRES_CA_FILE",
+        hide_env_values = true
+    )]
     ca_file: Option<PathBuf>,
 }
 

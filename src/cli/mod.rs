@@ -26,6 +26,7 @@ mod statement_words;
 mod table;
 mod terminal;
 mod up;
+mod wording;
 
 use std::ffi::OsString;
 use std::panic;

@@ -38,7 +38,7 @@ pub(super) fn to_text(result: &impl Serialize) -> Result<String, Failure> {
 
 /// What `schemaward list -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct List {
     /// Always `schemaward.list/v1`.
     format: &'static str,
@@ -53,7 +53,7 @@ pub struct List {
 
 /// What `schemaward plan -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// Always `schemaward.plan/v1`.
     pub(super) format: &'static str,
@@ -72,7 +72,7 @@ pub struct Plan {
 
 /// The database that was asked.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Database {
     /// Its name.
     name: String,
@@ -82,7 +82,7 @@ pub struct Database {
 
 /// One version.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The digits, as they are written in the history or in the file's name.
     version: String,
@@ -116,7 +116,7 @@ pub enum Status {
 
 /// Why nothing can be done.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// One word, the same that a DatabaseSchema has as its reason.
     reason: &'static str,
@@ -126,7 +126,7 @@ pub struct Problem {
 
 /// A row of the history that is taken over.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Adoption {
     /// The version.
     pub(super) version: String,
@@ -136,7 +136,7 @@ pub struct Adoption {
 
 /// One script that would run.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Step {
     pub(super) direction: Direction,
     /// The version.
@@ -173,7 +173,7 @@ pub enum TextSource {
 
 /// One statement.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Statement {
     /// Its number in the text, from 1; a BEGIN counts.
     pub(super) number: usize,
@@ -256,6 +256,43 @@ impl Problem {
                 Blocked::UnknownTarget(_) => "InvalidSpec",
             },
             message: blocked.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use schemars::generate::SchemaSettings;
+
+    use super::*;
+
+    /// The schemas in `docs/schema/` are what these types say. `UPDATE_GOLDEN=1 cargo test` writes them.
+    #[test]
+    fn the_documented_schemas_are_up_to_date() {
+        let schema_of = || {
+            SchemaSettings::draft2020_12()
+                .for_serialize()
+                .into_generator()
+        };
+        let schemas = [
+            ("list.json", schema_of().into_root_schema_for::<List>()),
+            ("plan.json", schema_of().into_root_schema_for::<Plan>()),
+        ];
+        for (name, schema) in schemas {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("docs/schema")
+                .join(name);
+            let text = to_text(&schema).unwrap();
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                std::fs::write(&path, &text).unwrap();
+            }
+            let documented = std::fs::read_to_string(&path).unwrap_or_default();
+            assert_eq!(
+                documented, text,
+                "docs/schema/{name}: run with UPDATE_GOLDEN=1"
+            );
         }
     }
 }

@@ -20,6 +20,7 @@ use super::session::{Look, Session};
 use super::source::{self, Depth};
 use super::statement_words::words;
 use super::terminal::Terminal;
+use super::wording::of_a_command;
 
 /// Show what `up` would run, statement by statement
 ///
@@ -188,7 +189,7 @@ async fn stored_down(
         ))),
         Err(error) => Err(Failure {
             exit: exit_for_database(error.kind),
-            messages: vec![error.to_string()],
+            messages: vec![of_a_command(&error.message)],
         }),
     }
 }

@@ -13,6 +13,7 @@ use super::exit::{Exit, exit_for};
 use super::session::{Ended, Session};
 use super::snippet::{self, Place};
 use super::terminal::{Terminal, write_error};
+use super::wording::of_a_command;
 
 /// What the sentences need besides the run itself.
 #[derive(Debug, Clone, Copy)]
@@ -47,16 +48,21 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
     match outcome.stop() {
         None => write_error(&format!("{}\n", standing(outcome))),
         Some(Stop::Script(failure)) => script_failed(session, outcome, failure, context).await,
-        Some(_) => terminal.error(&outcome.message()),
+        Some(_) => terminal.error(&message(outcome)),
     }
     exit_for(outcome)
+}
+
+/// What the engine says of a run's end.
+pub(super) fn message(outcome: &Outcome) -> String {
+    of_a_command(&outcome.message())
 }
 
 /// `fluxion: at version 001`
 fn standing(outcome: &Outcome) -> String {
     match outcome.server() {
-        Some(server) => format!("{}: {}", server.database, outcome.message()),
-        None => outcome.message(),
+        Some(server) => format!("{}: {}", server.database, message(outcome)),
+        None => message(outcome),
     }
 }
 
@@ -72,9 +78,9 @@ async fn script_failed(
         None => false,
     };
     if shown {
-        write_error(&format!("{}\n", outcome.message()));
+        write_error(&format!("{}\n", message(outcome)));
     } else {
-        context.terminal.error(&outcome.message());
+        context.terminal.error(&message(outcome));
     }
 }
 

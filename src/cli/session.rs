@@ -19,7 +19,9 @@ use crate::postgres::{Canceller, Postgres, Settings};
 
 use super::exit::{Failure, exit_for, exit_for_database};
 use super::progress::Display;
+use super::report;
 use super::terminal::Terminal;
+use super::wording::of_a_command;
 
 /// How often the progress line is written, and a signal's effect is looked for.
 const TICK: Duration = Duration::from_millis(200);
@@ -49,7 +51,7 @@ pub(super) struct Look {
 fn stopped(outcome: &Outcome) -> Failure {
     Failure {
         exit: exit_for(outcome),
-        messages: vec![outcome.message()],
+        messages: vec![report::message(outcome)],
     }
 }
 
@@ -70,7 +72,7 @@ impl Session {
         let database = tokio::select! {
             connected = Postgres::connect(settings) => connected.map_err(|error| Failure {
                 exit: exit_for_database(error.kind),
-                messages: vec![error.to_string()],
+                messages: vec![of_a_command(&error.message)],
             })?,
             () = signals.next() => {
                 return Err(Failure::not_done("Stopped before the database was reached."));

@@ -17,6 +17,3 @@ mod run;
 pub mod task;
 
 pub use run::{Progress, run};
-
-#[cfg(test)]
-mod tests;

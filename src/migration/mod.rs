@@ -32,4 +32,4 @@ mod split;
 mod text;
 
 #[cfg(test)]
-mod tests;
+mod testing;

@@ -18,6 +18,9 @@ mod harness;
 
 mod argo_health;
 mod chart;
-mod engine;
+mod cli;
+mod cli_bad_input;
+mod cli_interrupt;
+mod cli_output;
 mod servers;
 mod shipped_migrations;

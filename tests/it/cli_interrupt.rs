@@ -1,0 +1,193 @@
+//! Two runs at once, and runs that are asked to stop.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cli::{Ended, Project, first_columns};
+use crate::harness::eventually;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn start(command: &mut Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
+}
+
+fn end(child: Child) -> Ended {
+    Ended::of(&child.wait_with_output().unwrap())
+}
+
+fn send(signal: &str, child: &Child) {
+    let status = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// Waits until a session of ours in the project's database runs something that is like `pattern`.
+fn wait_for_statement(project: &Project, pattern: &str) {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND state = 'active'
+         AND application_name = 'schemaward/cli' AND query LIKE '%{pattern}%'",
+        project.database.name
+    );
+    eventually(LIMIT, || match project.database.admin_exec(&sql).as_str() {
+        "1" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+}
+
+fn sessions_end(project: &Project) {
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = '{}' AND application_name LIKE 'schemaward/%'",
+        project.database.name
+    );
+    eventually(LIMIT, || match project.database.admin_exec(&sql).as_str() {
+        "0" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+}
+
+#[test]
+fn two_runs_at_once_apply_every_version_once() {
+    let project = Project::new("two");
+    project.database.exec("CREATE TABLE log (version text)");
+    for version in ["001", "002", "003", "004"] {
+        project.write(
+            &format!("{version}_x_UP.sql"),
+            &format!("INSERT INTO log VALUES ('{version}'); SELECT pg_sleep(0.1);"),
+        );
+    }
+    let runs: Vec<_> = (0..3).map(|_| start(&mut project.command("up"))).collect();
+    let runs: Vec<_> = runs.into_iter().map(end).collect();
+    for run in &runs {
+        assert_eq!(run.code, Some(0), "{runs:#?}");
+    }
+    let mut applied: Vec<_> = runs
+        .iter()
+        .flat_map(|run| first_columns(&run.stdout))
+        .collect();
+    applied.sort();
+    assert_eq!(
+        applied,
+        [
+            "001 applied x",
+            "002 applied x",
+            "003 applied x",
+            "004 applied x"
+        ]
+    );
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT string_agg(version, ' ' ORDER BY version) FROM log"),
+        "001 002 003 004"
+    );
+    let waited = runs
+        .iter()
+        .filter(|run| run.stderr.contains("schemaward/cli"));
+    assert!(waited.count() >= 1, "who waits is told for whom: {runs:#?}");
+}
+
+#[test]
+fn a_run_that_may_not_wait_gives_up_and_names_the_holder() {
+    let project = Project::new("held");
+    project.write("001_slow_UP.sql", "SELECT pg_sleep(600);");
+    let holder = start(&mut project.command("up"));
+    wait_for_statement(&project, "pg_sleep(600)");
+    let refused = project.fail(3, "up --lock-wait 0");
+    assert!(refused.contains("app \"schemaward/cli\""), "{refused}");
+    assert!(refused.contains("nothing was changed"), "{refused}");
+    send("-INT", &holder);
+    assert_eq!(end(holder).code, Some(1));
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_version_leaves_nothing_of_it() {
+    for signal in ["-INT", "-TERM"] {
+        let project = Project::new("signal");
+        project
+            .table("001", "a")
+            .write(
+                "002_slow_UP.sql",
+                "CREATE TABLE b ();\nSELECT pg_sleep(600);\n",
+            )
+            .table("003", "c");
+        let run = start(&mut project.command("up"));
+        wait_for_statement(&project, "pg_sleep(600)");
+        let began = Instant::now();
+        send(signal, &run);
+        let ended = end(run);
+        assert!(began.elapsed() < LIMIT, "it took {:?}", began.elapsed());
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        assert_eq!(first_columns(&ended.stdout), ["001 applied a"]);
+        for part in ["002 slow", "rolled back"] {
+            assert!(ended.stderr.contains(part), "{ended:#?}");
+        }
+        sessions_end(&project);
+        assert!(!project.has("b") && !project.has("c"));
+        assert_eq!(project.applied(), "001");
+    }
+}
+
+#[test]
+fn a_signal_while_waiting_for_the_lock_ends_the_wait() {
+    let project = Project::new("waiting");
+    project.write("001_slow_UP.sql", "SELECT pg_sleep(600);");
+    let holder = start(&mut project.command("up"));
+    wait_for_statement(&project, "pg_sleep(600)");
+    let mut waiting = start(&mut project.command("up --lock-wait 10m"));
+    let mut said = String::new();
+    let mut stderr = BufReader::new(waiting.stderr.take().unwrap());
+    stderr.read_line(&mut said).unwrap();
+    assert!(
+        said.starts_with("note: Another run migrates this database; waiting for it.")
+            && said.contains("app \"schemaward/cli\""),
+        "{said}"
+    );
+    send("-INT", &waiting);
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(end(waiting).code, Some(1), "{said}");
+    assert!(said.contains("on request"), "{said}");
+    send("-TERM", &holder);
+    assert_eq!(end(holder).code, Some(1));
+    sessions_end(&project);
+}
+
+#[test]
+fn a_lock_that_the_application_holds_is_waited_for_and_its_holder_named() {
+    let project = Project::new("blocked");
+    project.database.exec("CREATE TABLE orders (id int)");
+    project.write("001_add_UP.sql", "ALTER TABLE orders ADD COLUMN note text;");
+    let mut application = project
+        .database
+        .hold("report", "BEGIN; SELECT * FROM orders;");
+    let run = start(&mut project.command("up --lock-timeout 200ms"));
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'
+         AND application_name = 'schemaward/cli' AND wait_event_type = 'Lock'",
+        project.database.name
+    );
+    eventually(LIMIT, || match project.database.admin_exec(&sql).as_str() {
+        "1" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+    // One attempt fails; then the way is free.
+    eventually(LIMIT, || match project.database.admin_exec(&sql).as_str() {
+        "0" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+    application.kill().unwrap();
+    application.wait().unwrap();
+    let ended = end(run);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    for part in ["001 waits for", "rolled back", "Attempt 2 of 11"] {
+        assert!(ended.stderr.contains(part), "no {part:?}: {ended:#?}");
+    }
+    assert_eq!(project.applied(), "001");
+}
