@@ -1,7 +1,7 @@
 //! One connection for one run, and a second one to cancel from.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -13,7 +13,7 @@ use crate::engine::database::{Database, Holder, Inspection, Observation, Prepara
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::migration::version::Version;
 
-use super::facts::{self, Facts};
+use super::facts::{self, Facts, Session};
 use super::history::{self, Content};
 use super::settings::{Settings, TlsMode};
 use super::{error, execute, prepare, query, sanitize, session, stored_text};
@@ -23,23 +23,17 @@ pub struct Postgres {
     pub(super) connection: PgConnection,
     pub(super) settings: Settings,
     pub(super) cancelled: Arc<AtomicBool>,
-    session: Session,
+    /// Known from the first look on.
+    session: Arc<OnceLock<Session>>,
     /// The last look, which says what exists already.
     facts: Option<Facts>,
-}
-
-/// What names our server session, so that a cancellation never hits a successor with the same pid.
-#[derive(Debug, Clone)]
-struct Session {
-    pid: i32,
-    began: String,
 }
 
 /// Cancels what a run has under way, from a connection of its own.
 #[derive(Clone)]
 pub struct Canceller {
     settings: Settings,
-    session: Session,
+    session: Arc<OnceLock<Session>>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -49,25 +43,11 @@ impl Postgres {
     /// # Errors
     /// Any kind that reaching a server can have; nothing was changed then.
     pub async fn connect(settings: &Settings) -> Result<Self, DatabaseError> {
-        let mut connection = open(settings).await?;
-        let row = query::last_row(
-            &mut connection,
-            "SELECT a.pid, a.backend_start::pg_catalog.text AS began \
-             FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()"
-                .to_owned(),
-        )
-        .await
-        .map_err(|cause| error::working(settings, &cause))?
-        .ok_or_else(|| error::internal("the server does not show our own session"))?;
-        let session = Session {
-            pid: column(&row, "pid")?,
-            began: column(&row, "began")?,
-        };
         Ok(Self {
-            connection,
+            connection: open(settings).await?,
             settings: settings.clone(),
             cancelled: Arc::default(),
-            session,
+            session: Arc::default(),
             facts: None,
         })
     }
@@ -90,6 +70,7 @@ impl Postgres {
 
     async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
         let facts: Facts = self.read_json(facts::query(&self.settings)).await?;
+        self.session.get_or_init(|| facts.session.clone());
         facts.judge(&self.settings.ledger)?;
         let content: Content = match history::query(&facts, &self.settings.ledger) {
             Some(sql) => self.read_json(sql).await?,
@@ -232,21 +213,24 @@ impl Database for Postgres {
 
 impl Canceller {
     /// Asks the server to cancel what the run's session executes now, and makes the run end as
-    /// [`DatabaseErrorKind::Cancelled`]. Does nothing between two statements; call it again until the
-    /// run ended.
+    /// [`DatabaseErrorKind::Cancelled`]. Does nothing before the run's first look and between two
+    /// statements; call it again until the run ended.
     ///
     /// # Errors
     /// When no second connection can be had.
     pub async fn cancel(&self) -> Result<(), DatabaseError> {
         self.cancelled.store(true, Ordering::Release);
+        let Some(session) = self.session.get() else {
+            return Ok(());
+        };
         let mut connection = open(&self.settings).await?;
         let cancelled = query::last_row(
             &mut connection,
             format!(
                 "SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a \
                  WHERE a.pid = {} AND a.backend_start::pg_catalog.text = {}",
-                self.session.pid,
-                super::quote::literal(&self.session.began)
+                session.pid,
+                super::quote::literal(&session.began)
             ),
         )
         .await;

@@ -19,6 +19,7 @@ const OLDEST_SERVER: i32 = 140_000;
 )]
 #[derive(Debug, Deserialize)]
 pub struct Facts {
+    pub session: Session,
     version_number: i32,
     version: String,
     in_recovery: bool,
@@ -40,6 +41,13 @@ pub struct Facts {
     may_use_our_tables: bool,
     role_exists: bool,
     may_take_role: bool,
+}
+
+/// What names our server session, so that a cancellation never hits a successor with the same pid.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Session {
+    pub pid: i32,
+    pub began: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +84,9 @@ pub fn query(settings: &Settings) -> String {
     let installation = "pg_catalog.to_regclass('schemaward.installation')";
     format!(
         "SELECT pg_catalog.json_build_object(\
+         'session', (SELECT pg_catalog.json_build_object('pid', a.pid, \
+            'began', a.backend_start::pg_catalog.text) \
+            FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()), \
          'version_number', pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
          'version', pg_catalog.current_setting('server_version'), \
          'in_recovery', pg_catalog.pg_is_in_recovery(), \
