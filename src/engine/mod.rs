@@ -17,3 +17,6 @@ mod run;
 pub mod task;
 
 pub use run::{Progress, run};
+
+#[cfg(test)]
+mod tests;

@@ -32,4 +32,4 @@ mod split;
 mod text;
 
 #[cfg(test)]
-mod testing;
+mod tests;

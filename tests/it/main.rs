@@ -22,5 +22,6 @@ mod cli;
 mod cli_bad_input;
 mod cli_interrupt;
 mod cli_output;
+mod engine;
 mod servers;
 mod shipped_migrations;

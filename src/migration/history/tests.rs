@@ -1,4 +1,4 @@
-use super::super::testing::{history, version};
+use super::super::tests::{history, version};
 use super::*;
 
 #[test]

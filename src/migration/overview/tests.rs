@@ -1,4 +1,4 @@
-use super::super::testing::{catalog, checksum, history, version};
+use super::super::tests::{catalog, checksum, history, version};
 use super::*;
 
 /// `1 Applied n, …` of each row.

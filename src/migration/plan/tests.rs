@@ -1,4 +1,4 @@
-use super::super::testing::{catalog, history, version};
+use super::super::tests::{catalog, history, version};
 use super::*;
 
 /// `latest`, `3`, `down 3` or `down`.
@@ -76,7 +76,7 @@ fn describe_blocked(blocked: &Blocked) -> String {
     }
 }
 
-/// Each row: the set, the history, the target, and what follows under Deny and under Allow. Notation: testing.rs.
+/// Each row: the set, the history, the target, and what follows under Deny and under Allow. Notation: migration/tests.rs.
 const CASES: &[(&str, &str, &str, &str, &str)] = &[
     // Nothing and everything.
     ("", "", "latest", "", ""),
@@ -415,7 +415,7 @@ fn steps_carry_what_their_execution_needs() {
         &policy,
     )
     .unwrap();
-    let checksum = super::super::testing::checksum;
+    let checksum = super::super::tests::checksum;
     assert_eq!(
         plan.steps,
         [

@@ -1,0 +1,466 @@
+//! The step function against a small simulated database: what it asks for, in which order, and when it
+//! stops. No server, no clock.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::migration::catalog::{Catalog, SourceFile};
+use crate::migration::file_name::Direction;
+use crate::migration::history::{Applied, History, Stored};
+use crate::migration::script::Script;
+use crate::migration::target::{Policy, Rollback, Target};
+use crate::migration::version::Version;
+
+use super::database::{
+    Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded, Request, Server,
+    Texts,
+};
+use super::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
+use super::event::{Event, Next};
+use super::machine::Machine;
+use super::outcome::{End, Outcome, Stop};
+use super::task::{Actor, Ledger, Mode, Owner, Patience, Task};
+
+/// A database that does what it is asked, with faults to be met on the way.
+#[derive(Default)]
+struct Simulated {
+    ledger_exists: bool,
+    installed: bool,
+    limits: LedgerLimits,
+    claim: Option<Owner>,
+    history: History,
+    down_texts: Vec<(Version, Vec<u8>)>,
+    missing_grants: Vec<String>,
+    /// How often the lock is refused.
+    lock_refusals: usize,
+    /// Answers to scripts, in order; afterwards they succeed.
+    script_answers: VecDeque<Observation>,
+    /// The request (counted from 0) that ends in an error.
+    fail_at: Option<usize>,
+    /// Labels of what was asked.
+    asked: Vec<String>,
+}
+
+impl Simulated {
+    fn answer(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
+        let number = self.asked.len();
+        self.asked.push(label(request));
+        if self.fail_at == Some(number) {
+            return Err(DatabaseError::new(
+                DatabaseErrorKind::ConnectionLost,
+                "gone",
+            ));
+        }
+        Ok(match request {
+            Request::Inspect => self.inspected(),
+            Request::TryLock if self.lock_refusals > 0 => {
+                self.lock_refusals -= 1;
+                Observation::LockHeld(Some(Holder {
+                    pid: 7,
+                    application_name: "other".to_owned(),
+                    user: "u".to_owned(),
+                    connected_seconds: 5,
+                }))
+            }
+            Request::TryLock => Observation::Locked,
+            Request::Prepare(preparation) => {
+                self.ledger_exists = true;
+                self.installed = true;
+                if preparation.claim.is_some() {
+                    self.claim.clone_from(&preparation.claim);
+                }
+                for adopted in &preparation.adopt {
+                    self.record(&adopted.version, "adopted", &adopted.texts);
+                }
+                self.inspected()
+            }
+            Request::LoadDown(version) => Observation::DownLoaded(
+                self.down_texts
+                    .iter()
+                    .find(|(known, _)| known == version)
+                    .map(|(_, text)| text.clone())
+                    .unwrap_or_default(),
+            ),
+            Request::Execute(execution) => {
+                if let Some(answer) = self.script_answers.pop_front() {
+                    return Ok(answer);
+                }
+                match &execution.record {
+                    Record::Apply(texts) => {
+                        self.record(&execution.version, &execution.name, texts);
+                    }
+                    Record::Undo => self.history.remove(&execution.version),
+                }
+                Observation::Done(Recorded {
+                    at: Timestamp::UNIX_EPOCH,
+                    execution_time_ms: 1,
+                })
+            }
+        })
+    }
+
+    fn record(&mut self, version: &Version, name: &str, texts: &Texts) {
+        if let Some(down) = &texts.down {
+            self.down_texts.push((version.clone(), down.to_vec()));
+        }
+        self.history.insert(Applied {
+            version: version.clone(),
+            name: name.to_owned(),
+            applied_at: None,
+            execution_time_ms: None,
+            checksum: Some(texts.up_checksum.to_string()),
+            stored: Some(Stored {
+                up: texts.up_checksum,
+                down: texts.down_checksum,
+            }),
+        });
+    }
+
+    fn inspected(&self) -> Observation {
+        Observation::Inspected(Box::new(Inspection {
+            server: Server {
+                version: "16".to_owned(),
+                database: "d".to_owned(),
+                user: "u".to_owned(),
+            },
+            ledger_exists: self.ledger_exists,
+            limits: self.limits,
+            installation: self.installed.then_some(Installation {
+                database_id: Uuid::nil(),
+            }),
+            claim: self.claim.clone(),
+            history: self.history.clone(),
+            missing_grants: self.missing_grants.clone(),
+        }))
+    }
+
+    fn applied(&self) -> Vec<String> {
+        self.history
+            .iter()
+            .map(|row| row.version.to_string())
+            .collect()
+    }
+}
+
+fn label(request: &Request) -> String {
+    match request {
+        Request::Inspect => "inspect".to_owned(),
+        Request::TryLock => "lock".to_owned(),
+        Request::Prepare(_) => "prepare".to_owned(),
+        Request::LoadDown(version) => format!("load {version}"),
+        Request::Execute(execution) => match execution.record {
+            Record::Apply(_) => format!("apply {}", execution.version),
+            Record::Undo => format!("undo {}", execution.version),
+        },
+    }
+}
+
+fn version(text: &str) -> Version {
+    Version::parse(text).expect("digits")
+}
+
+fn catalog(names: &[&str]) -> Catalog {
+    let files = names
+        .iter()
+        .flat_map(|name| {
+            [("UP", "CREATE TABLE"), ("DOWN", "DROP TABLE")].map(|(way, verb)| SourceFile {
+                name: format!("{name}_t_{way}.sql"),
+                bytes: format!("{verb} t{name};").into_bytes(),
+            })
+        })
+        .collect();
+    Catalog::from_files(files, "schema_migrations", &|_| false).expect("a sound set")
+}
+
+fn task(names: &[&str]) -> Task {
+    Task {
+        catalog: catalog(names),
+        target: Target::Latest,
+        policy: Policy {
+            rollback: Rollback::Allow,
+        },
+        mode: Mode::Migrate,
+        ledger: Ledger::default(),
+        actor: Actor::CommandLine,
+        patience: Patience {
+            lock_wait: Duration::from_secs(3),
+            lock_retries: 2,
+        },
+    }
+}
+
+fn owner(name: &str, uid: &str) -> Owner {
+    Owner {
+        cluster: "c".to_owned(),
+        namespace: "n".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+    }
+}
+
+/// Runs `task` against `database`; the caller lets `versions` of them start.
+fn run_limited(task: Task, database: &mut Simulated, mut versions: usize) -> Outcome {
+    let mut machine = Machine::new(task);
+    let mut event = Event::Begin;
+    for _ in 0..1_000 {
+        event = match machine.step(event) {
+            Next::Ask(request) => match database.answer(&request) {
+                Ok(observation) => Event::Observed(Box::new(observation)),
+                Err(error) => Event::Failed(error),
+            },
+            Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
+            Next::Checkpoint(_) if versions == 0 => Event::Interrupt,
+            Next::Checkpoint(_) => {
+                versions -= 1;
+                Event::Continue
+            }
+            Next::Done(outcome) => return *outcome,
+        };
+    }
+    panic!("a run must end");
+}
+
+fn run(task: Task, database: &mut Simulated) -> Outcome {
+    run_limited(task, database, usize::MAX)
+}
+
+#[test]
+fn a_fresh_database_is_prepared_once_and_migrated_under_the_lock() {
+    let mut database = Simulated::default();
+    let outcome = run(task(&["1", "2"]), &mut database);
+    assert!(matches!(outcome.end(), End::Reached));
+    assert_eq!(
+        database.asked,
+        [
+            "inspect", "lock", "inspect", "prepare", "apply 1", "apply 2"
+        ]
+    );
+    assert_eq!(outcome.message(), "at version 2");
+}
+
+#[test]
+fn nothing_to_do_takes_no_lock_and_writes_nothing() {
+    let mut database = Simulated::default();
+    run(task(&["1"]), &mut database);
+    database.asked.clear();
+    let outcome = run(task(&["1"]), &mut database);
+    assert!(matches!(outcome.end(), End::Reached));
+    assert_eq!(database.asked, ["inspect"]);
+}
+
+#[test]
+fn a_plan_only_looks() {
+    let mut database = Simulated::default();
+    let mut wanted = task(&["1", "2"]);
+    wanted.mode = Mode::Plan;
+    let outcome = run(wanted, &mut database);
+    assert!(matches!(outcome.end(), End::Planned));
+    assert_eq!(outcome.plan().map(|plan| plan.steps.len()), Some(2));
+    assert_eq!(database.asked, ["inspect"]);
+}
+
+#[test]
+fn initializing_creates_and_applies_nothing() {
+    let mut database = Simulated::default();
+    let mut wanted = task(&["1"]);
+    wanted.mode = Mode::Initialize;
+    let outcome = run(wanted, &mut database);
+    assert!(matches!(outcome.end(), End::Reached));
+    assert_eq!(database.asked, ["inspect", "lock", "inspect", "prepare"]);
+    assert!(database.applied().is_empty());
+}
+
+#[test]
+fn a_way_back_runs_the_stored_text_when_the_file_is_gone() {
+    let mut database = Simulated::default();
+    run(task(&["1", "2", "3"]), &mut database);
+    database.asked.clear();
+    let outcome = run(task(&["1"]), &mut database);
+    assert!(
+        matches!(outcome.end(), End::Reached),
+        "{}",
+        outcome.message()
+    );
+    assert_eq!(
+        database.asked,
+        [
+            "inspect", "lock", "inspect", "load 3", "undo 3", "load 2", "undo 2"
+        ]
+    );
+    assert_eq!(database.applied(), ["1"]);
+}
+
+#[test]
+fn a_stored_text_that_changed_is_not_run() {
+    let mut database = Simulated::default();
+    run(task(&["1", "2"]), &mut database);
+    for (_, text) in &mut database.down_texts {
+        *text = b"DROP DATABASE d".to_vec();
+    }
+    let outcome = run(task(&["1"]), &mut database);
+    assert!(
+        matches!(outcome.stop(), Some(Stop::Database(error)) if error.kind == DatabaseErrorKind::HistoryUnreadable),
+        "{}",
+        outcome.message()
+    );
+    assert_eq!(database.applied(), ["1", "2"]);
+}
+
+#[test]
+fn the_lock_is_waited_for_and_then_given_up_with_its_holder() {
+    let mut database = Simulated {
+        lock_refusals: 2,
+        ..Simulated::default()
+    };
+    assert!(matches!(
+        run(task(&["1"]), &mut database).end(),
+        End::Reached
+    ));
+
+    let mut database = Simulated {
+        lock_refusals: 100,
+        ..Simulated::default()
+    };
+    let outcome = run(task(&["1"]), &mut database);
+    let Some(Stop::LockHeld(held)) = outcome.stop() else {
+        panic!("{}", outcome.message());
+    };
+    assert_eq!(held.waited_seconds, 3);
+    assert_eq!(held.holder.as_ref().map(|holder| holder.pid), Some(7));
+    assert!(!database.asked.iter().any(|asked| asked == "prepare"));
+}
+
+#[test]
+fn a_version_without_its_locks_is_tried_again_so_often_and_no_more() {
+    let refusals = |count| Simulated {
+        script_answers: std::iter::repeat_n(Observation::LockNotAvailable(Vec::new()), count)
+            .collect(),
+        ..Simulated::default()
+    };
+    let mut twice = refusals(2);
+    assert!(matches!(run(task(&["1"]), &mut twice).end(), End::Reached));
+    let mut thrice = refusals(3);
+    let outcome = run(task(&["1"]), &mut thrice);
+    assert!(matches!(outcome.stop(), Some(Stop::LockTimeout(timeout)) if timeout.attempts == 3));
+    assert!(thrice.applied().is_empty());
+}
+
+#[test]
+fn a_failed_script_ends_the_run_and_keeps_what_came_before() {
+    let mut database = Simulated::default();
+    run(task(&["1"]), &mut database);
+    database.script_answers = [Observation::Failed(ScriptFailure {
+        kind: ScriptFailureKind::Failed,
+        version: version("2"),
+        name: "t".to_owned(),
+        direction: Direction::Up,
+        statement: Some(1),
+        position: None,
+        sqlstate: Some("42P01".to_owned()),
+        message: "no".to_owned(),
+        outside_transaction: false,
+    })]
+    .into();
+    let outcome = run(task(&["1", "2", "3"]), &mut database);
+    assert_eq!(
+        outcome.message(),
+        "2 t failed: no (42P01). Nothing of 2 was applied; the database is at 1. Correct 2 and commit."
+    );
+    assert_eq!(database.applied(), ["1"]);
+}
+
+#[test]
+fn an_error_at_any_request_ends_the_run_there() {
+    for at in 0..6 {
+        let mut database = Simulated {
+            fail_at: Some(at),
+            ..Simulated::default()
+        };
+        let outcome = run(task(&["1", "2"]), &mut database);
+        assert!(
+            matches!(outcome.stop(), Some(Stop::Database(_))),
+            "{at}: {}",
+            outcome.message()
+        );
+        assert_eq!(database.asked.len(), at + 1);
+        assert_eq!(outcome.done().len(), database.applied().len());
+    }
+}
+
+#[test]
+fn a_caller_can_end_the_run_between_versions() {
+    let mut database = Simulated::default();
+    let outcome = run_limited(task(&["1", "2", "3"]), &mut database, 2);
+    assert!(matches!(outcome.end(), End::Interrupted));
+    assert_eq!(database.applied(), ["1", "2"]);
+    assert_eq!(outcome.done().len(), 2);
+}
+
+#[test]
+fn one_ledger_has_one_owner() {
+    let mut database = Simulated::default();
+    let owned = |name: &str, uid: &str| Task {
+        actor: Actor::Resource(owner(name, uid)),
+        ..task(&["1"])
+    };
+    run(owned("a", "1"), &mut database);
+    assert_eq!(database.claim, Some(owner("a", "1")));
+    let other = run(owned("b", "2"), &mut database);
+    assert!(matches!(other.stop(), Some(Stop::Claimed(claim)) if claim.name == "a"));
+    // The same name made anew takes its claim along.
+    run(owned("a", "9"), &mut database);
+    assert_eq!(database.claim, Some(owner("a", "9")));
+    let passing = run(task(&["1", "2"]), &mut database);
+    assert_eq!(passing.passed_claim(), Some(&owner("a", "9")));
+    assert_eq!(database.claim, Some(owner("a", "9")));
+}
+
+#[test]
+fn what_cannot_be_recorded_or_written_is_refused_before_the_lock() {
+    let mut narrow = Simulated {
+        ledger_exists: true,
+        limits: LedgerLimits {
+            checksum: Some(32),
+            ..LedgerLimits::default()
+        },
+        ..Simulated::default()
+    };
+    let outcome = run(task(&["1"]), &mut narrow);
+    assert!(matches!(outcome.stop(), Some(Stop::DoesNotFit(value)) if value.column == "checksum"));
+    assert_eq!(narrow.asked, ["inspect"]);
+
+    let mut unprivileged = Simulated {
+        missing_grants: vec!["GRANT CREATE ON SCHEMA public TO u;".to_owned()],
+        ..Simulated::default()
+    };
+    let outcome = run(task(&["1"]), &mut unprivileged);
+    assert!(
+        outcome
+            .message()
+            .contains("GRANT CREATE ON SCHEMA public TO u;")
+    );
+    assert_eq!(unprivileged.asked, ["inspect"]);
+}
+
+#[test]
+fn a_script_that_cannot_be_parsed_is_never_sent() {
+    let mut database = Simulated::default();
+    let mut wanted = task(&["1"]);
+    // Known to the caller from an earlier judgement, so not parsed when the set was made.
+    let files = vec![SourceFile {
+        name: "1_t_UP.sql".to_owned(),
+        bytes: b"CREATE TABLE a (); COMMIT; CREATE TABLE b ();".to_vec(),
+    }];
+    wanted.catalog = Catalog::from_files(files, "schema_migrations", &|_| true).expect("known");
+    let outcome = run(wanted, &mut database);
+    assert!(
+        matches!(outcome.stop(), Some(Stop::Unusable { .. })),
+        "{}",
+        outcome.message()
+    );
+    assert!(database.applied().is_empty());
+    assert!(Script::parse(b"COMMIT", "schema_migrations").is_err());
+}
