@@ -15,7 +15,3 @@ pub mod engine;
 pub mod migration;
 pub mod postgres;
 pub mod source;
-
-/// Test support is shared with the tests in `tests/`, which know this crate by its name.
-#[cfg(test)]
-extern crate self as schemaward;

@@ -12,6 +12,7 @@ use crate::migration::script::{ScriptDefect, ScriptDefectKind};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, DereferenceErrorKind, InvalidKind};
+use super::wording;
 
 /// What one attempt means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,13 +150,14 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
     };
     match stop {
         Stop::Blocked(blocked) => about(of_blocked(blocked), None),
-        Stop::Script(failure) => Verdict {
-            sql_state: failure.sqlstate.clone(),
-            ..about(
-                of_script(failure.kind),
-                Some(of_failure(failure, outcome.plan())),
-            )
-        },
+        Stop::Script(failure) => {
+            let reason = of_script(failure.kind);
+            Verdict {
+                message: format!("{message}{}", wording::how_to_run_again(reason)),
+                sql_state: failure.sqlstate.clone(),
+                ..about(reason, Some(of_failure(failure, outcome.plan())))
+            }
+        }
         Stop::Database(error) => Verdict {
             sql_state: error.sqlstate.clone(),
             ..about(of_database(error.kind, in_progress(outcome)), None)

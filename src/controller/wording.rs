@@ -1,5 +1,7 @@
-//! What a person reads while versions run. Pure; what a run ended with is worded by the engine.
+//! What a person reads of the operator alone: a run in the middle, and what to do to the resource.
+//! Pure; what a run ended with is worded by the engine, for operator and command line alike.
 
+use crate::api::condition::Reason;
 use crate::migration::file_name::Direction;
 use crate::migration::plan::{Plan, Step};
 
@@ -30,6 +32,22 @@ pub fn running(running: &Running) -> String {
     match done.into_iter().chain(runs).collect::<Vec<_>>() {
         parts if parts.is_empty() => format!("{whole}."),
         parts => format!("{whole}; {}.", parts.join(", ")),
+    }
+}
+
+/// What to do after a script failed for a cause that no commit mends: the operator does not run it
+/// again by itself (decision 11).
+#[must_use]
+pub fn how_to_run_again(reason: Reason) -> &'static str {
+    match reason {
+        Reason::PermissionDenied | Reason::StatementTimeout => {
+            " If the cause was not in the script, set annotation schemaward.dev/reconcile to run it \
+             again."
+        }
+        Reason::TransactionEscaped => {
+            " Then set annotation schemaward.dev/reconcile: until then nothing is run."
+        }
+        _ => "",
     }
 }
 

@@ -22,6 +22,8 @@ mod cli;
 mod cli_bad_input;
 mod cli_interrupt;
 mod cli_output;
+mod clients;
+mod crd;
 mod engine;
 mod servers;
 mod shipped_migrations;

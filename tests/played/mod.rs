@@ -1,0 +1,501 @@
+//! Attempts for tests: real outcomes of the real engine on a database that is only played. Used by
+//! `tests/status.rs` and by `tests/it/clients.rs`, so that both judge the same cases.
+#![allow(
+    clippy::expect_used,
+    dead_code,
+    reason = "the helpers of tests are tests, too, and not each test uses all of them"
+)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemaward::api::v1alpha1::{
+    ChecksumPin, ConfigMapSource, Connection, DatabaseSchemaSpec, HostSource, Source, TextSource,
+    VersionSpec,
+};
+use schemaward::controller::attempt::{
+    Attempt, DereferenceError, DereferenceErrorKind, Invalid, InvalidKind,
+};
+use schemaward::engine::database::{
+    Blocker, Holder, Inspection, Installation, LedgerLimits, Observation, Recorded, Request, Server,
+};
+use schemaward::engine::error::{
+    DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
+};
+use schemaward::engine::event::{Event, Next};
+use schemaward::engine::machine::Machine;
+use schemaward::engine::outcome::Outcome;
+use schemaward::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
+use schemaward::migration::catalog::{Catalog, Listed, SourceFile};
+use schemaward::migration::checksum::Checksum;
+use schemaward::migration::file_name::Direction;
+use schemaward::migration::history::{Applied, History, Stored};
+use schemaward::migration::statement::Position;
+use schemaward::migration::target::{Policy, Rollback, Target};
+use schemaward::migration::version::Version;
+use uuid::Uuid;
+
+/// A moment all tests agree on, and seconds after it.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_772_366_400 + seconds).expect("a time")
+}
+
+/// A spec with these versions listed.
+pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
+    let text = |value: &str| TextSource {
+        value: Some(value.to_owned()),
+        secret_key_ref: None,
+        config_map_key_ref: None,
+    };
+    DatabaseSchemaSpec {
+        source: Source {
+            config_maps: Some(vec![ConfigMapSource {
+                name: "ledger-migrations".to_owned(),
+            }]),
+            inline: None,
+        },
+        connection: Connection {
+            host: HostSource {
+                value: Some("db".to_owned()),
+                secret_key_ref: None,
+                config_map_key_ref: None,
+            },
+            port: schemaward::api::v1alpha1::PortSource::default(),
+            database: text("ledger"),
+            username: text("ledger"),
+            password: None,
+            tls: schemaward::api::v1alpha1::Tls::default(),
+        },
+        target_version: None,
+        versions: Some(
+            versions
+                .iter()
+                .map(|version| VersionSpec {
+                    version: (*version).to_owned(),
+                    name: None,
+                    checksum: None::<ChecksumPin>,
+                })
+                .collect(),
+        ),
+        history: schemaward::api::v1alpha1::HistoryTable::default(),
+        rollback: schemaward::api::v1alpha1::Rollback::default(),
+        execution: schemaward::api::v1alpha1::Execution::default(),
+        suspend: false,
+        interval: schemaward::api::duration::GoDuration::new("10m"),
+    }
+}
+
+/// What the played database does.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// Everything works.
+    Works,
+    /// The look fails.
+    Error(DatabaseErrorKind),
+    /// Scripts fail with this statement error.
+    Fails(ScriptFailureKind),
+    /// The migration lock is held.
+    LockHeld,
+    /// Scripts never get their locks.
+    NoLocks,
+}
+
+/// A run and what it meets. Versions are digits; the name of a version is `v` and its digits, its
+/// UP text is `SELECT <digits>` unless `texts` says otherwise.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// Versions in the source.
+    pub files: Vec<&'static str>,
+    /// Versions in the source without a DOWN.
+    pub without_down: Vec<&'static str>,
+    /// Versions in the ledger, taken from the files as they are by default.
+    pub applied: Vec<&'static str>,
+    /// Versions that only our own records have.
+    pub orphans: Vec<&'static str>,
+    /// UP texts that differ from the default.
+    pub texts: Vec<(&'static str, &'static str)>,
+    /// Wanted version; the last one otherwise.
+    pub target: Option<&'static str>,
+    /// Whether a way back is allowed.
+    pub rollback: Rollback,
+    /// How far the run goes.
+    pub mode: Mode,
+    /// What the database does.
+    pub answer: Answer,
+    /// Characters that the ledger's column `name` takes.
+    pub name_limit: Option<usize>,
+    /// The ledger belongs to somebody else.
+    pub claimed: bool,
+    /// GRANTs that are missing.
+    pub missing_grants: Vec<String>,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self {
+            files: vec!["041", "042", "043", "044"],
+            without_down: Vec::new(),
+            applied: vec!["041"],
+            orphans: Vec::new(),
+            texts: Vec::new(),
+            target: None,
+            rollback: Rollback::Deny,
+            mode: Mode::Migrate,
+            answer: Answer::Works,
+            name_limit: None,
+            claimed: false,
+            missing_grants: Vec::new(),
+        }
+    }
+}
+
+/// A version from its digits.
+pub fn version(text: &str) -> Version {
+    Version::parse(text).expect("digits")
+}
+
+fn owner(name: &str) -> Owner {
+    Owner {
+        cluster: "c".to_owned(),
+        namespace: "billing".to_owned(),
+        name: name.to_owned(),
+        uid: "u".to_owned(),
+    }
+}
+
+impl Scene {
+    fn up(&self, digits: &str) -> String {
+        let own = self.texts.iter().find(|(version, _)| *version == digits);
+        own.map_or_else(
+            || format!("SELECT {digits}"),
+            |(_, text)| (*text).to_owned(),
+        )
+    }
+
+    /// The migrations of the source.
+    pub fn catalog(&self) -> Catalog {
+        let up = self.files.iter().map(|digits| SourceFile {
+            name: format!("{digits}_v{digits}_UP.sql"),
+            bytes: self.up(digits).into_bytes(),
+        });
+        let with_down = self
+            .files
+            .iter()
+            .filter(|file| !self.without_down.contains(file));
+        let down = with_down.map(|digits| SourceFile {
+            name: format!("{digits}_v{digits}_DOWN.sql"),
+            bytes: format!("SELECT -{digits}").into_bytes(),
+        });
+        let listed: Vec<Listed> = self
+            .files
+            .iter()
+            .map(|digits| Listed {
+                version: version(digits),
+                name: None,
+                pin: None,
+            })
+            .collect();
+        Catalog::from_files(up.chain(down).collect(), "schema_migrations", &|_| false)
+            .and_then(|catalog| catalog.select(&listed))
+            .expect("a set without defects")
+    }
+
+    /// As the scripts were when they were applied: with the default texts.
+    fn history(&self) -> History {
+        let rows = self.applied.iter().map(|digits| {
+            let up = Checksum::of(format!("SELECT {digits}").as_bytes());
+            let down = (!self.without_down.contains(digits))
+                .then(|| Checksum::of(format!("SELECT -{digits}").as_bytes()));
+            Applied {
+                version: version(digits),
+                name: format!("v{digits}"),
+                applied_at: Some(at(-3600)),
+                execution_time_ms: Some(12),
+                checksum: Some(up.to_string()),
+                stored: Some(Stored { up, down }),
+            }
+        });
+        let orphans = self.orphans.iter().map(|digits| version(digits)).collect();
+        History::new(rows.collect(), orphans).expect("a history")
+    }
+
+    fn task(&self) -> Task {
+        Task {
+            catalog: self.catalog(),
+            target: self
+                .target
+                .map_or(Target::Latest, |target| Target::Version(version(target))),
+            policy: Policy {
+                rollback: self.rollback,
+            },
+            mode: self.mode,
+            ledger: Ledger::default(),
+            actor: Actor::Resource(owner("ledger")),
+            patience: Patience {
+                lock_wait: Duration::from_secs(15),
+                lock_retries: 2,
+            },
+        }
+    }
+
+    fn inspection(&self) -> Inspection {
+        Inspection {
+            server: Server {
+                version: "16.15".to_owned(),
+                database: "ledger".to_owned(),
+                user: "ledger".to_owned(),
+            },
+            ledger_exists: true,
+            limits: LedgerLimits {
+                name: self.name_limit,
+                ..LedgerLimits::default()
+            },
+            installation: Some(Installation {
+                database_id: Uuid::from_u128(7),
+            }),
+            claim: Some(owner(if self.claimed { "other" } else { "ledger" })),
+            history: self.history(),
+            missing_grants: self.missing_grants.clone(),
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Result<Observation, DatabaseError> {
+        Ok(match (request, &self.answer) {
+            (Request::Inspect, Answer::Error(kind)) => {
+                return Err(DatabaseError::new(*kind, "Something is wrong. Mend it."));
+            }
+            (Request::Inspect | Request::Prepare(_), _) => {
+                Observation::Inspected(Box::new(self.inspection()))
+            }
+            (Request::TryLock, Answer::LockHeld) => Observation::LockHeld(Some(Holder {
+                pid: 4711,
+                application_name: "schemaward/cli".to_owned(),
+                user: "ledger".to_owned(),
+                connected_seconds: 40,
+            })),
+            (Request::TryLock, _) => Observation::Locked,
+            (Request::LoadDown(version), _) => {
+                Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
+            }
+            (Request::Execute(_), Answer::NoLocks) => {
+                Observation::LockNotAvailable(vec![Blocker {
+                    pid: 4711,
+                    application_name: "report".to_owned(),
+                    user: "ledger".to_owned(),
+                    state: "idle in transaction".to_owned(),
+                    transaction_seconds: 720,
+                    relation: Some("public.orders".to_owned()),
+                }])
+            }
+            (Request::Execute(execution), Answer::Fails(kind)) => {
+                Observation::Failed(ScriptFailure {
+                    kind: *kind,
+                    version: execution.version.clone(),
+                    name: execution.name.clone(),
+                    direction: match execution.record {
+                        schemaward::engine::database::Record::Apply(_) => Direction::Up,
+                        schemaward::engine::database::Record::Undo => Direction::Down,
+                    },
+                    statement: Some(3),
+                    position: Some(Position { line: 7, column: 1 }),
+                    sqlstate: Some("42P01".to_owned()),
+                    message: "relation \"nowhere\" does not exist".to_owned(),
+                    outside_transaction: false,
+                })
+            }
+            (Request::Execute(_), _) => Observation::Done(Recorded {
+                at: at(-1),
+                execution_time_ms: 5,
+            }),
+        })
+    }
+
+    /// The outcome of the run.
+    pub fn outcome(&self) -> Outcome {
+        let mut machine = Machine::new(self.task());
+        let mut event = Event::Begin;
+        loop {
+            event = match machine.step(event) {
+                Next::Ask(request) => match self.answer(&request) {
+                    Ok(observation) => Event::Observed(Box::new(observation)),
+                    Err(error) => Event::Failed(error),
+                },
+                Next::Pause(_) => Event::Waited(Duration::from_mins(1)),
+                Next::Checkpoint(_) => Event::Continue,
+                Next::Done(outcome) => return *outcome,
+            };
+        }
+    }
+
+    /// The attempt that the run is.
+    pub fn attempt(&self) -> Attempt {
+        Attempt::Ran(Box::new(self.outcome()))
+    }
+}
+
+/// A case for each reason that an attempt can come to, with the name of the reason.
+#[allow(clippy::too_many_lines, reason = "a table")]
+pub fn attempts() -> Vec<(&'static str, Attempt)> {
+    let waiting = |kind| {
+        Attempt::Waiting(DereferenceError {
+            kind,
+            message: "Secret ledger-db does not exist. Create it.".to_owned(),
+        })
+    };
+    let invalid = |kind| {
+        Attempt::Invalid(Invalid {
+            kind,
+            message: "001_a_UP.sql cannot be used. Correct it.".to_owned(),
+        })
+    };
+    let database = |kind| {
+        let answer = Answer::Error(kind);
+        Scene {
+            answer,
+            ..Scene::default()
+        }
+        .attempt()
+    };
+    let fails = |kind| {
+        let answer = Answer::Fails(kind);
+        Scene {
+            answer,
+            ..Scene::default()
+        }
+        .attempt()
+    };
+    let scene = |change: &dyn Fn(&mut Scene)| {
+        let mut scene = Scene::default();
+        change(&mut scene);
+        scene.attempt()
+    };
+    let mut cases = vec![
+        ("UpToDate", Scene::default().attempt()),
+        ("UpToDate", scene(&|s| s.target = Some("041"))),
+        (
+            "UpToDate",
+            scene(&|s| {
+                s.applied = vec!["041", "042"];
+                s.target = Some("041");
+                s.rollback = Rollback::Allow;
+            }),
+        ),
+        ("Suspended", Attempt::Suspended),
+        (
+            "SourceNotFound",
+            waiting(DereferenceErrorKind::SourceNotFound),
+        ),
+        (
+            "SecretNotFound",
+            waiting(DereferenceErrorKind::SecretNotFound),
+        ),
+        ("KeyMissing", waiting(DereferenceErrorKind::KeyMissing)),
+        ("AccessDenied", waiting(DereferenceErrorKind::AccessDenied)),
+        (
+            "AccessDenied",
+            waiting(DereferenceErrorKind::ApiUnavailable),
+        ),
+        ("InvalidSpec", invalid(InvalidKind::InvalidSpec)),
+        ("InvalidSource", invalid(InvalidKind::InvalidSource)),
+        ("DuplicateVersion", invalid(InvalidKind::DuplicateVersion)),
+        (
+            "UnsupportedStatement",
+            invalid(InvalidKind::UnsupportedStatement),
+        ),
+        (
+            "TransactionControl",
+            invalid(InvalidKind::TransactionControl),
+        ),
+        (
+            "InvalidCredentials",
+            invalid(InvalidKind::InvalidCredentials),
+        ),
+        (
+            "DatabaseUnreachable",
+            Attempt::NotConnected(DatabaseError::new(
+                DatabaseErrorKind::Unreachable,
+                "db:5432 refused the connection. It is tried again.",
+            )),
+        ),
+        ("MigrationFailed", fails(ScriptFailureKind::Failed)),
+        (
+            "PermissionDenied",
+            fails(ScriptFailureKind::PermissionDenied),
+        ),
+        (
+            "StatementTimeout",
+            fails(ScriptFailureKind::StatementTimeout),
+        ),
+        (
+            "TransactionEscaped",
+            fails(ScriptFailureKind::TransactionEscaped),
+        ),
+        ("LockHeld", scene(&|s| s.answer = Answer::LockHeld)),
+        ("LockTimeout", scene(&|s| s.answer = Answer::NoLocks)),
+        (
+            "ChecksumMismatch",
+            scene(&|s| s.texts = vec![("041", "SELECT 'changed'")]),
+        ),
+        ("VersionMissing", scene(&|s| s.applied = vec!["040", "041"])),
+        ("OutOfOrder", scene(&|s| s.applied = vec!["041", "043"])),
+        (
+            "DatabaseAhead",
+            scene(&|s| {
+                s.applied = vec!["041", "042"];
+                s.target = Some("041");
+            }),
+        ),
+        (
+            "DownMissing",
+            scene(&|s| {
+                s.applied = vec!["041", "042"];
+                s.target = Some("041");
+                s.without_down = vec!["042"];
+                s.rollback = Rollback::Allow;
+            }),
+        ),
+        ("HistoryTampered", scene(&|s| s.orphans = vec!["040"])),
+        ("InvalidSpec", scene(&|s| s.target = Some("099"))),
+        ("HistoryUnreadable", scene(&|s| s.name_limit = Some(3))),
+        ("DatabaseClaimed", scene(&|s| s.claimed = true)),
+        (
+            "PermissionDenied",
+            scene(&|s| {
+                s.missing_grants = vec!["GRANT CREATE ON SCHEMA public TO ledger;".to_owned()];
+            }),
+        ),
+        (
+            "InternalError",
+            Attempt::Bug("src/engine/machine.rs:1".to_owned()),
+        ),
+    ];
+    cases.extend(
+        [
+            ("DatabaseUnreachable", DatabaseErrorKind::Unreachable),
+            ("ConnectionLost", DatabaseErrorKind::ConnectionLost),
+            ("ReadOnlyReplica", DatabaseErrorKind::ReadOnlyReplica),
+            ("TooManyConnections", DatabaseErrorKind::TooManyConnections),
+            ("DiskFull", DatabaseErrorKind::DiskFull),
+            (
+                "AuthenticationFailed",
+                DatabaseErrorKind::AuthenticationFailed,
+            ),
+            ("DatabaseNotFound", DatabaseErrorKind::DatabaseNotFound),
+            (
+                "TLSVerificationFailed",
+                DatabaseErrorKind::TlsVerificationFailed,
+            ),
+            ("TLSRequired", DatabaseErrorKind::TlsRequired),
+            ("InvalidCredentials", DatabaseErrorKind::InvalidCredentials),
+            ("PermissionDenied", DatabaseErrorKind::PermissionDenied),
+            ("ForeignHistory", DatabaseErrorKind::ForeignHistory),
+            ("HistoryUnreadable", DatabaseErrorKind::HistoryUnreadable),
+            ("HistoryTooNew", DatabaseErrorKind::HistoryTooNew),
+            ("ServerTooOld", DatabaseErrorKind::ServerTooOld),
+            ("Applying", DatabaseErrorKind::Cancelled),
+            ("InternalError", DatabaseErrorKind::Internal),
+        ]
+        .map(|(reason, kind)| (reason, database(kind))),
+    );
+    cases
+}
