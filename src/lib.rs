@@ -5,7 +5,7 @@
 //! - [`migration`] (pure): what a migration is and what must happen.
 //! - [`api`] (pure): the Kubernetes contract.
 //! - [`engine`]: observe, plan, execute, for the operator and the command line alike.
-//! - [`source`], [`postgres`], `telemetry`: adapters to the world.
+//! - [`source`], [`postgres`], [`telemetry`]: adapters to the world.
 //! - [`controller`], [`cli`]: the two drivers.
 
 pub mod api;
@@ -15,3 +15,4 @@ pub mod engine;
 pub mod migration;
 pub mod postgres;
 pub mod source;
+pub mod telemetry;

@@ -19,6 +19,7 @@ mod plan;
 mod plan_text;
 mod progress;
 mod report;
+mod run;
 mod session;
 mod snippet;
 mod source;
@@ -64,6 +65,7 @@ enum Command {
     Init(init::Init),
     Plan(plan::PlanCommand),
     Crd(crd::Crd),
+    Run(run::Run),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -111,6 +113,7 @@ impl Command {
             Self::Init(command) => wait_for(command.carry_out(terminal)),
             Self::Plan(command) => wait_for(command.carry_out(terminal)),
             Self::Crd(command) => command.carry_out(terminal),
+            Self::Run(command) => command.carry_out(),
             Self::Completions(command) => command.carry_out(terminal),
             Self::Man(command) => command.carry_out(terminal),
         }

@@ -1,9 +1,228 @@
-//! The operator's driver.
+//! The operator. [`reconcile`] is a list of steps, a file each:
+//!
+//! | step | file | needs |
+//! |---|---|---|
+//! | is there anything to do? | [`agenda`], [`fingerprint`] | API server (metadata) |
+//! | fetch what the resource refers to | [`dereference`] | API server |
+//! | judge it | [`validate`], [`rules`] | nothing |
+//! | migrate | [`migrate`], [`permit`] | database |
+//! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
+//! | say so | [`settle`], [`report`], [`progress`], [`events`] | API server |
+//!
+//! [`runtime`] starts and ends it all, [`watches`] calls reconcile, [`lease`] keeps a second replica
+//! from doing the same.
+//!
+//! **Invariant:** deleting a resource, its namespace or the operator changes no database: there is
+//! no finalizer and no reconcile of a deleted resource.
 
+pub mod access;
+pub mod agenda;
 pub mod attempt;
+pub mod context;
+pub mod dereference;
+pub mod election;
+pub mod events;
+pub mod fingerprint;
+pub mod known;
+pub mod lease;
+pub mod lifecycle;
 pub mod lint;
 pub mod memory;
+pub mod migrate;
+pub mod permit;
 pub mod policy;
+pub mod progress;
+pub mod references;
+pub mod report;
+pub mod rules;
+pub mod runtime;
+pub mod schedule;
+pub mod settle;
 pub mod status;
+pub mod validate;
 pub mod verdict;
+pub mod watches;
 pub mod wording;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use tracing::Instrument;
+
+use crate::api::v1alpha1::DatabaseSchema;
+use crate::engine::task::Mode;
+use crate::telemetry::logging::take_panic_location;
+
+use self::agenda::{Entry, annotation};
+use self::attempt::Attempt;
+use self::context::{Context, Identity};
+use self::fingerprint::Fingerprint;
+use self::memory::Memory;
+use self::migrate::Run;
+use self::report::Report;
+use self::settle::{Attempted, settle};
+
+/// A resource as the watch delivers it: one that cannot be read must not hide the others.
+pub type Watched = DeserializeGuard<DatabaseSchema>;
+
+/// Brings the database of one resource to where it should be, if there is anything to do, and says
+/// when to look again. Whatever goes wrong is in status, or tried again.
+pub async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Action {
+    if !context.lifecycle.may_start() {
+        return Action::await_change();
+    }
+    let identity = Identity::of(watched.as_ref());
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace = identity.namespace,
+        name = identity.name
+    );
+    let wait = rest_or_work(&watched, identity, &context)
+        .instrument(span)
+        .await;
+    wait.map_or_else(Action::await_change, Action::requeue)
+}
+
+async fn rest_or_work(
+    watched: &Watched,
+    identity: Identity,
+    context: &Context,
+) -> Option<Duration> {
+    let resource = match &watched.0 {
+        Ok(resource) => resource,
+        Err(unreadable) => {
+            // The error names fields; a resource holds no secret that it could quote.
+            tracing::error!("the resource cannot be read by this version: {unreadable}");
+            return None;
+        }
+    };
+    let entry = context.agenda.get(&identity);
+    if let Some(entry) = &entry
+        && let Some(wait) = rest(resource, &identity, entry, context).await
+    {
+        return wait;
+    }
+    work(identity, entry, context).await
+}
+
+/// How long a resource goes on resting; `None` when there is something to do. Costs nothing but a
+/// look at the metadata of what it refers to.
+async fn rest(
+    resource: &DatabaseSchema,
+    identity: &Identity,
+    entry: &Entry,
+    context: &Context,
+) -> Option<Option<Duration>> {
+    let wait = entry.rest(resource, Instant::now())?;
+    let changed = entry
+        .fingerprint
+        .has_changed(&context.client, &identity.namespace);
+    if changed.await {
+        return None;
+    }
+    Some(schedule::next_look(
+        wait,
+        context.source_poll,
+        &entry.fingerprint,
+    ))
+}
+
+/// One attempt: read the resource, try, report. Says when to look again.
+async fn work(identity: Identity, entry: Option<Entry>, context: &Context) -> Option<Duration> {
+    let api = context.resources(&identity.namespace);
+    let resource = match api.get_opt(&identity.name).await {
+        Ok(Some(resource)) if is_alive(&resource, &identity) => Arc::new(resource),
+        Ok(_) => return None,
+        Err(error) => {
+            tracing::warn!("the resource cannot be read, it is tried again: {error}");
+            return Some(schedule::api_retry());
+        }
+    };
+    let mut report = Report::about(Arc::clone(&resource), context);
+    let memory = match entry {
+        Some(entry) => entry.memory,
+        None => Memory::restore(report.last()),
+    };
+    let attempt = attempt(&resource, &identity, &memory, &mut report, context);
+    let attempted = AssertUnwindSafe(attempt)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| defect());
+    settle(&resource, identity, &memory, report, attempted, context).await
+}
+
+fn is_alive(resource: &DatabaseSchema, identity: &Identity) -> bool {
+    resource.metadata.uid.as_deref() == Some(&identity.uid)
+        && resource.metadata.deletion_timestamp.is_none()
+}
+
+/// What a panic in an attempt comes to: this resource says so, all others go on.
+fn defect() -> Attempted {
+    let place = take_panic_location().unwrap_or_else(|| "an unknown place".to_owned());
+    Attempted {
+        attempt: Attempt::Bug(place),
+        mode: Mode::Migrate,
+        fingerprint: Fingerprint::default(),
+        catalog: None,
+    }
+}
+
+/// The attempt itself: dereference, validate, migrate.
+async fn attempt(
+    resource: &DatabaseSchema,
+    identity: &Identity,
+    memory: &Memory,
+    report: &mut Report,
+    context: &Context,
+) -> Attempted {
+    let spec = &resource.spec;
+    let mode = memory.mode(report.generation(), annotation(resource));
+    let mut attempted = Attempted {
+        attempt: Attempt::Suspended,
+        mode,
+        fingerprint: Fingerprint::default(),
+        catalog: None,
+    };
+    if spec.suspend {
+        return attempted;
+    }
+    if let Err(invalid) = validate::validate_spec(spec) {
+        attempted.attempt = Attempt::Invalid(invalid);
+        return attempted;
+    }
+    let (fingerprint, dereferenced) =
+        dereference::dereference(&context.client, &identity.namespace, spec, &context.grantee)
+            .await;
+    attempted.fingerprint = fingerprint;
+    let dereferenced = match dereferenced {
+        Ok(dereferenced) => dereferenced,
+        Err(error) => {
+            attempted.attempt = Attempt::Waiting(error);
+            return attempted;
+        }
+    };
+    let table = &spec.history.table;
+    let is_known = |checksum: &_| context.known.contains(table, checksum);
+    let run = match validate::validate(context.owner(identity), spec, dereferenced, &is_known) {
+        Ok(run) => run,
+        Err(invalid) => {
+            attempted.attempt = Attempt::Invalid(invalid);
+            return attempted;
+        }
+    };
+    context.known.remember(table, &run.task.catalog);
+    attempted.catalog = Some(run.task.catalog.clone());
+    let run = Run {
+        validated: &run,
+        resource,
+        identity,
+        memory,
+        context,
+    };
+    (attempted.attempt, attempted.mode) = run.carry_out(mode, report).await;
+    attempted
+}

@@ -25,5 +25,11 @@ mod cli_output;
 mod clients;
 mod crd;
 mod engine;
+mod operator;
+#[allow(
+    dead_code,
+    reason = "the rig offers what the next tests need, not only what these use"
+)]
+mod operator_rig;
 mod servers;
 mod shipped_migrations;

@@ -1,0 +1,86 @@
+//! What every reconcile shares, made once by the runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::Semaphore;
+
+use crate::api::v1alpha1::DatabaseSchema;
+use crate::engine::task::Owner;
+use crate::telemetry::metrics::Metrics;
+
+use super::access::Grantee;
+use super::agenda::Agenda;
+use super::events::Events;
+use super::known::KnownScripts;
+use super::lifecycle::{Lifecycle, Running};
+
+/// Shared by all reconciles. Nothing in it is read from the environment later on.
+pub struct Context {
+    /// For requests; it gives up on one that is not answered.
+    pub client: Client,
+    /// The uid of namespace `kube-system`, which stands for the cluster in a claim.
+    pub cluster: String,
+    /// Whom a tenant has to grant what.
+    pub grantee: Grantee,
+    /// Pause between two looks at the referenced objects of a resource at rest; `None` where watches
+    /// tell of changes.
+    pub source_poll: Option<Duration>,
+    /// Runs on databases at the same time.
+    pub slots: Semaphore,
+    /// Leading, stopping.
+    pub lifecycle: Lifecycle,
+    /// Runs that can be cancelled.
+    pub running: Arc<Running>,
+    /// What is known of each resource between reconciles.
+    pub agenda: Agenda,
+    /// Scripts that were judged before.
+    pub known: KnownScripts,
+    /// Writes events.
+    pub events: Events,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One resource, as far as names go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Identity {
+    /// The identity that `object` is.
+    #[must_use]
+    pub fn of<K: Resource>(object: &K) -> Self {
+        Self {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+        }
+    }
+}
+
+impl Context {
+    /// The resources of a namespace.
+    #[must_use]
+    pub fn resources(&self, namespace: &str) -> Api<DatabaseSchema> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// In whose name a run for `identity` acts.
+    #[must_use]
+    pub fn owner(&self, identity: &Identity) -> Owner {
+        Owner {
+            cluster: self.cluster.clone(),
+            namespace: identity.namespace.clone(),
+            name: identity.name.clone(),
+            uid: identity.uid.clone(),
+        }
+    }
+}

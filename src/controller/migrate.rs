@@ -1,0 +1,113 @@
+//! The run on the database: one connection, under a permit, cancellable, with its progress in
+//! status.
+
+use std::time::{Duration, Instant};
+
+use crate::api::v1alpha1::DatabaseSchema;
+use crate::engine;
+use crate::engine::outcome::Outcome;
+use crate::engine::task::{Mode, Task};
+use crate::migration::file_name::Direction;
+use crate::postgres::Postgres;
+
+use super::attempt::Attempt;
+use super::context::{Context, Identity};
+use super::memory::Memory;
+use super::permit::Permit;
+use super::progress::ProgressWriter;
+use super::report::Report;
+use super::validate::ValidatedRun;
+
+/// One run, with all that it needs.
+pub struct Run<'a> {
+    /// How to reach the database and what to do there.
+    pub validated: &'a ValidatedRun,
+    /// The resource.
+    pub resource: &'a DatabaseSchema,
+    /// Its names.
+    pub identity: &'a Identity,
+    /// What is remembered of it.
+    pub memory: &'a Memory,
+    /// What all runs share.
+    pub context: &'a Context,
+}
+
+impl Run<'_> {
+    /// Carries it out as far as `mode` says. A look at a failed script (decision 11) that finds
+    /// something else to run is followed by the run; the mode of what was done last comes back too.
+    pub async fn carry_out(&self, mode: Mode, report: &mut Report) -> (Attempt, Mode) {
+        let Ok(_slot) = self.context.slots.acquire().await else {
+            return (Attempt::Bug("a closed semaphore".to_owned()), mode);
+        };
+        if mode == Mode::Plan {
+            let looked = self.look().await;
+            let goes_on =
+                matches!(&looked, Attempt::Ran(outcome) if self.memory.wants_migration(outcome));
+            if !goes_on {
+                return (looked, Mode::Plan);
+            }
+        }
+        (self.migrate(report).await, Mode::Migrate)
+    }
+
+    fn task(&self, mode: Mode) -> Task {
+        Task {
+            mode,
+            ..self.validated.task.clone()
+        }
+    }
+
+    /// Plans, without a lock and without writing.
+    async fn look(&self) -> Attempt {
+        let mut database = match Postgres::connect(&self.validated.settings).await {
+            Ok(database) => database,
+            Err(error) => return Attempt::NotConnected(error),
+        };
+        let outcome = engine::run(&mut database, self.task(Mode::Plan), || true, |_| ()).await;
+        database.close().await;
+        Attempt::Ran(Box::new(outcome))
+    }
+
+    async fn migrate(&self, report: &mut Report) -> Attempt {
+        let began = Instant::now();
+        let mut database = match Postgres::connect(&self.validated.settings).await {
+            Ok(database) => database,
+            Err(error) => return Attempt::NotConnected(error),
+        };
+        let _registered = self.context.running.register(database.canceller());
+        let permit = Permit::for_run(
+            self.context.lifecycle.clone(),
+            self.context.resources(&self.identity.namespace),
+            self.resource,
+        );
+        let writer = ProgressWriter::start(report.clone());
+        let outcome = engine::run(
+            &mut database,
+            self.task(Mode::Migrate),
+            || permit.holds(),
+            |progress| writer.note(&progress),
+        )
+        .await;
+        database.close().await;
+        self.count(&outcome, began.elapsed());
+        if let Ok(written) = writer.finish().await {
+            *report = written;
+        }
+        Attempt::Ran(Box::new(outcome))
+    }
+
+    fn count(&self, outcome: &Outcome, duration: Duration) {
+        let done = |wanted: Direction| {
+            let versions = outcome.done().iter();
+            versions.filter(|done| done.direction == wanted).count() as u64
+        };
+        let metrics = &self.context.metrics;
+        metrics.run(duration);
+        metrics.versions(
+            &self.identity.namespace,
+            &self.identity.name,
+            done(Direction::Up),
+            done(Direction::Down),
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! From the resource and what it refers to, to the one input of a run. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::api::v1alpha1::{DatabaseSchemaSpec, RollbackPolicy, TlsMode, VersionSpec};
+use crate::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
+use crate::migration::catalog::{Catalog, Defect, DefectKind, Listed, Pin, SourceFile};
+use crate::migration::checksum::Checksum;
+use crate::migration::target::{Policy, Rollback, Target};
+use crate::migration::version::Version;
+use crate::postgres;
+
+use super::attempt::{Invalid, InvalidKind};
+use super::dereference::{ConnectionData, Dereferenced, FetchedFile, Given};
+use super::rules;
+
+/// How long connecting and signing in may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest value of connection data other than certificates, in bytes.
+const MAX_VALUE: usize = 64 * 1024;
+/// Defects that a message lists; the rest is counted.
+const DEFECTS_LISTED: usize = 5;
+
+/// Everything that a run needs, judged.
+#[derive(Debug)]
+pub struct ValidatedRun {
+    /// How to reach the database.
+    pub settings: postgres::Settings,
+    /// What to do there.
+    pub task: Task,
+}
+
+/// Judges what the resource says by itself, before anything is fetched.
+///
+/// # Errors
+/// `InvalidSpec` with all that is wrong.
+pub fn validate_spec(spec: &DatabaseSchemaSpec) -> Result<(), Invalid> {
+    let defects = rules::defects(spec);
+    if defects.is_empty() {
+        return Ok(());
+    }
+    Err(invalid_spec(&defects))
+}
+
+/// Judges all of it. `is_known` says which scripts were judged before (decision 8).
+///
+/// # Errors
+/// What cannot be used, and why.
+pub fn validate(
+    owner: Owner,
+    spec: &DatabaseSchemaSpec,
+    dereferenced: Dereferenced,
+    is_known: &dyn Fn(&Checksum) -> bool,
+) -> Result<ValidatedRun, Invalid> {
+    validate_spec(spec)?;
+    let Dereferenced { files, connection } = dereferenced;
+    let ledger = Ledger {
+        schema: spec.history.schema.clone(),
+        table: spec.history.table.clone(),
+    };
+    let catalog = catalog(spec, files, &ledger, is_known)?;
+    let application = format!("operator {}/{}", owner.namespace, owner.name);
+    Ok(ValidatedRun {
+        settings: settings(spec, connection, ledger.clone(), application)?,
+        task: Task {
+            catalog,
+            target: target(spec)?,
+            policy: Policy {
+                rollback: match spec.rollback.policy {
+                    RollbackPolicy::Allow => Rollback::Allow,
+                    RollbackPolicy::Deny => Rollback::Deny,
+                },
+            },
+            mode: Mode::Migrate,
+            ledger,
+            actor: Actor::Resource(owner),
+            patience: Patience {
+                lock_retries: u32::try_from(spec.execution.lock_retries).unwrap_or_default(),
+                ..Patience::default()
+            },
+        },
+    })
+}
+
+fn invalid_spec(defects: &[String]) -> Invalid {
+    Invalid {
+        kind: InvalidKind::InvalidSpec,
+        message: format!(
+            "The resource cannot be: {}. Nothing was connected to. Correct it.",
+            list(defects)
+        ),
+    }
+}
+
+fn list(defects: &[String]) -> String {
+    let mut listed: Vec<String> = defects
+        .iter()
+        .take(DEFECTS_LISTED)
+        .map(|defect| defect.trim_end_matches('.').to_owned())
+        .collect();
+    let more = defects.len() - listed.len();
+    if more > 0 {
+        listed.push(format!("and {more} more"));
+    }
+    listed.join("; ")
+}
+
+fn target(spec: &DatabaseSchemaSpec) -> Result<Target, Invalid> {
+    match &spec.target_version {
+        None => Ok(Target::Latest),
+        Some(text) => Version::parse(text)
+            .map(Target::Version)
+            .map_err(|error| invalid_spec(&[format!("spec.targetVersion: {error}")])),
+    }
+}
+
+fn catalog(
+    spec: &DatabaseSchemaSpec,
+    files: Vec<FetchedFile>,
+    ledger: &Ledger,
+    is_known: &dyn Fn(&Checksum) -> bool,
+) -> Result<Catalog, Invalid> {
+    let listed = match &spec.versions {
+        Some(versions) => Some(listed(versions)?),
+        None => None,
+    };
+    let files = unite(files)?;
+    let catalog = Catalog::from_files(files, &ledger.table, is_known)
+        .and_then(|catalog| match listed {
+            Some(listed) => catalog.select(&listed),
+            None => Ok(catalog),
+        })
+        .map_err(|defects| invalid_source(&defects))?;
+    Ok(catalog)
+}
+
+/// One set of files out of all sources.
+fn unite(files: Vec<FetchedFile>) -> Result<Vec<SourceFile>, Invalid> {
+    let mut origins: BTreeMap<String, String> = BTreeMap::new();
+    let mut twice = Vec::new();
+    let mut united = Vec::with_capacity(files.len());
+    for FetchedFile {
+        origin,
+        name,
+        bytes,
+    } in files
+    {
+        if let Some(first) = origins.get(&name) {
+            twice.push(format!("{name} is in {first} and in {origin}"));
+            continue;
+        }
+        origins.insert(name.clone(), origin);
+        united.push(SourceFile { name, bytes });
+    }
+    if twice.is_empty() {
+        return Ok(united);
+    }
+    Err(Invalid {
+        kind: InvalidKind::DuplicateVersion,
+        message: unusable(&twice),
+    })
+}
+
+fn unusable(defects: &[String]) -> String {
+    format!(
+        "The migrations cannot be used: {}. Nothing was connected to. Correct the files and commit.",
+        list(defects)
+    )
+}
+
+/// The reason is the first defect's; the message has them all.
+fn invalid_source(defects: &[Defect]) -> Invalid {
+    let kind = match defects.first().map(Defect::kind) {
+        Some(DefectKind::DuplicateVersion) => InvalidKind::DuplicateVersion,
+        Some(DefectKind::TransactionControl) => InvalidKind::TransactionControl,
+        Some(DefectKind::UnsupportedStatement) => InvalidKind::UnsupportedStatement,
+        Some(DefectKind::InvalidList) => InvalidKind::InvalidSpec,
+        Some(DefectKind::InvalidSource) | None => InvalidKind::InvalidSource,
+    };
+    let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
+    Invalid {
+        kind,
+        message: unusable(&defects),
+    }
+}
+
+fn listed(versions: &[VersionSpec]) -> Result<Vec<Listed>, Invalid> {
+    let mut defects = Vec::new();
+    let mut listed = Vec::new();
+    for spec in versions {
+        match listed_version(spec) {
+            Ok(version) => listed.push(version),
+            Err(defect) => defects.push(format!("spec.versions, {}: {defect}", spec.version)),
+        }
+    }
+    if defects.is_empty() {
+        Ok(listed)
+    } else {
+        Err(invalid_spec(&defects))
+    }
+}
+
+fn listed_version(spec: &VersionSpec) -> Result<Listed, String> {
+    let checksum = |text: &str| Checksum::parse(text).map_err(|error| format!("checksum: {error}"));
+    let pin = match &spec.checksum {
+        None => None,
+        Some(pin) => Some(Pin {
+            up: checksum(&pin.up)?,
+            down: pin.down.as_deref().map(checksum).transpose()?,
+        }),
+    };
+    Ok(Listed {
+        version: Version::parse(&spec.version).map_err(|error| error.to_string())?,
+        name: spec.name.clone(),
+        pin,
+    })
+}
+
+fn settings(
+    spec: &DatabaseSchemaSpec,
+    data: ConnectionData,
+    ledger: Ledger,
+    application: String,
+) -> Result<postgres::Settings, Invalid> {
+    let execution = &spec.execution;
+    let tls = &spec.connection.tls;
+    let duration = |text: &crate::api::duration::GoDuration| {
+        text.get()
+            .map_err(|error| invalid_spec(&[error.to_string()]))
+    };
+    Ok(postgres::Settings {
+        host: text("host", data.host)?.filter_valid(rules::is_host, rules::HOST_FORM)?,
+        port: port(data.port)?,
+        database: text("database", data.database)?.filter_valid(is_name, rules::DATABASE_LENGTH)?,
+        username: text("username", data.username)?.filter_valid(is_name, rules::USERNAME_LENGTH)?,
+        password: password(data.password)?,
+        tls: postgres::Tls {
+            mode: match tls.mode {
+                TlsMode::Disable => postgres::TlsMode::Disable,
+                TlsMode::Require => postgres::TlsMode::Require,
+                TlsMode::VerifyCa => postgres::TlsMode::VerifyCa,
+                TlsMode::VerifyFull => postgres::TlsMode::VerifyFull,
+            },
+            ca: data.ca.map(|ca| match ca {
+                Given::Literal(text) => text.into_bytes(),
+                Given::Fetched { bytes, .. } => bytes.expose_secret().to_vec(),
+            }),
+        },
+        ledger,
+        role: execution.role.clone(),
+        search_path: execution.search_path.clone().unwrap_or_default(),
+        lock_timeout: duration(&execution.lock_timeout)?,
+        statement_timeout: duration(&execution.statement_timeout)?,
+        application,
+        connect_timeout: CONNECT_TIMEOUT,
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=rules::MAX_IDENTIFIER).contains(&text.chars().count())
+        && !text.chars().any(char::is_control)
+}
+
+/// A text and where it came from, not judged yet.
+struct Text {
+    origin: String,
+    text: String,
+}
+
+impl Text {
+    fn filter_valid(self, is_valid: impl Fn(&str) -> bool, why: &str) -> Result<String, Invalid> {
+        if is_valid(&self.text) {
+            Ok(self.text)
+        } else {
+            Err(malformed(&self.origin, why))
+        }
+    }
+}
+
+/// The value itself is never in the message: it may be the wrong key of a Secret.
+fn malformed(origin: &str, why: &str) -> Invalid {
+    Invalid {
+        kind: InvalidKind::InvalidCredentials,
+        message: format!(
+            "Connection data is malformed: {origin}: {why}. Nothing was connected to. Mend it; it is \
+             read again by itself."
+        ),
+    }
+}
+
+/// Blanks and line ends around a fetched value are not part of it.
+fn text(field: &str, given: Option<Given>) -> Result<Text, Invalid> {
+    match given {
+        None => Err(invalid_spec(&[format!(
+            "spec.connection.{field}: {}",
+            rules::ONE_FIELD_SOURCE
+        )])),
+        Some(Given::Literal(text)) => Ok(Text {
+            origin: format!("spec.connection.{field}"),
+            text,
+        }),
+        Some(Given::Fetched { origin, bytes }) => {
+            let bytes = bytes.expose_secret().trim_ascii();
+            if bytes.len() > MAX_VALUE {
+                return Err(malformed(&origin, "larger than 64 KiB"));
+            }
+            match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Text {
+                    origin,
+                    text: text.to_owned(),
+                }),
+                Err(_) => Err(malformed(&origin, "not UTF-8 text")),
+            }
+        }
+    }
+}
+
+fn port(given: Option<Given>) -> Result<u16, Invalid> {
+    let Text { origin, text } = text("port", given)?;
+    text.parse::<u16>()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| malformed(&origin, "not a port number from 1 to 65535"))
+}
+
+fn password(given: Option<Given>) -> Result<Option<SecretString>, Invalid> {
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let Text { text, .. } = text("password", Some(given))?;
+    Ok(Some(SecretString::from(text)))
+}
