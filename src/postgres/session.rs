@@ -46,9 +46,14 @@ pub const RESET: [&str; 8] = [
     "CLOSE ALL",
 ];
 
-/// Back to the login role, and to names that nobody can shadow: what own statements after a script
-/// begin with.
-pub const OURS_AGAIN: [&str; 3] = ["RESET SESSION AUTHORIZATION", "RESET ROLE", OWN_SEARCH_PATH];
+/// Back to the login role, to the start-up settings (a script's own `statement_timeout` would cancel its
+/// record) and to names that nobody can shadow: what own statements after a script begin with.
+pub const OURS_AGAIN: [&str; 4] = [
+    "RESET SESSION AUTHORIZATION",
+    "RESET ROLE",
+    "RESET ALL",
+    OWN_SEARCH_PATH,
+];
 
 /// Names that nobody can shadow (CVE-2018-1058).
 pub const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";

@@ -358,6 +358,22 @@ async fn what_a_script_sets_does_not_reach_the_next_or_the_bookkeeping() {
 }
 
 #[tokio::test]
+async fn a_scripts_own_timeout_does_not_cancel_its_record() {
+    let database = postgres().database("hurry");
+    // Text that does not compress, so that keeping it takes longer than the script allows a statement.
+    let noise: String = (0..20_000)
+        .map(|_| uuid::Uuid::new_v4().to_string())
+        .collect();
+    let script = format!("CREATE TABLE one (id int); SET statement_timeout TO 1; -- {noise}");
+    reached(
+        &Run::new(&database, &[("001_one_UP.sql", script.as_str())])
+            .go()
+            .await,
+    );
+    assert_eq!(ledger(&database), "001|one|t|t");
+}
+
+#[tokio::test]
 async fn a_lock_that_is_not_free_is_tried_again_and_then_given_up() {
     let database = postgres().database("waits");
     database.exec("CREATE TABLE orders (id int)");
