@@ -99,3 +99,120 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
         | DatabaseErrorKind::Internal => Exit::NotDone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::error::{
+        DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind,
+    };
+    use crate::engine::outcome::DoesNotFit;
+    use crate::engine::task::Owner;
+    use crate::migration::blocked::Blocked;
+    use crate::migration::file_name::Direction;
+    use crate::migration::version::Version;
+
+    use super::*;
+
+    #[test]
+    fn every_trouble_with_a_database_has_its_code() {
+        use DatabaseErrorKind as Kind;
+        // Reason in decisions and status, and whether it heals without a person.
+        let table = [
+            (Kind::Unreachable, Exit::Retry),
+            (Kind::ConnectionLost, Exit::Retry),
+            (Kind::ReadOnlyReplica, Exit::Retry),
+            (Kind::TooManyConnections, Exit::Retry),
+            (Kind::DiskFull, Exit::Retry),
+            (Kind::AuthenticationFailed, Exit::NotDone),
+            (Kind::DatabaseNotFound, Exit::NotDone),
+            (Kind::TlsVerificationFailed, Exit::NotDone),
+            (Kind::TlsRequired, Exit::NotDone),
+            (Kind::InvalidCredentials, Exit::NotDone),
+            (Kind::PermissionDenied, Exit::NotDone),
+            (Kind::ForeignHistory, Exit::NotDone),
+            (Kind::HistoryUnreadable, Exit::NotDone),
+            (Kind::HistoryTooNew, Exit::NotDone),
+            (Kind::ServerTooOld, Exit::NotDone),
+            (Kind::Cancelled, Exit::NotDone),
+            (Kind::Internal, Exit::NotDone),
+        ];
+        for (kind, expected) in table {
+            let stop = Stop::Database(DatabaseError::new(kind, ""));
+            assert_eq!(exit_for_stop(&stop), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_other_stop_has_its_code() {
+        let version = Version::parse("1").unwrap();
+        let failure = |kind| {
+            Stop::Script(Box::new(ScriptFailure {
+                kind,
+                version: version.clone(),
+                name: String::new(),
+                direction: Direction::Up,
+                statement: None,
+                position: None,
+                sqlstate: None,
+                message: String::new(),
+                outside_transaction: false,
+            }))
+        };
+        let claim = Owner {
+            cluster: String::new(),
+            namespace: String::new(),
+            name: String::new(),
+            uid: String::new(),
+        };
+        let table = [
+            (
+                Stop::Blocked(Blocked::UnknownTarget(version.clone())),
+                Exit::NotDone,
+            ),
+            (failure(ScriptFailureKind::Failed), Exit::NotDone),
+            (failure(ScriptFailureKind::PermissionDenied), Exit::NotDone),
+            (failure(ScriptFailureKind::StatementTimeout), Exit::NotDone),
+            (
+                failure(ScriptFailureKind::TransactionEscaped),
+                Exit::NotDone,
+            ),
+            (Stop::Claimed(claim), Exit::NotDone),
+            (
+                Stop::DoesNotFit(DoesNotFit {
+                    version: version.clone(),
+                    column: "name",
+                    needed: 2,
+                    available: 1,
+                }),
+                Exit::NotDone,
+            ),
+            (
+                Stop::LockHeld(LockHeld {
+                    holder: None,
+                    waited_seconds: 1,
+                }),
+                Exit::Retry,
+            ),
+            (
+                Stop::LockTimeout(LockTimeout {
+                    version: version.clone(),
+                    name: String::new(),
+                    attempts: 11,
+                    blockers: Vec::new(),
+                }),
+                Exit::Retry,
+            ),
+            (
+                Stop::Unusable {
+                    version: version.clone(),
+                    direction: Direction::Down,
+                    defects: Vec::new(),
+                },
+                Exit::NotDone,
+            ),
+        ];
+        for (stop, expected) in table {
+            assert_eq!(exit_for_stop(&stop), expected, "{stop:?}");
+        }
+    }
+}

@@ -6,6 +6,9 @@ use super::output::{Adoption, Direction, Plan, StatementClass, Step, TextSource}
 use super::table::{self, Cell};
 use super::terminal::Terminal;
 
+/// Characters of a statement that are shown: with its line and its class it fits into 120 columns.
+const WIDTH: usize = 84;
+
 /// Digits of a checksum that are shown.
 const SHORT: usize = 8;
 
@@ -60,7 +63,7 @@ fn statements(step: &Step, terminal: Terminal) -> String {
             let class = Cell::word(class);
             vec![
                 Cell::of(Some(format!("  line {}", statement.line))),
-                Cell::of(Some(&statement.command)),
+                Cell::of(Some(shorten(&statement.command))),
                 match colour {
                     Some(colour) => class.in_colour(colour),
                     None => class,
@@ -71,11 +74,18 @@ fn statements(step: &Step, terminal: Terminal) -> String {
     table::render(&rows, terminal)
 }
 
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= WIDTH {
+        return text.to_owned();
+    }
+    text.chars().take(WIDTH - 1).chain(['…']).collect()
+}
+
 fn class(class: StatementClass) -> (&'static str, Option<AnsiColor>) {
     match class {
-        StatementClass::Transactional => ("in the transaction", None),
+        StatementClass::Transactional => ("in its transaction", None),
         StatementClass::NonTransactional => ("outside of a transaction", Some(AnsiColor::Red)),
-        StatementClass::SelfRecord => ("its own record, in the transaction", None),
+        StatementClass::SelfRecord => ("its own record, in its transaction", None),
     }
 }
 

@@ -327,3 +327,70 @@ fn the_password_may_come_from_a_file_and_libpq_has_no_say() {
     let ended = Ended::of(&ended);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
 }
+
+#[test]
+fn scripts_run_as_a_role_and_in_a_schema_of_choice() {
+    let project = Project::new("role");
+    let user = &project.database.user;
+    project.database.admin_exec(&format!(
+        "CREATE ROLE {user}_owner; GRANT {user}_owner TO {user}; CREATE SCHEMA app AUTHORIZATION {user}_owner"
+    ));
+    project.write("001_a_UP.sql", "CREATE TABLE a ();");
+    project.succeed(&format!("up --role {user}_owner --search-path app,public"));
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT schemaname, tableowner FROM pg_tables WHERE tablename = 'a'"),
+        format!("app|{user}_owner")
+    );
+    assert_eq!(project.applied(), "001");
+}
+
+#[test]
+fn the_history_may_stand_elsewhere() {
+    let project = Project::new("elsewhere");
+    project.database.exec("CREATE SCHEMA ops");
+    project.table("001", "a");
+    let here = "--history-schema ops --history-table versions";
+    project.succeed(&format!("up {here}"));
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT version FROM ops.versions"),
+        "001"
+    );
+    assert_eq!(
+        first_columns(&project.succeed(&format!("list {here}")))[1..],
+        ["001 applied a"]
+    );
+    project.succeed(&format!("down 001 {here}"));
+    assert!(!project.has("a") && !project.has("schema_migrations"));
+}
+
+#[test]
+fn the_first_users_own_table_is_taken_over() {
+    let project = Project::of_first_user("taken_over");
+    project.database.exec(
+        "CREATE TABLE schema_migrations (version VARCHAR(3) PRIMARY KEY, name VARCHAR(255) NOT NULL,
+           applied_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, execution_time_ms INTEGER,
+           checksum VARCHAR(64));
+         INSERT INTO schema_migrations (version, name) VALUES ('000', 'init_schema_migrations')",
+    );
+    let plan = project.succeed("plan");
+    assert!(
+        plan.starts_with(
+            "000 is taken over from another program: its row has no checksum and gets the file's\n"
+        ),
+        "{plan}"
+    );
+    assert_eq!(
+        first_columns(&project.succeed("up")),
+        ["001 applied add_historical_inventory"]
+    );
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT version, length(checksum) FROM schema_migrations ORDER BY version"),
+        "000|64\n001|64"
+    );
+}

@@ -191,3 +191,29 @@ fn a_lock_that_the_application_holds_is_waited_for_and_its_holder_named() {
     }
     assert_eq!(project.applied(), "001");
 }
+
+#[test]
+fn a_signal_outside_of_a_transaction_says_that_a_part_may_remain() {
+    let project = Project::new("concurrently");
+    project.database.exec("CREATE TABLE orders (id int)");
+    project.write(
+        "001_index_UP.sql",
+        "CREATE INDEX CONCURRENTLY orders_id ON orders (id);",
+    );
+    // An index is built without locking, and waits for every transaction that wrote.
+    let mut application = project
+        .database
+        .hold("writer", "BEGIN; INSERT INTO orders VALUES (1);");
+    let run = start(&mut project.command("up --lock-timeout 0"));
+    wait_for_statement(&project, "CONCURRENTLY");
+    send("-INT", &run);
+    let ended = end(run);
+    application.kill().unwrap();
+    application.wait().unwrap();
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(ended.stdout, "");
+    for part in ["001 index failed", "a part of it may remain", "INVALID"] {
+        assert!(ended.stderr.contains(part), "no {part:?}: {ended:#?}");
+    }
+    assert_eq!(project.applied(), "");
+}

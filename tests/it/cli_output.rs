@@ -61,9 +61,9 @@ fn plan_reads_like_a_code_review() {
     assert_eq!(
         plan,
         "001 users  apply  CHECKSUM\n  \
-           line 3  CREATE TABLE users             in the transaction\n  \
-           line 4  INSERT INTO users              in the transaction\n  \
-           line 5  INSERT INTO schema_migrations  its own record, in the transaction\n\
+           line 3  CREATE TABLE users             in its transaction\n  \
+           line 4  INSERT INTO users              in its transaction\n  \
+           line 5  INSERT INTO schema_migrations  its own record, in its transaction\n\
          \n\
          002 index  apply  CHECKSUM\n  \
            line 1  CREATE INDEX CONCURRENTLY users_name ON users  outside of a transaction\n\
@@ -94,7 +94,7 @@ fn plan_shows_the_way_back() {
     assert_eq!(
         without_checksums(&plan),
         "002 b  undo, with the DOWN that was stored  CHECKSUM\n  \
-           line 1  DROP TABLE b  in the transaction\n\
+           line 1  DROP TABLE b  in its transaction\n\
          \n\
          1 version to undo, 1 statement: from 002 to 001.\n"
     );
