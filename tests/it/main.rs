@@ -26,6 +26,7 @@ mod clients;
 mod crd;
 mod engine;
 mod operator;
+mod operator_bad_input;
 #[allow(
     dead_code,
     reason = "the rig offers what the next tests need, not only what these use"
