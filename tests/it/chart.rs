@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Namespace, eventually};
+use crate::harness::{Api, Namespace, eventually, schemaward};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const CRD: &str = "databaseschemas.schemaward.dev";
@@ -424,8 +424,24 @@ fn every_set_of_values_that_we_check_installs() {
         let file = repository(&format!("charts/schemaward/ci/{file}"));
         let flags = ["--set=crds.install=false", "--values", &file];
         deploy("install", release, &it.name, &flags);
+        starts_with_the_arguments_of(release, &it.name);
         uninstall(release, &it.name);
     }
+}
+
+/// The program takes the arguments that the chart gives it, and fails only for the want of an API server.
+fn starts_with_the_arguments_of(release: &str, namespace: &str) {
+    let label = format!("app.kubernetes.io/instance={release}");
+    let path = "jsonpath={.items[0].spec.template.spec.containers[0].args}";
+    let text = get(namespace, &["deployments", "-l", &label, "-o", path]);
+    let arguments: Vec<String> = serde_json::from_str(&text).expect("a list of texts");
+    let output = schemaward()
+        .args(&arguments)
+        .env("KUBECONFIG", "/nowhere")
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/nowhere"), "{arguments:?}: {output:?}");
 }
 
 /// A kubeconfig of an account, once the account is there.
