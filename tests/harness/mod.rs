@@ -76,7 +76,7 @@ fn stdout_of(output: &Output, what: &str) -> String {
 }
 
 /// Runs a command with `input` as its standard input.
-pub fn run_with_input(command: &mut Command, input: &str) -> Output {
+fn run_with_input(command: &mut Command, input: &str) -> Output {
     use std::io::Write;
     use std::process::Stdio;
     let mut child = command

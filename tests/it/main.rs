@@ -16,7 +16,6 @@
 )]
 mod harness;
 
-mod argo_health;
 mod chart;
 mod cli;
 mod cli_bad_input;
