@@ -230,11 +230,30 @@ fn a_resource_that_nobody_has_looked_at_is_not_ready() {
 #[test]
 fn the_api_server_keeps_every_status_as_it_was_made() {
     let namespace = namespace("statuses");
-    namespace.apply(&resource("ledger").to_string());
-    for case in cases() {
-        let made = serde_json::to_value(&case.status).expect("JSON");
-        write_status(&namespace, "ledger", &made);
-        assert_eq!(get(&namespace, "ledger")["status"], made, "{}", case.what);
+    let cases = cases();
+    let mut objects = objects(&cases, GENERATION);
+    for (number, object) in objects.iter_mut().enumerate() {
+        object["metadata"] = json!({"name": format!("case-{number}")});
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+    namespace.apply(&list);
+    let arguments = [
+        "-n",
+        &namespace.name,
+        "replace",
+        "--subresource=status",
+        "-f",
+        "-",
+    ];
+    let output = namespace.api.try_kubectl(&arguments, &list);
+    assert!(output.status.success(), "{output:?}");
+    let kept = namespace.kubectl(&["get", "databaseschemas", "-o", "json"]);
+    let kept: Value = serde_json::from_str(&kept).expect("JSON");
+    for (object, case) in objects.iter().zip(&cases) {
+        let mut items = kept["items"].as_array().into_iter().flatten();
+        let found = items.find(|item| item["metadata"]["name"] == object["metadata"]["name"]);
+        let status = found.map(|found| &found["status"]);
+        assert_eq!(status, Some(&object["status"]), "{}", case.what);
     }
 }
 
