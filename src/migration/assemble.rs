@@ -107,7 +107,7 @@ fn only_one(found: &[Found], defects: &mut Defects) {
         .map(|found| found.script.file.as_str())
         .collect();
     let message = format!(
-        "{} are all the {} of version {}; give each migration a version of its own (1 and 001 are the same)",
+        "{} are {} files of the same version {}; give each migration a version of its own (1 and 001 are the same)",
         list(&files),
         first.name.direction,
         first.name.version

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::checksum::Checksum;
 use super::file_name::Direction;
-use super::text::{by_number, list};
+use super::text::{by_number, clauses, list};
 use super::version::Version;
 
 /// Why there is no plan. Displayed as the sentences that a person reads.
@@ -147,7 +147,7 @@ impl fmt::Display for Blocked {
 }
 
 fn checksum_mismatch(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {
-    write!(f, "{}. The database was not changed. ", list(mismatches))?;
+    write!(f, "{}. The database was not changed. ", clauses(mismatches))?;
     let is_pin = |mismatch: &&Mismatch| mismatch.against == Against::Pin;
     match mismatches.iter().filter(is_pin).count() {
         0 => {
@@ -179,7 +179,7 @@ fn database_ahead(
         f,
         "The database is at {newest}, above the target {target}, and going back is not allowed. The database was not \
          changed. To stay, keep {newest} in the set and as the target; to undo {versions}, allow it \
-         (rollback.policy: Allow, or `schemaward down --to {target}`)."
+         (spec.rollback.policy: Allow, or `schemaward down --to {target}`)."
     )
 }
 

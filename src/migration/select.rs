@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalog::{Defect, DefectKind, Listed, Migration, Pin};
+use super::text::quoted;
 use super::version::Version;
 
 /// The listed migrations with their pins, or all defects in the order of the list.
@@ -66,8 +67,8 @@ fn contradictions(entry: &Listed, migration: &Migration) -> Vec<Defect> {
     let mut defects = Vec::new();
     if let Some(name) = entry.name.as_ref().filter(|name| **name != migration.name) {
         let message = format!(
-            "version {version} is listed as \"{}\", but its file is {}; make both names alike",
-            name.escape_debug(),
+            "version {version} is listed as {}, but its file is {}; make both names alike",
+            quoted(name),
             migration.up.file
         );
         defects.push(Defect::new(DefectKind::InvalidList, message));

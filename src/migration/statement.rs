@@ -117,7 +117,7 @@ impl fmt::Display for Refusal {
             Self::CopyToStdout => "COPY TO STDOUT has nobody to read what it sends; remove it",
             Self::ReaderSetting => {
                 "this SET would change how PostgreSQL reads the text after it; remove it (every session has \
-                 standard_conforming_strings on, client_encoding UTF8 and backslash_quote safe_encoding)"
+                 standard_conforming_strings on and client_encoding UTF8)"
             }
             Self::DiscardAll => "DISCARD ALL would release the lock that keeps a second run away; remove it",
             Self::NoEnd => "a number runs into a quote here, so the end of the statement cannot be found; put a space between them",

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use thiserror::Error;
 
+use super::text::quoted;
+
 /// A version: ASCII digits, any number of them. The text is kept (`007` stays `007`); equality, order and
 /// hash are those of the number (`1` equals `001`).
 #[derive(Debug, Clone)]
@@ -13,7 +15,7 @@ pub struct Version(String);
 
 /// A text that is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("\"{}\" is not a version: a version is one or more of the digits 0 to 9", .text.escape_debug())]
+#[error("{} is not a version: a version is one or more of the digits 0 to 9", quoted(.text))]
 pub struct InvalidVersion {
     /// The text as it was given.
     pub text: String,

@@ -33,3 +33,4 @@ mod operator_bad_input;
 mod operator_rig;
 mod servers;
 mod shipped_migrations;
+mod statements;

@@ -45,8 +45,8 @@ fn reads_well() {
                 mismatch("002", Up, Ledger),
                 mismatch("003", Up, Pin),
             ]),
-            "UP of 001 has a checksum in the history table that is not SHA-256, the file is 11507a0e, \
-             UP of 002 is cba06b57 in the history table, the file is 11507a0e and \
+            "UP of 001 has a checksum in the history table that is not SHA-256, the file is 11507a0e; \
+             UP of 002 is cba06b57 in the history table, the file is 11507a0e; \
              UP of 003 is pinned to cba06b57, the file is 11507a0e. The database was not changed. \
              Restore the text that was applied or pinned, and make the change in a new version.",
         ),
@@ -73,7 +73,7 @@ fn reads_well() {
                 target: Some(v003.clone()),
             },
             "The database is at 005, above the target 003, and going back is not allowed. The database was not changed. \
-             To stay, keep 005 in the set and as the target; to undo 004 and 005, allow it (rollback.policy: Allow, or \
+             To stay, keep 005 in the set and as the target; to undo 004 and 005, allow it (spec.rollback.policy: Allow, or \
              `schemaward down --to 003`).",
         ),
         (

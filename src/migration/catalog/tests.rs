@@ -93,7 +93,7 @@ fn reports_every_defect_of_every_file() {
     let expected = [
         (
             DuplicateVersion,
-            "001_b_UP.sql and 1_a_UP.sql are all the UP of version 001; give each migration a version of its own (1 and 001 are the same)",
+            "001_b_UP.sql and 1_a_UP.sql are UP files of the same version 001; give each migration a version of its own (1 and 001 are the same)",
         ),
         (
             InvalidSource,
