@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use crate::engine::database::{Database, Observation, Request};
 use crate::engine::task::{Actor, Mode, Patience, Task};
 use crate::migration::catalog::Catalog;
 use crate::migration::history::History;
@@ -13,14 +12,13 @@ use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
 
 use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
-use super::exit::{Exit, Failure, exit_for_database};
+use super::exit::{Exit, Failure};
 use super::output::{self, Format, FormatArgs};
 use super::plan_text;
 use super::session::{Look, Session};
 use super::source::{self, Depth};
 use super::statement_words::words;
 use super::terminal::Terminal;
-use super::wording::of_a_command;
 
 /// Show what `up` would run, statement by statement
 ///
@@ -154,7 +152,9 @@ async fn describe(
                         (output::TextSource::File, checksum, bytes)
                     }
                     DownSource::Stored(checksum) => {
-                        let bytes = stored_down(version, history, session).await?;
+                        let applied = history.get(version);
+                        let recorded = applied.map_or(version, |applied| &applied.version);
+                        let bytes = session.stored_down(recorded).await?;
                         (output::TextSource::Stored, checksum, bytes)
                     }
                 };
@@ -170,28 +170,6 @@ async fn describe(
         });
     }
     Ok(steps)
-}
-
-/// The kept DOWN text, under the version's spelling in the history.
-async fn stored_down(
-    version: &Version,
-    history: &History,
-    session: &mut Session,
-) -> Result<Vec<u8>, Failure> {
-    let recorded = history
-        .get(version)
-        .map_or(version, |applied| &applied.version);
-    let request = Request::LoadDown(recorded.clone());
-    match session.database().perform(&request).await {
-        Ok(Observation::DownLoaded(bytes)) => Ok(bytes),
-        Ok(_) => Err(Failure::not_done(format!(
-            "The stored DOWN text of {version} could not be read. Please report it."
-        ))),
-        Err(error) => Err(Failure {
-            exit: exit_for_database(error.kind),
-            messages: vec![of_a_command(&error.message)],
-        }),
-    }
 }
 
 /// A text that does not parse was refused before, or will be by the run; it has no statements to show.

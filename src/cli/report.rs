@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::engine::database::{Database, Observation, Request};
 use crate::engine::error::ScriptFailure;
 use crate::engine::outcome::{Outcome, Stop};
 use crate::migration::catalog::Catalog;
@@ -119,14 +118,11 @@ async fn script_text(
         (None, Some(file)) => Some(of_file(&file.file, &file.bytes)),
         (None, None) => None,
         (Some(_), _) => {
-            let request = Request::LoadDown(applied?.version.clone());
-            match session.database().perform(&request).await {
-                Ok(Observation::DownLoaded(bytes)) => Some(ScriptText {
-                    path: format!("stored DOWN of {} {}", failure.version, failure.name),
-                    bytes,
-                }),
-                Ok(_) | Err(_) => None,
-            }
+            let bytes = session.stored_down(&applied?.version).await.ok()?;
+            Some(ScriptText {
+                path: format!("stored DOWN of {} {}", failure.version, failure.name),
+                bytes,
+            })
         }
     }
 }

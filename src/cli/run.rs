@@ -24,7 +24,7 @@ use super::exit::{Exit, Failure};
 /// More threads than this only cost memory: runs wait for servers.
 const MAX_THREADS: usize = 4;
 
-/// Runs the operator: keeps every `DatabaseSchema` of the cluster at its target
+/// Run the operator: keep every `DatabaseSchema` of the cluster at its target
 ///
 /// The way to the API server is taken from KUBECONFIG, or from the pod's service account.
 #[derive(Debug, Args)]

@@ -9,12 +9,14 @@ use tokio::task::JoinHandle;
 
 use crate::engine;
 use crate::engine::Progress;
-use crate::engine::database::Server;
+use crate::engine::database::{Database, Observation, Request, Server};
+use crate::engine::error::DatabaseError;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::engine::task::{Mode, Task};
 use crate::migration::blocked::Blocked;
 use crate::migration::history::History;
 use crate::migration::plan::Plan;
+use crate::migration::version::Version;
 use crate::postgres::{Canceller, Postgres, Settings};
 
 use super::exit::{Failure, exit_for, exit_for_database};
@@ -48,6 +50,13 @@ pub(super) struct Look {
     pub(super) plan: Result<Plan, Blocked>,
 }
 
+fn trouble(error: &DatabaseError) -> Failure {
+    Failure {
+        exit: exit_for_database(error.kind),
+        messages: vec![of_a_command(&error.message)],
+    }
+}
+
 fn stopped(outcome: &Outcome) -> Failure {
     Failure {
         exit: exit_for(outcome),
@@ -70,10 +79,7 @@ impl Session {
     pub(super) async fn open(settings: &Settings, terminal: Terminal) -> Result<Session, Failure> {
         let mut signals = Signals::listen()?;
         let database = tokio::select! {
-            connected = Postgres::connect(settings) => connected.map_err(|error| Failure {
-                exit: exit_for_database(error.kind),
-                messages: vec![of_a_command(&error.message)],
-            })?,
+            connected = Postgres::connect(settings) => connected.map_err(|error| trouble(&error))?,
             () = signals.next() => {
                 return Err(Failure::not_done("Stopped before the database was reached."));
             }
@@ -85,9 +91,22 @@ impl Session {
         })
     }
 
-    /// The connection, for what is no run.
-    pub(super) fn database(&mut self) -> &mut Postgres {
-        &mut self.database
+    /// The DOWN text that was stored when a version was applied. `version` as the history spells it.
+    ///
+    /// # Errors
+    /// When the database does not give it, or a signal comes first.
+    pub(super) async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, Failure> {
+        let request = Request::LoadDown(version.clone());
+        tokio::select! {
+            answer = self.database.perform(&request) => match answer {
+                Ok(Observation::DownLoaded(bytes)) => Ok(bytes),
+                Ok(_) => Err(Failure::not_done(format!(
+                    "The stored DOWN text of {version} could not be read. Please report it."
+                ))),
+                Err(error) => Err(trouble(&error)),
+            },
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
     }
 
     /// Runs a task. `accept` sees the plan while the migration lock is held, before its first version.
@@ -199,7 +218,7 @@ impl Halt {
             std::process::exit(1);
         }
         let Some(version) = running else {
-            return terminal.note("Stopping.");
+            return terminal.note("Stopping. A second signal does not wait for the server.");
         };
         terminal.note(&format!(
             "Stopping: the running statement of {version} is being cancelled. A second signal stops \

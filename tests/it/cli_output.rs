@@ -366,6 +366,7 @@ fn help_completions_and_manual_pages_cover_every_command() {
         "init",
         "plan",
         "crd",
+        "run",
         "completions",
         "man",
     ];
