@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::api::v1alpha1::{DatabaseSchema, DatabaseSchemaStatus};
@@ -69,16 +69,7 @@ impl Report {
         if wanted == self.last {
             return true;
         }
-        let name = self.resource.name_any();
-        let patch = Patch::Apply(json!({
-            "apiVersion": DatabaseSchema::api_version(&()),
-            "kind": DatabaseSchema::kind(&()),
-            "metadata": {"name": name, "uid": self.resource.metadata.uid},
-            "status": wanted,
-        }));
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let write = self.api.patch_status(&name, &parameters, &patch);
-        match timeout(WRITE_TIMEOUT, write).await {
+        match timeout(WRITE_TIMEOUT, self.make(&wanted)).await {
             Ok(Ok(written)) => {
                 self.seen = resource_version(&written);
                 self.last = wanted;
@@ -97,5 +88,61 @@ impl Report {
                 false
             }
         }
+    }
+
+    async fn make(&self, wanted: &DatabaseSchemaStatus) -> Result<DatabaseSchema, kube::Error> {
+        let name = self.resource.name_any();
+        let patch = Patch::Apply(json!({
+            "apiVersion": DatabaseSchema::api_version(&()),
+            "kind": DatabaseSchema::kind(&()),
+            "metadata": {"name": name, "uid": self.resource.metadata.uid},
+            "status": wanted,
+        }));
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let written = self.api.patch_status(&name, &parameters, &patch).await?;
+        let found = written.status.clone().unwrap_or_default();
+        if found == *wanted {
+            return Ok(written);
+        }
+        // Somebody else wrote into status: server-side apply leaves alone what others own.
+        let status = merge(&json!(found), json!(wanted));
+        let patch = Patch::Merge(json!({
+            "metadata": {"uid": self.resource.metadata.uid},
+            "status": status,
+        }));
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.api.patch_status(&name, &parameters, &patch).await
+    }
+}
+
+/// The merge patch (RFC 7396) that makes `wanted` of `found`.
+fn merge(found: &Value, wanted: Value) -> Value {
+    let (Value::Object(found), Value::Object(mut wanted)) = (found, wanted.clone()) else {
+        return wanted;
+    };
+    for (key, before) in found {
+        let after = wanted
+            .get_mut(key)
+            .map_or(Value::Null, |after| merge(before, after.take()));
+        wanted.insert(key.clone(), after);
+    }
+    Value::Object(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_takes_away_what_is_not_wanted() {
+        let found = json!({"a": 1, "b": {"c": 1, "d": [1, 2]}, "e": 5});
+        let wanted = json!({"a": 2, "b": {"d": [1]}, "f": 6});
+        assert_eq!(
+            merge(&found, wanted),
+            json!({"a": 2, "b": {"c": null, "d": [1]}, "e": null, "f": 6})
+        );
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{Api, Database, Namespace, eventually, schemaward};
 
 /// How long anything may take that should be a matter of a second or two.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 
 /// A cluster with the chart's default install and one operator, as in production: it watches all namespaces.
 pub struct Cluster {
