@@ -115,7 +115,8 @@ fn names_what_is_not_sql() {
     }
 }
 
-/// Nothing recurses and nothing is read twice: a megabyte of anything takes a fraction of a second, unoptimised.
+/// Nothing recurses and nothing is read twice: a megabyte of anything takes a fraction of a second, unoptimised, where
+/// one quadratic step would take minutes. The limit leaves room for a busy machine.
 #[test]
 fn a_megabyte_of_garbage_is_no_trouble() {
     for piece in [
@@ -149,7 +150,7 @@ fn a_megabyte_of_garbage_is_no_trouble() {
         let started = Instant::now();
         let _ = split(&sql);
         let took = started.elapsed();
-        assert!(took < Duration::from_secs(5), "{piece:?} took {took:?}");
+        assert!(took < Duration::from_secs(30), "{piece:?} took {took:?}");
     }
 }
 
