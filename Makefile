@@ -63,8 +63,8 @@ chart-check: ## The chart: lint, and rendered with several values; and what buil
 	@$(call run,charts/check,control-plane helm)
 
 .PHONY: docs-check
-docs-check: ## Links, generated pages and examples in the documents
-	@$(call run,docs/check,)
+docs-check: ## The documents: links, terms, manifests, and commands with their output
+	@$(call run,docs/check,postgres control-plane helm)
 
 .PHONY: demo
 demo: ## Show the main job from nothing to Ready (KEEP=1 leaves it running)

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ sys.dont_write_bytecode = True
 from processes import parts  # noqa: E402
 
 PROGRAM = Path(os.environ.get("SCHEMAWARD_BIN", ROOT / "target/debug/schemaward"))
+SESSION_LIMIT = 240  # seconds
 PASSWORD = "change-me"  # as the example's Secret has it
 
 
@@ -100,3 +102,19 @@ class Playground:
         self.servers.stdin.close()
         self.servers.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def shell(script, folder, environment):
+    """What a script prints; it is ended when it takes too long."""
+    with tempfile.TemporaryFile("w+") as printed, tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(script)
+        file.flush()
+        child = subprocess.Popen(["bash", file.name], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+                                 stdout=printed, stderr=printed, start_new_session=True)
+        try:
+            child.wait(SESSION_LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        printed.seek(0)
+        return printed.read()
