@@ -21,7 +21,7 @@ pub struct Execution {
 
     /// How often a version that did not get its locks is tried again within one run, after pauses of
     /// 1 to 30 seconds. After that the migration lock is given up for a while, and the resource
-    /// reports LockTimeout and who holds the lock. Default: 10. From 0 to 100.
+    /// reports LockTimeout. Default: 10. From 0 to 100.
     #[serde(default = "default_lock_retries")]
     #[schemars(range(min = 0, max = 100))]
     pub lock_retries: i32,
