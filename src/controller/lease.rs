@@ -100,6 +100,12 @@ pub async fn elect(
     }
 }
 
+/// Makes `held` known where it is news, and says whether it was: a renewal begins no new term, and who
+/// is told of one starts anew.
+fn tell(leading: &watch::Sender<bool>, held: bool) -> bool {
+    leading.send_if_modified(|before| std::mem::replace(before, held) != held)
+}
+
 struct Candidate {
     api: Api<Lease>,
     lease: LeaseName,
@@ -132,7 +138,7 @@ impl Candidate {
     }
 
     fn announce(&self, leading: &watch::Sender<bool>, held: bool) {
-        if leading.send_replace(held) != held {
+        if tell(leading, held) {
             let lease = format!("{}/{}", self.lease.namespace, self.lease.name);
             if held {
                 tracing::info!(lease, identity = self.lease.identity, "leading");
@@ -285,6 +291,17 @@ mod tests {
                 "{spec:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_renewal_is_no_news() {
+        let (sender, mut leading) = watch::channel(false);
+        assert!(tell(&sender, true));
+        assert!(*leading.borrow_and_update());
+        assert!(!tell(&sender, true));
+        assert_eq!(leading.has_changed().ok(), Some(false));
+        assert!(tell(&sender, false));
+        assert_eq!(leading.has_changed().ok(), Some(true));
     }
 
     #[test]
