@@ -117,11 +117,15 @@ async fn rest(
     entry: &Entry,
     context: &Context,
 ) -> Option<Option<Duration>> {
-    let wait = entry.rest(resource, Instant::now())?;
+    let Some(wait) = entry.rest(resource, Instant::now()) else {
+        tracing::debug!("due, or changed");
+        return None;
+    };
     let changed = entry
         .fingerprint
         .has_changed(&context.client, &identity.namespace);
     if changed.await {
+        tracing::debug!("an object that it refers to changed");
         return None;
     }
     Some(schedule::next_look(

@@ -25,7 +25,10 @@ mod clients;
 mod crd;
 mod engine;
 mod operator;
+mod operator_api_server;
 mod operator_bad_input;
+mod operator_replicas;
+mod operator_rest;
 #[allow(
     dead_code,
     reason = "the rig offers what the next tests need, not only what these use"

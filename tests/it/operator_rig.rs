@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -24,24 +24,25 @@ pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let api = Api::start();
-        let kubeconfig = install(&api, &[]);
+        let kubeconfig = install(&api, "schemaward", &[]);
         let operator = Operator::start(&kubeconfig, &["--source-poll-interval=1s"]);
         operator.is_ready();
         Cluster { api, operator }
     })
 }
 
-/// Installs the chart as `schemaward` in a namespace of the same name; gives a kubeconfig of its account.
-pub fn install(api: &Api, settings: &[&str]) -> PathBuf {
+/// Installs the chart as `release` in a namespace of the same name; gives a kubeconfig of its account, whose
+/// namespace is the release's as in a pod.
+pub fn install(api: &Api, release: &str, settings: &[&str]) -> PathBuf {
+    // One CRD for all releases: the first one brings it.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/schemaward");
-    let mut arguments = vec![
-        "install",
-        "schemaward",
-        chart,
-        "--namespace=schemaward",
-        "--create-namespace",
-    ];
-    arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    let namespace = format!("--namespace={release}");
+    let name = format!("fullnameOverride={release}");
+    let mut arguments = vec!["install", release, chart, &namespace, "--create-namespace"];
+    let settings = settings.iter().copied().chain([name.as_str()]);
+    arguments.extend(settings.flat_map(|setting| ["--set", setting]));
     api.helm(&arguments);
     api.kubectl(&[
         "wait",
@@ -49,8 +50,9 @@ pub fn install(api: &Api, settings: &[&str]) -> PathBuf {
         "crd/databaseschemas.schemaward.dev",
         "--timeout=30s",
     ]);
+    drop(guard);
     eventually(LIMIT, || {
-        let account = ["-n", "schemaward", "get", "serviceaccount", "schemaward"];
+        let account = ["-n", release, "get", "serviceaccount", release];
         let output = api.try_kubectl(&account, "");
         if output.status.success() {
             Ok(())
@@ -58,7 +60,57 @@ pub fn install(api: &Api, settings: &[&str]) -> PathBuf {
             Err(output)
         }
     });
-    api.kubeconfig_of("schemaward", "schemaward")
+    api.kubeconfig_of(release, release)
+}
+
+/// A namespace, and a release of the chart that watches it alone. Its operators are the test's own to start and
+/// to end; they are on another API server than the one of [`cluster`], which serves all namespaces of its own.
+pub struct Apart {
+    pub namespace: Namespace<'static>,
+    pub release: String,
+    pub kubeconfig: PathBuf,
+}
+
+/// An [`Apart`] for one test.
+pub fn apart(name: &str) -> Apart {
+    static API: OnceLock<Api> = OnceLock::new();
+    let api = API.get_or_init(Api::start);
+    let namespace = api.namespace(name);
+    let release = format!("{name}-operator");
+    let watched = format!("watchNamespaces={{{}}}", namespace.name);
+    let kubeconfig = install(api, &release, &[&watched]);
+    Apart {
+        namespace,
+        release,
+        kubeconfig,
+    }
+}
+
+impl Apart {
+    /// Starts an operator as the release's pods are started.
+    pub fn operator(&self, flags: &[&str]) -> Operator {
+        let watched = format!("--watch-namespaces={}", self.namespace.name);
+        let lease = format!("--lease-name={}", self.release);
+        let operator = Operator::start(
+            &self.kubeconfig,
+            &[&[watched.as_str(), &lease], flags].concat(),
+        );
+        operator.is_ready();
+        operator
+    }
+
+    /// Who holds the lease; empty: nobody.
+    pub fn holder(&self) -> String {
+        self.namespace.api.kubectl(&[
+            "-n",
+            &self.release,
+            "get",
+            "lease",
+            &self.release,
+            "-o",
+            "jsonpath={.spec.holderIdentity}",
+        ])
+    }
 }
 
 impl Cluster {
@@ -107,7 +159,6 @@ impl Operator {
         let file = std::fs::File::create(&log).expect("the temporary folder is writable");
         let child = schemaward()
             .env("KUBECONFIG", kubeconfig)
-            .env("POD_NAMESPACE", "schemaward")
             .arg("run")
             .arg(format!("--http-address=127.0.0.1:{port}"))
             .args(["--log-format=text", "--log-level=debug"])
