@@ -47,12 +47,14 @@ pub const RESET: [&str; 8] = [
 ];
 
 /// Back to the login role, to the start-up settings (a script's own `statement_timeout` would cancel its
-/// record) and to names that nobody can shadow: what own statements after a script begin with.
-pub const OURS_AGAIN: [&str; 4] = [
+/// record), to names that nobody can shadow, and to a session that listens to nothing (a notification
+/// of its own would arrive in the middle of the answer): what own statements after a script begin with.
+pub const OURS_AGAIN: [&str; 5] = [
     "RESET SESSION AUTHORIZATION",
     "RESET ROLE",
     "RESET ALL",
     OWN_SEARCH_PATH,
+    "UNLISTEN *",
 ];
 
 /// Names that nobody can shadow (CVE-2018-1058).

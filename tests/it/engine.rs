@@ -374,6 +374,36 @@ async fn a_scripts_own_timeout_does_not_cancel_its_record() {
 }
 
 #[tokio::test]
+async fn what_a_transaction_block_allows_a_script_may_do() {
+    let scripts = [
+        "CREATE TYPE mood AS ENUM ('a')",
+        "ALTER TYPE mood ADD VALUE 'b'",
+        "LISTEN x; NOTIFY x",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1; FETCH c",
+        "PREPARE one AS SELECT 1; EXECUTE one; DEALLOCATE one",
+        "SAVEPOINT a; SELECT 1; ROLLBACK TO a; RELEASE a; DISCARD PLANS; RESET ALL",
+        "DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN EXECUTE 'CREATE TABLE made ()'; END $$",
+        "CREATE TABLE parent (id int) PARTITION BY RANGE (id); \
+         CREATE TABLE part PARTITION OF parent FOR VALUES FROM (0) TO (10); LOCK TABLE parent; \
+         SET CONSTRAINTS ALL DEFERRED; SET LOCAL work_mem = '8MB'",
+        "ALTER TABLE parent DETACH PARTITION part CONCURRENTLY",
+        "SET search_path = pg_temp; CREATE TEMP TABLE schema_migrations (version text, name text)",
+    ];
+    for major in [14, 18] {
+        let database = postgres_major(major).database("allowed");
+        let names: Vec<_> = (1..=scripts.len())
+            .map(|number| format!("{number:03}_allowed_UP.sql"))
+            .collect();
+        let files: Vec<_> = names.iter().map(String::as_str).zip(scripts).collect();
+        reached(&Run::new(&database, &files).go().await);
+        assert_eq!(
+            database.query_text("SELECT count(*) FROM public.schema_migrations"),
+            scripts.len().to_string()
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_lock_that_is_not_free_is_tried_again_and_then_given_up() {
     let database = postgres().database("waits");
     database.exec("CREATE TABLE orders (id int)");
