@@ -12,7 +12,7 @@ use super::exit::{Exit, exit_for};
 use super::session::{Ended, Session};
 use super::snippet::{self, Place};
 use super::terminal::{Terminal, write_error};
-use super::wording::of_a_command;
+use super::wording::with_advice;
 
 /// What the sentences need besides the run itself.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
 
 /// What the engine says of a run's end.
 pub(super) fn message(outcome: &Outcome) -> String {
-    of_a_command(&outcome.message())
+    with_advice(&outcome.message(), exit_for(outcome))
 }
 
 /// `fluxion: at version 001`

@@ -23,7 +23,7 @@ use super::exit::{Failure, exit_for, exit_for_database};
 use super::progress::Display;
 use super::report;
 use super::terminal::Terminal;
-use super::wording::of_a_command;
+use super::wording::with_advice;
 
 /// How often the progress line is written, and a signal's effect is looked for.
 const TICK: Duration = Duration::from_millis(200);
@@ -51,9 +51,10 @@ pub(super) struct Look {
 }
 
 fn trouble(error: &DatabaseError) -> Failure {
+    let exit = exit_for_database(error.kind);
     Failure {
-        exit: exit_for_database(error.kind),
-        messages: vec![of_a_command(&error.message)],
+        exit,
+        messages: vec![with_advice(&error.message, exit)],
     }
 }
 

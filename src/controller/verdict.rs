@@ -47,6 +47,15 @@ pub struct Concerned {
 /// Judges an attempt.
 #[must_use]
 pub fn verdict(attempt: &Attempt) -> Verdict {
+    let verdict = judged(attempt);
+    let next = wording::what_happens_next(verdict.reason, verdict.subject.is_some());
+    Verdict {
+        message: format!("{}{next}", verdict.message),
+        ..verdict
+    }
+}
+
+fn judged(attempt: &Attempt) -> Verdict {
     match attempt {
         Attempt::Suspended => plain(
             Reason::Suspended,
@@ -153,7 +162,6 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
         Stop::Script(failure) => {
             let reason = of_script(failure.kind);
             Verdict {
-                message: format!("{message}{}", wording::how_to_run_again(reason)),
                 sql_state: failure.sqlstate.clone(),
                 ..about(reason, Some(of_failure(failure, outcome.plan())))
             }

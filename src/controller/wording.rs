@@ -6,6 +6,7 @@ use crate::migration::file_name::Direction;
 use crate::migration::plan::{Plan, Step};
 
 use super::attempt::Running;
+use super::policy::{Retry, policy};
 use super::verdict::step_script;
 
 /// A run in the middle of it: `Applying 3 versions: 042 to 044; 1 done, 043 add_limits runs`.
@@ -35,17 +36,20 @@ pub fn running(running: &Running) -> String {
     }
 }
 
-/// What to do after a script failed for a cause that no commit mends: the operator does not run it
-/// again by itself (decision 11).
+/// What happens next by itself, or what to do where the operator will not run a script again by itself
+/// (decision 11). The engine's own sentences end where the two drivers begin to differ.
 #[must_use]
-pub fn how_to_run_again(reason: Reason) -> &'static str {
+pub fn what_happens_next(reason: Reason, is_about_a_script: bool) -> &'static str {
     match reason {
-        Reason::PermissionDenied | Reason::StatementTimeout => {
+        Reason::PermissionDenied | Reason::StatementTimeout if is_about_a_script => {
             " If the cause was not in the script, set annotation schemaward.dev/reconcile to run it \
              again."
         }
         Reason::TransactionEscaped => {
             " Then set annotation schemaward.dev/reconcile: until then nothing is run."
+        }
+        reason if matches!(policy(reason).retry, Retry::Backoff { .. }) => {
+            " Tries again by itself."
         }
         _ => "",
     }

@@ -255,7 +255,7 @@ impl Outcome {
         );
         format!(
             "{version} {} waits for {held}. Nothing of {version} was applied; {}. Gave up after {} \
-             attempts and tries again later.",
+             attempts.",
             timeout.name,
             self.stands_at(),
             timeout.attempts
@@ -270,7 +270,7 @@ fn held_message(held: &LockHeld) -> String {
         .map_or_else(|| "another session".to_owned(), ToString::to_string);
     format!(
         "Another run migrates this database: the migration lock is held by {holder}. Waited {} s; \
-         nothing was changed. Tries again when it is free.",
+         nothing was changed.",
         held.waited_seconds
     )
 }

@@ -107,16 +107,16 @@ pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
     let message = match kind {
         Kind::ConnectionLost => format!(
             "The server at {} ended the work: {text} ({code}). What was not recorded was rolled \
-             back. Tries again by itself.",
+             back.",
             place(settings)
         ),
         Kind::DiskFull => format!(
             "The server's disk is full: {text} ({code}). What was under way was rolled back. Make \
-             room; tries again by itself."
+             room."
         ),
         Kind::ReadOnlyReplica => format!(
             "The server takes no changes: {text} ({code}). Nothing was changed. Connect to the \
-             primary; if a failover is under way, this heals by itself."
+             primary, or wait for the failover to end."
         ),
         Kind::PermissionDenied => format!(
             "Schemaward may not do its bookkeeping: {text} ({code}). Nothing was changed. Grant the \
@@ -141,7 +141,7 @@ pub fn lost(settings: &Settings) -> DatabaseError {
         Kind::ConnectionLost,
         format!(
             "The connection to {} was lost. A version that was under way is either recorded whole or \
-             rolled back; the next look at the database tells. Tries again by itself.",
+             rolled back; the next look at the database tells.",
             place(settings)
         ),
     )
@@ -192,11 +192,11 @@ fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
              name; Schemaward does not create databases.",
             sanitize::name(&settings.database)
         ),
-        Kind::TooManyConnections => format!(
-            "{place} has no connection free ({code}). Nothing was changed. Tries again by itself."
-        ),
+        Kind::TooManyConnections => {
+            format!("{place} has no connection free ({code}). Nothing was changed.")
+        }
         _ => format!(
-            "{place} refused the connection: {} ({code}). Nothing was changed. Tries again by itself.",
+            "{place} refused the connection: {} ({code}). Nothing was changed.",
             sanitize::message(code, server.message())
         ),
     };
@@ -210,7 +210,7 @@ fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
 fn unreachable(place: &str, why: &str) -> (Kind, String) {
     (
         Kind::Unreachable,
-        format!("No connection to {place}: {why}. Nothing was changed. Tries again by itself."),
+        format!("No connection to {place}: {why}. Nothing was changed."),
     )
 }
 

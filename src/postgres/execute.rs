@@ -13,7 +13,7 @@ use crate::migration::statement::{Position, Statement};
 use super::connection::{Postgres, column};
 use super::query::{self, Answer};
 use super::session::{self, Scope};
-use super::{error, record, sanitize};
+use super::{error, outside, record, sanitize};
 
 /// Largest part of a script that goes in one Query, in bytes (decision 7).
 const LARGEST_QUERY: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ pub async fn execute(
 ) -> Result<Observation, DatabaseError> {
     match execution.script.non_transactional() {
         None => in_transaction(database, execution).await,
-        Some(statement) => outside_transaction(database, execution, statement).await,
+        Some(statement) => outside::execute(database, execution, statement).await,
     }
 }
 
@@ -170,7 +170,13 @@ fn judge(
         sanitize::message(code, server.message())
     };
     Ok(Observation::Failed(failure(
-        execution, kind, statement, position, code, message, false,
+        execution,
+        kind,
+        statement,
+        position,
+        Some(code),
+        message,
+        false,
     )))
 }
 
@@ -213,12 +219,12 @@ fn position_in_script(cause: &sqlx::Error, envelope: &Envelope<'_>) -> Option<us
     inside.then_some(envelope.chunk.start_char + within)
 }
 
-fn failure(
+pub(super) fn failure(
     execution: &Execution,
     kind: ScriptFailureKind,
     statement: Option<&Statement>,
     position: Option<Position>,
-    code: &str,
+    code: Option<&str>,
     message: String,
     outside_transaction: bool,
 ) -> ScriptFailure {
@@ -240,90 +246,14 @@ fn failure(
         },
         statement: at_position.or(statement).map(|statement| statement.number),
         position,
-        sqlstate: Some(code.to_owned()),
+        sqlstate: code.map(str::to_owned),
         message,
         outside_transaction,
     }
 }
 
-/// A file with one statement that cannot run in a transaction. What is needed to survive a crash in
-/// the middle of it comes with the journal; until then its failure is for a person (decision 12).
-async fn outside_transaction(
-    database: &mut Postgres,
-    execution: &Execution,
-    statement: &Statement,
-) -> Result<Observation, DatabaseError> {
-    let mut before: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
-    before.push(session::lock_check());
-    before.extend(session::script_settings(&database.settings, Scope::Session));
-    before.push("SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned());
-    let began: String = match database.own(before.join("; ")).await? {
-        Some(row) => column(&row, 0)?,
-        None => return Err(error::internal("the server does not tell the time")),
-    };
-    let text = execution.script.text()[statement.range.clone()].to_owned();
-    let answer = query::send(&mut database.connection, text).await;
-    if let Some(cause) = answer.error {
-        return judge_outside(database, execution, statement, &cause);
-    }
-    let milliseconds = format!(
-        "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {}::pg_catalog.timestamptz) * 1000)\
-         ::pg_catalog.int8",
-        super::quote::literal(&began)
-    );
-    let mut closing: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
-    closing.extend(["BEGIN".to_owned(), session::lock_check(), session::fence()]);
-    closing.extend(
-        execution
-            .script
-            .statements()
-            .iter()
-            .filter(|other| other.is_self_record)
-            .map(|other| execution.script.text()[other.range.clone()].to_owned()),
-    );
-    closing.extend(session::OURS_AGAIN.iter().map(ToString::to_string));
-    closing.extend(record::statements(
-        &database.settings.ledger,
-        execution,
-        &milliseconds,
-    )?);
-    closing.push("COMMIT".to_owned());
-    let row = database.own(closing.join(";\n")).await?;
-    recorded(row)
-}
-
-fn judge_outside(
-    database: &Postgres,
-    execution: &Execution,
-    statement: &Statement,
-    cause: &sqlx::Error,
-) -> Result<Observation, DatabaseError> {
-    let Some(server) = error::server_error(cause) else {
-        return Err(error::lost(&database.settings));
-    };
-    let code = server.code();
-    let position = match server.position() {
-        Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
-            let start = execution.script.text()[..statement.range.start]
-                .chars()
-                .count();
-            execution.script.position_of_char(start + position)
-        }
-        _ => statement.position,
-    };
-    Ok(Observation::Failed(failure(
-        execution,
-        error::script_failure_kind(code, !database.settings.statement_timeout.is_zero()),
-        Some(statement),
-        Some(position),
-        code,
-        sanitize::message(code, server.message()),
-        true,
-    )))
-}
-
 /// The row that the record answers.
-fn recorded(row: Option<PgRow>) -> Result<Observation, DatabaseError> {
+pub(super) fn recorded(row: Option<PgRow>) -> Result<Observation, DatabaseError> {
     let row = row.ok_or_else(|| error::internal("the record answered no row"))?;
     let at = Timestamp::from_microsecond(column(&row, 0)?)
         .map_err(|_| error::internal("the server's clock is out of range"))?;

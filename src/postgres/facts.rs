@@ -168,7 +168,7 @@ impl Facts {
             return Err(DatabaseError::new(
                 DatabaseErrorKind::ReadOnlyReplica,
                 "The server is a standby and takes no changes. Nothing was changed. Connect to the \
-                 primary; if a failover is under way, this heals by itself.",
+                 primary, or wait for the failover to end.",
             ));
         }
         if self.ledger_exists {

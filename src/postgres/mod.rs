@@ -10,6 +10,7 @@ mod error;
 mod execute;
 mod facts;
 mod history;
+mod outside;
 mod prepare;
 mod query;
 mod quote;
