@@ -60,15 +60,18 @@ integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
 .PHONY: chart-check
 chart-check: ## The chart: lint, and rendered with several values; and what builds the image
 	python3 -m unittest discover -q -s image
-	@$(call run,charts/check,control-plane helm)
+	@parts/get control-plane helm
+	charts/check
 
 .PHONY: docs-check
 docs-check: ## The documents: links, terms, manifests, and commands with their output
-	@$(call run,docs/check,postgres control-plane helm)
+	@parts/get postgres control-plane helm
+	docs/check
 
 .PHONY: demo
 demo: ## Show the main job from nothing to Ready (KEEP=1 leaves it running)
-	@$(call run,demo/run,postgres control-plane helm)
+	@parts/get postgres control-plane helm
+	@demo/run
 
 .PHONY: image
 image: ## Build the OCI image FROM scratch: target/schemaward-image.tar
@@ -77,10 +80,4 @@ image: ## Build the OCI image FROM scratch: target/schemaward-image.tar
 
 .PHONY: e2e
 e2e: ## The chart and the image on a real node (Linux, root)
-	@$(call run,e2e/run,)
-
-# run SCRIPT,GROUPS: runs a script of this repository after the parts it needs.
-define run
-if [ ! -x $(1) ]; then echo "$(1) does not exist yet: left out"; exit 0; fi; \
-$(if $(2),parts/get $(2);) $(1)
-endef
+	e2e/run

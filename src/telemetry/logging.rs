@@ -52,7 +52,9 @@ pub fn init(format: LogFormat, level: &LogLevel) -> Result<(), TryInitError> {
         .with_writer(io::stderr)
         .with_target(false);
     match format {
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        LogFormat::Json => registry
+            .with(layer.json().flatten_event(true).with_span_list(false))
+            .try_init(),
         LogFormat::Text => registry.with(layer.with_ansi(false)).try_init(),
     }
 }
