@@ -27,8 +27,11 @@ pub struct Context {
     /// Pause between two looks at the referenced objects of a resource at rest; `None` where watches
     /// tell of changes.
     pub source_poll: Option<Duration>,
-    /// Runs on databases at the same time.
+    /// Attempts at the same time: it bounds databases, requests to the API server, and the memory
+    /// for scripts alike.
     pub slots: Semaphore,
+    /// Looks at metadata at the same time.
+    pub looks: Semaphore,
     /// Leading, stopping.
     pub lifecycle: Lifecycle,
     /// Runs that can be cancelled.

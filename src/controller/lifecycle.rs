@@ -31,7 +31,13 @@ impl Lifecycle {
     /// True while this process may begin something: an attempt, or the next version.
     #[must_use]
     pub fn may_start(&self) -> bool {
-        *self.leading.borrow() && !self.is_stopping()
+        self.is_leading() && !self.is_stopping()
+    }
+
+    /// True while this process holds the lease.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        *self.leading.borrow()
     }
 
     /// True once the process was asked to end.

@@ -36,9 +36,6 @@ impl Run<'_> {
     /// Carries it out as far as `mode` says. A look at a failed script (decision 11) that finds
     /// something else to run is followed by the run; the mode of what was done last comes back too.
     pub async fn carry_out(&self, mode: Mode, report: &mut Report) -> (Attempt, Mode) {
-        let Ok(_slot) = self.context.slots.acquire().await else {
-            return (Attempt::Bug("a closed semaphore".to_owned()), mode);
-        };
         if mode == Mode::Plan {
             let looked = self.look().await;
             let goes_on =

@@ -121,6 +121,8 @@ async fn rest(
         tracing::debug!("due, or changed");
         return None;
     };
+    // The semaphore is never closed; if it were, the look would only be one too many.
+    let _look = context.looks.acquire().await;
     let changed = entry
         .fingerprint
         .has_changed(&context.client, &identity.namespace);
@@ -137,6 +139,11 @@ async fn rest(
 
 /// One attempt: read the resource, try, report. Says when to look again.
 async fn work(identity: Identity, entry: Option<Entry>, context: &Context) -> Option<Duration> {
+    // Waited for before anything is read: what was read may be old when a place is free.
+    let _slot = context.slots.acquire().await;
+    if !context.lifecycle.may_start() {
+        return None;
+    }
     let api = context.resources(&identity.namespace);
     let resource = match api.get_opt(&identity.name).await {
         Ok(Some(resource)) if is_alive(&resource, &identity) => Arc::new(resource),
@@ -152,10 +159,7 @@ async fn work(identity: Identity, entry: Option<Entry>, context: &Context) -> Op
         None => Memory::restore(report.last()),
     };
     let attempt = attempt(&resource, &identity, &memory, &mut report, context);
-    let attempted = AssertUnwindSafe(attempt)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| defect());
+    let attempted = contain(attempt).await;
     settle(&resource, identity, &memory, report, attempted, context).await
 }
 
@@ -164,15 +168,18 @@ fn is_alive(resource: &DatabaseSchema, identity: &Identity) -> bool {
         && resource.metadata.deletion_timestamp.is_none()
 }
 
-/// What a panic in an attempt comes to: this resource says so, all others go on.
-fn defect() -> Attempted {
-    let place = take_panic_location().unwrap_or_else(|| "an unknown place".to_owned());
-    Attempted {
-        attempt: Attempt::Bug(place),
-        mode: Mode::Migrate,
-        fingerprint: Fingerprint::default(),
-        catalog: None,
-    }
+/// Keeps a panic within the attempt: its resource says so, all others go on.
+async fn contain(attempt: impl Future<Output = Attempted>) -> Attempted {
+    let contained = AssertUnwindSafe(attempt).catch_unwind().await;
+    contained.unwrap_or_else(|_| {
+        let place = take_panic_location().unwrap_or_else(|| "an unknown place".to_owned());
+        Attempted {
+            attempt: Attempt::Bug(place),
+            mode: Mode::Migrate,
+            fingerprint: Fingerprint::default(),
+            catalog: None,
+        }
+    })
 }
 
 /// The attempt itself: dereference, validate, migrate.
@@ -229,4 +236,21 @@ async fn attempt(
     };
     (attempted.attempt, attempted.mode) = run.carry_out(mode, report).await;
     attempted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::logging::install_panic_hook;
+
+    #[tokio::test]
+    async fn a_panic_is_contained_and_only_its_place_is_told() {
+        install_panic_hook();
+        let attempted = contain(async { panic!("a secret value") }).await;
+        let Attempt::Bug(place) = attempted.attempt else {
+            panic!("{:?}", attempted.attempt);
+        };
+        assert!(place.starts_with("src/controller/mod.rs:"), "{place}");
+        assert!(!place.contains("secret"));
+    }
 }

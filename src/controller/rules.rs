@@ -167,3 +167,172 @@ impl Defects {
         self.unless(retries, "execution.lockRetries", "must be from 0 to 100");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::crd;
+
+    /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
+    /// cannot be seen in one resource alone.
+    const SAID_AGAIN: [&str; 12] = [
+        TARGET_AMONG_VERSIONS,
+        ONE_SOURCE,
+        INLINE_SIZE,
+        ONE_FIELD_SOURCE,
+        ONE_CERTIFICATE_SOURCE,
+        HOST_FORM,
+        DATABASE_LENGTH,
+        USERNAME_LENGTH,
+        CA_MODE,
+        INTERVAL,
+        LOCK_TIMEOUT,
+        STATEMENT_TIMEOUT,
+    ];
+
+    fn messages(schema: &Value, found: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(fields) => {
+                let rules = fields.get("x-kubernetes-validations");
+                for rule in rules.and_then(Value::as_array).into_iter().flatten() {
+                    let transition = rule["rule"]
+                        .as_str()
+                        .is_some_and(|rule| rule.contains("oldSelf"));
+                    if let Some(message) = rule["message"].as_str().filter(|_| !transition) {
+                        found.insert(message.to_owned());
+                    }
+                }
+                fields.values().for_each(|field| messages(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| messages(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn texts_are_those_of_the_crd() {
+        let crd: Value = serde_saphyr::from_str(&crd::yaml()).expect("the CRD is YAML");
+        let mut found = BTreeSet::new();
+        messages(&crd, &mut found);
+        let said_again: BTreeSet<String> = SAID_AGAIN.iter().map(ToString::to_string).collect();
+        assert_eq!(said_again, found);
+    }
+
+    fn spec(change: &Value) -> DatabaseSchemaSpec {
+        let mut spec = json!({
+            "source": {"inline": {"001_a_UP.sql": "SELECT 1"}},
+            "connection": {
+                "host": {"value": "db.example"},
+                "database": {"value": "shop"},
+                "username": {"value": "shop"},
+            },
+        });
+        for (pointer, value) in change.as_object().expect("pointers and values") {
+            let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+            let parent = spec.pointer_mut(parent).expect("a parent");
+            parent[key] = value.clone();
+        }
+        serde_json::from_value(spec).expect("reading is lenient")
+    }
+
+    #[test]
+    fn what_the_crd_refuses_is_refused_here() {
+        let twice = json!({"value": "a", "secretKeyRef": {"name": "a", "key": "b"}});
+        let ca = json!({"secretKeyRef": {"name": "a", "key": "b"}});
+        for (change, field, why) in [
+            (
+                json!({"/targetVersion": "2", "/versions": [{"version": "1"}]}),
+                "targetVersion",
+                TARGET_AMONG_VERSIONS,
+            ),
+            (json!({"/source": {}}), "source", ONE_SOURCE),
+            (
+                json!({"/source/configMaps": [{"name": "a"}]}),
+                "source",
+                ONE_SOURCE,
+            ),
+            (
+                json!({"/source/inline/002_b_UP.sql": "x".repeat(262_145)}),
+                "source.inline",
+                INLINE_SIZE,
+            ),
+            (
+                json!({"/connection/host": {}}),
+                "connection.host",
+                ONE_FIELD_SOURCE,
+            ),
+            (
+                json!({"/connection/username": twice}),
+                "connection.username",
+                ONE_FIELD_SOURCE,
+            ),
+            (
+                json!({"/connection/host/value": "/var/run/postgresql"}),
+                "connection.host.value",
+                HOST_FORM,
+            ),
+            (
+                json!({"/connection/host/value": "a,b"}),
+                "connection.host.value",
+                HOST_FORM,
+            ),
+            (
+                json!({"/connection/database/value": "x".repeat(64)}),
+                "connection.database",
+                DATABASE_LENGTH,
+            ),
+            (
+                json!({"/connection/username/value": "x".repeat(64)}),
+                "connection.username",
+                USERNAME_LENGTH,
+            ),
+            (
+                json!({"/connection/tls": {"mode": "Require", "ca": ca}}),
+                "connection.tls",
+                CA_MODE,
+            ),
+            (
+                json!({"/connection/tls": {"ca": {}}}),
+                "connection.tls.ca",
+                ONE_CERTIFICATE_SOURCE,
+            ),
+            (json!({"/interval": "999ms"}), "interval", INTERVAL),
+            (
+                json!({"/execution": {"lockTimeout": "0s"}}),
+                "execution.lockTimeout",
+                LOCK_TIMEOUT,
+            ),
+            (
+                json!({"/execution": {"statementTimeout": "169h"}}),
+                "execution.statementTimeout",
+                STATEMENT_TIMEOUT,
+            ),
+            (
+                json!({"/execution": {"lockRetries": 101}}),
+                "execution.lockRetries",
+                "must be from 0 to 100",
+            ),
+        ] {
+            assert_eq!(
+                defects(&spec(&change)),
+                [format!("spec.{field}: {why}")],
+                "{change}"
+            );
+        }
+        assert_eq!(defects(&spec(&json!({}))), Vec::<String>::new());
+        let history = defects(&spec(&json!({"/history": {"table": "a b"}})));
+        assert!(
+            history[0].starts_with("spec.history.table: must be a name"),
+            "{history:?}"
+        );
+        let unit = defects(&spec(&json!({"/interval": "soon"})));
+        assert!(
+            unit[0].starts_with("spec.interval: \"soon\" is not a duration"),
+            "{unit:?}"
+        );
+    }
+}

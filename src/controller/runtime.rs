@@ -32,6 +32,9 @@ const GRACE_RESERVE: Duration = Duration::from_secs(10);
 /// How long after a cancellation a run may take to end.
 const AFTER_CANCEL: Duration = Duration::from_secs(6);
 
+/// Looks at metadata at the same time.
+const MAX_LOOKS: usize = 16;
+
 /// How the operator is to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -99,6 +102,7 @@ pub async fn run(
             .is_empty()
             .then_some(options.source_poll_interval),
         slots: Semaphore::new(options.max_concurrent_runs),
+        looks: Semaphore::new(MAX_LOOKS),
         lifecycle: Lifecycle::new(election.leading(), stopping.clone()),
         running: Arc::new(Running::default()),
         agenda: Agenda::default(),

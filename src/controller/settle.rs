@@ -105,12 +105,16 @@ pub async fn settle(
 /// True for attempts that say nothing about the resource, so that there is nothing to tell. They are
 /// made again soon, or by another replica.
 fn says_nothing(attempt: &Attempt, context: &Context) -> bool {
+    // Another replica leads by now: it looks for itself and tells.
+    if !context.lifecycle.is_leading() {
+        return true;
+    }
     match attempt {
         Attempt::Waiting(error) if error.kind == DereferenceErrorKind::ApiUnavailable => {
             tracing::warn!("{error}");
             true
         }
-        // The resource changed meanwhile, or another replica leads: whoever goes on with it says so.
+        // The resource changed meanwhile: the next attempt is under way.
         Attempt::Ran(outcome) => {
             matches!(outcome.end(), End::Interrupted) && !context.lifecycle.is_stopping()
         }

@@ -333,3 +333,224 @@ fn password(given: Option<Given>) -> Result<Option<SecretString>, Invalid> {
     let Text { text, .. } = text("password", Some(given))?;
     Ok(Some(SecretString::from(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use secrecy::SecretSlice;
+    use serde_json::json;
+
+    use super::*;
+    use crate::migration::target::Target;
+
+    fn spec() -> DatabaseSchemaSpec {
+        let spec = json!({
+            "source": {"configMaps": [{"name": "files"}]},
+            "connection": {
+                "host": {"secretKeyRef": {"name": "db", "key": "host"}},
+                "port": {"secretKeyRef": {"name": "db", "key": "port"}},
+                "database": {"value": "shop"},
+                "username": {"secretKeyRef": {"name": "db", "key": "username"}},
+                "password": {"secretKeyRef": {"name": "db", "key": "password"}},
+            },
+        });
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn fetched(key: &str, value: &str) -> Given {
+        Given::Fetched {
+            origin: format!("key {key} of Secret db"),
+            bytes: SecretSlice::from(value.as_bytes().to_vec()),
+        }
+    }
+
+    fn data() -> ConnectionData {
+        ConnectionData {
+            host: Some(fetched("host", "db.example\n")),
+            port: Some(fetched("port", " 5433\r\n")),
+            database: Some(Given::Literal("shop".to_owned())),
+            username: Some(fetched("username", "shop")),
+            password: Some(fetched("password", "sesame\n")),
+            ca: None,
+        }
+    }
+
+    fn file(origin: &str, name: &str, text: &str) -> FetchedFile {
+        FetchedFile {
+            origin: origin.to_owned(),
+            name: name.to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        }
+    }
+
+    fn files() -> Vec<FetchedFile> {
+        vec![
+            file("ConfigMap files", "001_a_UP.sql", "CREATE TABLE a ();"),
+            file("ConfigMap files", "002_b_UP.sql", "CREATE TABLE b ();"),
+            file("ConfigMap files", "README.md", "no migration"),
+        ]
+    }
+
+    fn judge(
+        spec: &DatabaseSchemaSpec,
+        files: Vec<FetchedFile>,
+        connection: ConnectionData,
+    ) -> Result<ValidatedRun, Invalid> {
+        let owner = Owner {
+            cluster: "c".to_owned(),
+            namespace: "n".to_owned(),
+            name: "shop".to_owned(),
+            uid: "u".to_owned(),
+        };
+        validate(owner, spec, Dereferenced { files, connection }, &|_| false)
+    }
+
+    #[test]
+    fn blanks_around_a_fetched_value_are_not_part_of_it() {
+        let run = judge(&spec(), files(), data()).unwrap();
+        assert_eq!(run.settings.host, "db.example");
+        assert_eq!(run.settings.port, 5433);
+        assert_eq!(run.settings.password.unwrap().expose_secret(), "sesame");
+        assert_eq!(run.settings.application, "operator n/shop");
+        assert_eq!(run.settings.tls.mode, postgres::TlsMode::VerifyFull);
+        assert_eq!(run.task.target, Target::Latest);
+        assert_eq!(run.task.policy.rollback, Rollback::Deny);
+        assert_eq!(run.task.catalog.len(), 2);
+    }
+
+    #[test]
+    fn a_malformed_value_is_named_and_never_quoted() {
+        let bad = "canary/canary";
+        for (field, connection) in [
+            (
+                "host",
+                ConnectionData {
+                    host: Some(fetched("host", bad)),
+                    ..data()
+                },
+            ),
+            (
+                "port",
+                ConnectionData {
+                    port: Some(fetched("port", bad)),
+                    ..data()
+                },
+            ),
+            (
+                "port",
+                ConnectionData {
+                    port: Some(fetched("port", "0")),
+                    ..data()
+                },
+            ),
+            (
+                "username",
+                ConnectionData {
+                    username: Some(fetched("username", "a\nb")),
+                    ..data()
+                },
+            ),
+            (
+                "password",
+                ConnectionData {
+                    password: Some(fetched("password", &"x".repeat(70_000))),
+                    ..data()
+                },
+            ),
+        ] {
+            let invalid = judge(&spec(), files(), connection).unwrap_err();
+            assert_eq!(invalid.kind, InvalidKind::InvalidCredentials, "{field}");
+            let start = format!("Connection data is malformed: key {field} of Secret db: ");
+            assert!(invalid.message.starts_with(&start), "{}", invalid.message);
+            assert!(!invalid.message.contains("canary"), "{}", invalid.message);
+        }
+    }
+
+    #[test]
+    fn defects_are_told_at_once_and_the_first_is_the_reason() {
+        let bad = vec![
+            file(
+                "ConfigMap files",
+                "001_a_UP.sql",
+                "SELECT 1; COMMIT; SELECT 2;",
+            ),
+            file("ConfigMap files", "002_b_UP.sql", ""),
+        ];
+        let invalid = judge(&spec(), bad, data()).unwrap_err();
+        assert_eq!(invalid.kind, InvalidKind::TransactionControl);
+        assert!(
+            invalid.message.contains("001_a_UP.sql"),
+            "{}",
+            invalid.message
+        );
+        assert!(
+            invalid.message.contains("002_b_UP.sql"),
+            "{}",
+            invalid.message
+        );
+
+        let many: Vec<_> = (1..=9)
+            .map(|n| file("ConfigMap files", &format!("{n}_a_UP.sql"), ""))
+            .collect();
+        let invalid = judge(&spec(), many, data()).unwrap_err();
+        assert_eq!(invalid.kind, InvalidKind::InvalidSource);
+        assert!(
+            invalid.message.contains("; and 4 more. Nothing"),
+            "{}",
+            invalid.message
+        );
+    }
+
+    #[test]
+    fn the_list_says_what_belongs_and_in_which_order() {
+        let mut spec = spec();
+        let listed = |versions: serde_json::Value| serde_json::from_value(versions).unwrap();
+        spec.versions = listed(json!([{"version": "001", "name": "a"}]));
+        assert_eq!(judge(&spec, files(), data()).unwrap().task.catalog.len(), 1);
+        for (versions, kind, said) in [
+            (
+                json!([{"version": "002"}, {"version": "001"}]),
+                InvalidKind::InvalidSpec,
+                "001",
+            ),
+            (
+                json!([{"version": "1"}, {"version": "001"}]),
+                InvalidKind::DuplicateVersion,
+                "001",
+            ),
+            (
+                json!([{"version": "003"}]),
+                InvalidKind::InvalidSource,
+                "003",
+            ),
+            (
+                json!([{"version": "001", "checksum": {"up": "no"}}]),
+                InvalidKind::InvalidSpec,
+                "checksum",
+            ),
+        ] {
+            spec.versions = listed(versions.clone());
+            let invalid = judge(&spec, files(), data()).unwrap_err();
+            assert_eq!(invalid.kind, kind, "{versions}: {}", invalid.message);
+            assert!(invalid.message.contains(said), "{}", invalid.message);
+        }
+    }
+
+    #[test]
+    fn known_scripts_are_not_parsed_again() {
+        let bad = vec![file("ConfigMap files", "001_a_UP.sql", "COPY a FROM STDIN")];
+        let checksum = Checksum::of(b"COPY a FROM STDIN");
+        let owner = judge(&spec(), files(), data()).unwrap().task.actor;
+        let Actor::Resource(owner) = owner else {
+            panic!("a resource acts");
+        };
+        let dereferenced = Dereferenced {
+            files: bad,
+            connection: data(),
+        };
+        let run = validate(owner, &spec(), dereferenced, &|known| *known == checksum).unwrap();
+        let bytes: &Arc<[u8]> = &run.task.catalog.iter().next().unwrap().up.bytes;
+        assert_eq!(&bytes[..], b"COPY a FROM STDIN");
+    }
+}

@@ -34,6 +34,7 @@ mod operator_rest;
     reason = "the rig offers what the next tests need, not only what these use"
 )]
 mod operator_rig;
+mod operator_seen;
 mod servers;
 mod shipped_migrations;
 mod statements;
