@@ -21,6 +21,8 @@ use crate::telemetry::{http, logging::install_panic_hook};
 use super::duration;
 use super::exit::{Exit, Failure};
 
+/// Looking more often than this would only keep the API server busy.
+const SHORTEST_POLL: Duration = Duration::from_secs(1);
 /// More threads than this only cost memory: runs wait for servers.
 const MAX_THREADS: usize = 4;
 
@@ -109,7 +111,7 @@ pub(super) struct Run {
     tenant_cluster_role: String,
 
     /// Pause between two looks whether a referenced `ConfigMap` or Secret changed, where they are not
-    /// watched
+    /// watched; at least 1s
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     source_poll_interval: Duration,
 }
@@ -164,9 +166,12 @@ impl Run {
                 let _ = end_serving.wait_for(|end| *end).await;
             },
         ));
-        let config = infer_config()
-            .await
-            .map_err(|error| format!("There is no way to an API server: {error}."))?;
+        let config = infer_config().await.map_err(|error| {
+            format!(
+                "There is no way to an API server. Set KUBECONFIG, or run in a pod with a service \
+                     account. ({error})"
+            )
+        })?;
         let options = self.options(&config.default_namespace);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -204,7 +209,7 @@ impl Run {
             max_concurrent_runs: usize::from(self.max_concurrent_runs),
             shutdown_grace: self.shutdown_grace,
             tenant_cluster_role: self.tenant_cluster_role,
-            source_poll_interval: self.source_poll_interval,
+            source_poll_interval: self.source_poll_interval.max(SHORTEST_POLL),
         }
     }
 }

@@ -29,10 +29,6 @@ mod operator_api_server;
 mod operator_bad_input;
 mod operator_replicas;
 mod operator_rest;
-#[allow(
-    dead_code,
-    reason = "the rig offers what the next tests need, not only what these use"
-)]
 mod operator_rig;
 mod operator_seen;
 mod servers;

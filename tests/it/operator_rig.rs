@@ -346,11 +346,6 @@ impl Schema<'_> {
         self.get()["status"].clone()
     }
 
-    /// A condition; null when it is not there.
-    pub fn condition(&self, type_: &str) -> Value {
-        condition(&self.status(), type_)
-    }
-
     /// Waits until Ready has this reason for the present generation; gives the status.
     #[track_caller]
     pub fn reaches(&self, reason: &str) -> Value {
