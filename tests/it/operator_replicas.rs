@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::{Database, eventually, postgres};
-use crate::operator_rig::{LIMIT, Tenant, apart, inline, resource};
+use crate::operator_rig::{LIMIT, Operator, Tenant, apart, inline, resource};
 
 const SLOW: (&str, &str) = (
     "001_slow_UP.sql",
@@ -198,4 +198,57 @@ fn in_named_namespaces_changes_of_referenced_objects_are_watched() {
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
     assert_eq!(versions(&database), "001 002");
     drop(operator);
+}
+
+#[test]
+fn a_restarted_operator_does_not_run_a_failed_script_again_unless_it_changed() {
+    let database = postgres().database("restart");
+    let apart = apart("restart");
+    let namespace = &apart.namespace;
+    namespace.secret(&database);
+    database.exec("CREATE SEQUENCE tries");
+    let tries = || database.query_text("SELECT last_value FROM tries");
+    let bad = "SELECT nextval('tries'); SELECT 1/0;";
+    namespace.config_map("files", &[("001_bad_UP.sql", bad)]);
+    let source = json!({"configMaps": [{"name": "files"}]});
+    let manifest = resource("shop", &database, &source);
+
+    let first = apart.operator(&[]);
+    let schema = namespace.schema("shop", &manifest);
+    schema.reaches("MigrationFailed");
+    schema.ask("once");
+    schema.becomes("tried again", |status| status["failure"]["attempts"] == 2);
+    assert_eq!(tries(), "2");
+    let end = |mut operator: Operator| {
+        operator.signal("TERM");
+        assert_eq!(operator.wait().code(), Some(0));
+    };
+    end(first);
+
+    // The failure and the annotation that was acted on are both in status.
+    let before = schema.status();
+    let second = apart.operator(&[]);
+    second.leads();
+    eventually(LIMIT, || {
+        let metrics = second.http("/metrics").unwrap_or_default();
+        let looked = "schemaward_reconciles_total{reason=\"MigrationFailed\"} 1";
+        if metrics.contains(looked) {
+            Ok(())
+        } else {
+            Err(metrics)
+        }
+    });
+    assert_eq!(tries(), "2");
+    assert_eq!(schema.status(), before);
+    end(second);
+
+    // Mended while nobody looked.
+    namespace.config_map(
+        "files",
+        &[("001_bad_UP.sql", "CREATE TABLE good (id int);")],
+    );
+    let third = apart.operator(&[]);
+    schema.reaches("UpToDate");
+    assert_eq!(versions(&database), "001");
+    drop(third);
 }
