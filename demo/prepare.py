@@ -3,6 +3,7 @@
 
     prepare.py REPOSITORY HOST PORT CA_FILE PASSWORD     the first commit
     prepare.py --add VERSION NAME REPOSITORY             list one more version
+    prepare.py --kubeconfig KUBECONFIG                   the same cluster, with the token on standard input
 """
 import json
 import shutil
@@ -15,6 +16,10 @@ FIRST_LINE_AFTER_VERSIONS = "  source:\n"
 def main():
     if sys.argv[1] == "--add":
         add(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    elif sys.argv[1] == "--kubeconfig":
+        config = json.loads(Path(sys.argv[2]).read_text())
+        config["users"][0]["user"] = {"token": sys.stdin.read().strip()}
+        print(json.dumps(config))
     else:
         first(Path(sys.argv[1]), *sys.argv[2:])
 

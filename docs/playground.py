@@ -79,7 +79,9 @@ class Playground:
             token = self.call("kubectl", "-n", "schemaward", "create", "token", "schemaward", check=False).stdout.strip()
             if token and not self.ended.is_set():
                 config = self.folder / ".operator"
-                config.write_text(re.sub("token: .*", f"token: {token}", Path(self.environment["KUBECONFIG"]).read_text()))
+                cluster = json.loads(Path(self.environment["KUBECONFIG"]).read_text())
+                cluster["users"][0]["user"] = {"token": token}
+                config.write_text(json.dumps(cluster))
                 environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(config), "POD_NAMESPACE": "schemaward", "POD_NAME": "schemaward-0"}
                 with open(self.folder / ".operator.log", "w") as log:
                     self.operator = subprocess.Popen([PROGRAM, "run", "--http-address", "127.0.0.1:0"], env=environment,

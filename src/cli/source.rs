@@ -35,10 +35,17 @@ pub(super) fn load(
         },
     )?;
     if catalog.is_empty() {
-        terminal.warning(&format!(
+        let empty = format!(
             "{} holds no migrations; their files are called NNN_name_UP.sql and NNN_name_DOWN.sql.",
             folder.display()
-        ));
+        );
+        // A command that goes by the files must not take a wrong folder for an empty history.
+        if depth == Depth::Judged {
+            return Err(Failure::not_done(format!(
+                "{empty} Nothing was changed. Name the folder with --dir."
+            )));
+        }
+        terminal.warning(&empty);
     }
     Ok(catalog)
 }

@@ -236,8 +236,9 @@ impl Outcome {
         }
         match failure.direction {
             Direction::Up => format!(
-                "{failure}. Nothing of {version} was applied; {}. Correct {version} and commit.",
-                self.stands_at()
+                "{failure}. Nothing of {version} was applied; {}. {}",
+                self.stands_at(),
+                remedy(failure)
             ),
             Direction::Down => format!(
                 "{failure}. Nothing of {version} was undone; {}. Remove what the DOWN script \
@@ -260,6 +261,22 @@ impl Outcome {
             self.stands_at(),
             timeout.attempts
         )
+    }
+}
+
+/// What to do about a script that failed and left nothing behind.
+fn remedy(failure: &ScriptFailure) -> String {
+    let version = &failure.version;
+    match failure.kind {
+        ScriptFailureKind::Failed | ScriptFailureKind::TransactionEscaped => {
+            format!("Correct {version} and commit.")
+        }
+        ScriptFailureKind::PermissionDenied => {
+            format!("Grant the role that right, or correct {version} and commit.")
+        }
+        ScriptFailureKind::StatementTimeout => format!(
+            "Raise execution.statementTimeout (--statement-timeout), or split {version} and commit."
+        ),
     }
 }
 

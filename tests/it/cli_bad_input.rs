@@ -232,11 +232,19 @@ fn a_folder_that_is_not_there_is_named() {
             .stderr
             .contains("is not a folder")
     );
-    // An empty folder is no error: there is nothing to do.
+    // The history can be listed without files; going by the files of a wrong folder is a mistake.
     let empty = Project::new("empty");
     let ended = empty.run("list");
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     has_all(&ended.stderr, &["holds no migrations"]);
+    for command in ["up", "plan"] {
+        let ended = empty.run(command);
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        has_all(
+            &ended.stderr,
+            &["holds no migrations", "Nothing was changed"],
+        );
+    }
 }
 
 #[test]
