@@ -169,8 +169,9 @@ impl Operator {
             .spawn()
             .expect("the program starts");
         let mut keeper = Command::new("sh")
-            .args(["-c", "read -r _ || kill -9 \"$1\"", "keeper"])
+            .args(["-c", "read -r _ || kill -9 \"$1\"; rm -f \"$2\"", "keeper"])
             .arg(child.id().to_string())
+            .arg(&log)
             .stdin(Stdio::piped())
             .spawn()
             .expect("sh starts");
@@ -249,7 +250,6 @@ impl Drop for Operator {
             writeln!(input).ok();
         }
         self.keeper.wait().ok();
-        std::fs::remove_file(&self.log).ok();
     }
 }
 
