@@ -72,6 +72,7 @@ impl Postgres {
         let facts: Facts = self.read_json(facts::query(&self.settings)).await?;
         self.session.get_or_init(|| facts.session.clone());
         facts.judge(&self.settings.ledger)?;
+        facts.judge_reading(&self.settings)?;
         let content: Content = match history::query(&facts, &self.settings.ledger) {
             Some(sql) => self.read_json(sql).await?,
             None => Content::default(),

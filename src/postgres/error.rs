@@ -3,7 +3,7 @@
 
 use std::io;
 
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailureKind};
 
@@ -40,6 +40,10 @@ pub fn script_failure_kind(code: &str, statement_timeout_is_set: bool) -> Script
     }
 }
 
+/// Classes of trouble that passes: connection, rolled-back transaction, short resources, a server that
+/// stops or starts, its operating system, its own defects.
+const PASSING: [&str; 6] = ["08", "40", "53", "57P", "58", "XX"];
+
 /// Trouble that has nothing to do with what a script says, by its SQLSTATE; `None`: the statement is at
 /// fault.
 pub fn environment_kind(code: &str) -> Option<Kind> {
@@ -49,10 +53,19 @@ pub fn environment_kind(code: &str) -> Option<Kind> {
         "53300" => Kind::TooManyConnections,
         "53100" => Kind::DiskFull,
         "25006" => Kind::ReadOnlyReplica,
-        "57P01" | "57P02" | "57P03" | "57P05" => Kind::ConnectionLost,
-        code if code.starts_with("08") => Kind::ConnectionLost,
+        code if PASSING.iter().any(|class| code.starts_with(class)) => Kind::ConnectionLost,
         _ => return None,
     })
+}
+
+/// Whether an error in one of our Queries says something about the server rather than the script.
+///
+/// A script's statement can raise any SQLSTATE (`RAISE`, a foreign server that is away, a GRANT on a
+/// database that is not there); only what ended the session, or a full disk, is not its own.
+pub fn is_about_the_environment(server: &PgDatabaseError, in_script: bool) -> bool {
+    let ended = matches!(server.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+    let kind = environment_kind(server.code());
+    ended || (kind.is_some() && !in_script) || kind == Some(Kind::DiskFull)
 }
 
 /// An error while connecting and authenticating.
@@ -101,6 +114,7 @@ pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
     let text = sanitize::message(code, server.message());
     let kind = match code {
         "42501" => Kind::PermissionDenied,
+        QUERY_CANCELED => Kind::ConnectionLost,
         code if is_lock_trouble(code) => Kind::ConnectionLost,
         code => environment_kind(code).unwrap_or(Kind::HistoryUnreadable),
     };

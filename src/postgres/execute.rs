@@ -29,6 +29,9 @@ pub async fn execute(
     }
 }
 
+/// What ends the script's own text.
+const SCRIPT_END: &str = "\n;\n";
+
 /// Statements of ours around a part of the script, in one Query.
 struct Envelope<'a> {
     before: Vec<String>,
@@ -73,6 +76,7 @@ async fn in_transaction(
 fn opening(database: &Postgres, guard: &str) -> Vec<String> {
     let mut statements: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
     statements.extend([
+        session::NO_TRANSACTION_TIMEOUT.to_owned(),
         "BEGIN".to_owned(),
         session::OWN_SEARCH_PATH.to_owned(),
         session::lock_check(),
@@ -121,7 +125,7 @@ impl Envelope<'_> {
         if !self.after.is_empty() {
             // A line of its own: the script may end in a comment, and its last statement need not end
             // in a semicolon.
-            sql.push_str("\n;\n");
+            sql.push_str(SCRIPT_END);
             sql.push_str(&self.after.join(";\n"));
         }
         sql
@@ -151,7 +155,7 @@ fn judge(
         return Err(opening_failed(database, cause));
     }
     let in_script = answer.completed < envelope.before.len() + envelope.chunk.statement_count;
-    if error::environment_kind(code).is_some() {
+    if error::is_about_the_environment(server, in_script) {
         return Err(error::working(&database.settings, cause));
     }
     let position = position_in_script(cause, envelope)
@@ -165,6 +169,10 @@ fn judge(
     };
     let message = if escaped {
         "the script ended the transaction it runs in, so what it did cannot be told from here"
+            .to_owned()
+    } else if !in_script && code == record::NOT_AS_RECORDED {
+        "it changed the history table or its own row there (another spelling of the version, a \
+         trigger or a rule), so that its record would not stand"
             .to_owned()
     } else {
         sanitize::message(code, server.message())
@@ -215,8 +223,10 @@ fn position_in_script(cause: &sqlx::Error, envelope: &Envelope<'_>) -> Option<us
         return None;
     };
     let within = position.checked_sub(envelope.head().chars().count())?;
-    let inside = (1..=envelope.chunk.text.chars().count() + 1).contains(&within);
-    inside.then_some(envelope.chunk.start_char + within)
+    // A statement that breaks off is reported at the semicolon that we put behind it.
+    let length = envelope.chunk.text.chars().count();
+    let inside = (1..=length + SCRIPT_END.len()).contains(&within);
+    inside.then_some(envelope.chunk.start_char + within.min(length))
 }
 
 pub(super) fn failure(

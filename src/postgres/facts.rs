@@ -33,6 +33,8 @@ pub struct Facts {
     ledger_has_rules: Option<bool>,
     ledger_has_row_security: Option<bool>,
     columns: Vec<Column>,
+    may_read_ledger: bool,
+    may_read_our_tables: bool,
     may_use_ledger: bool,
     pub our_schema_exists: bool,
     may_create_our_schema: bool,
@@ -76,12 +78,20 @@ const FOREIGN: [(&[&str], &str); 3] = [
 
 /// The query; its one row and column is the JSON of [`Facts`].
 pub fn query(settings: &Settings) -> String {
-    let ledger = literal(&quoted(&settings.ledger));
     let schema = literal(&identifier(&settings.ledger.schema));
     let role = literal(settings.role.as_deref().unwrap_or(&settings.username));
-    let oid = format!("pg_catalog.to_regclass({ledger})");
+    // Looked up in the catalog: to_regclass() fails where the schema may not be used.
+    let table = |schema: &str, name: &str| {
+        format!(
+            "(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+             ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {})",
+            literal(schema),
+            literal(name)
+        )
+    };
+    let oid = table(&settings.ledger.schema, &settings.ledger.table);
+    let installation = table("schemaward", "installation");
     let ours = "pg_catalog.to_regnamespace('schemaward')";
-    let installation = "pg_catalog.to_regclass('schemaward.installation')";
     format!(
         "SELECT pg_catalog.json_build_object(\
          'session', (SELECT pg_catalog.json_build_object('pid', a.pid, \
@@ -99,7 +109,7 @@ pub fn query(settings: &Settings) -> String {
          'ledger_kind', (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
          'ledger_has_triggers', (SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
             WHERE t.tgrelid = {oid} AND NOT t.tgisinternal)), \
-         'ledger_has_rules', (SELECT c.relhasrules FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
+         'ledger_has_rules', (SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = {oid})), \
          'ledger_has_row_security', (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
          'columns', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
             'name', a.attname, 'kind', t.typname, \
@@ -108,6 +118,12 @@ pub fn query(settings: &Settings) -> String {
             'must_be_given', a.attnotnull AND NOT a.atthasdef AND a.attidentity = '') ORDER BY a.attnum) \
             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
             WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped), '[]'::pg_catalog.json), \
+         'may_read_ledger', COALESCE(pg_catalog.has_schema_privilege(\
+            pg_catalog.to_regnamespace({schema}), 'USAGE') \
+            AND pg_catalog.has_table_privilege({oid}, 'SELECT'), false), \
+         'may_read_our_tables', COALESCE(pg_catalog.has_schema_privilege({ours}, 'USAGE') \
+            AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
+                FROM pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r'), false), \
          'may_use_ledger', COALESCE(pg_catalog.has_table_privilege({oid}, 'SELECT') \
             AND pg_catalog.has_table_privilege({oid}, 'INSERT') \
             AND pg_catalog.has_table_privilege({oid}, 'UPDATE') \
@@ -118,11 +134,16 @@ pub fn query(settings: &Settings) -> String {
          'installed', {installation} IS NOT NULL, \
          'may_use_our_tables', COALESCE(pg_catalog.has_schema_privilege({ours}, 'USAGE') \
             AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT') \
-                AND pg_catalog.has_table_privilege(c.oid, 'INSERT')) \
+                AND pg_catalog.has_table_privilege(c.oid, 'INSERT') \
+                AND (c.relname NOT IN ('script', 'claim') \
+                    OR pg_catalog.has_table_privilege(c.oid, 'UPDATE') \
+                    AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))) \
                 FROM pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r'), false), \
          'role_exists', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role}), \
          'may_take_role', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role} \
-            AND pg_catalog.pg_has_role(r.oid, 'MEMBER'))\
+            AND pg_catalog.pg_has_role(r.oid, CASE WHEN \
+            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000 \
+            THEN 'SET' ELSE 'MEMBER' END))\
          )::pg_catalog.text"
     )
 }
@@ -175,6 +196,37 @@ impl Facts {
             self.judge_ledger(ledger)?;
         }
         Ok(())
+    }
+
+    /// Refuses a role that cannot even look at what was applied.
+    pub fn judge_reading(&self, settings: &Settings) -> Result<(), DatabaseError> {
+        let unreadable = (self.ledger_exists && !self.may_read_ledger)
+            || (self.installed && !self.may_read_our_tables);
+        if !unreadable {
+            return Ok(());
+        }
+        let user = identifier(&self.user);
+        let mut grants = Vec::new();
+        if self.ledger_exists && !self.may_read_ledger {
+            grants.push(format!(
+                "GRANT USAGE ON SCHEMA {} TO {user}; GRANT SELECT ON {} TO {user};",
+                identifier(&settings.ledger.schema),
+                quoted(&settings.ledger)
+            ));
+        }
+        if self.installed && !self.may_read_our_tables {
+            grants.push(format!(
+                "GRANT USAGE ON SCHEMA schemaward TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA \
+                 schemaward TO {user};"
+            ));
+        }
+        Err(DatabaseError::new(
+            DatabaseErrorKind::PermissionDenied,
+            format!(
+                "Role {user} may not read the history. Nothing was changed. Run as its owner: {}",
+                grants.join(" ")
+            ),
+        ))
     }
 
     fn judge_ledger(&self, ledger: &Ledger) -> Result<(), DatabaseError> {
@@ -264,8 +316,9 @@ impl Facts {
         } else if self.installed {
             if !self.may_use_our_tables {
                 grants.push(format!(
-                    "GRANT USAGE ON SCHEMA schemaward TO {user}; GRANT SELECT, INSERT, UPDATE, \
-                     DELETE ON ALL TABLES IN SCHEMA schemaward TO {user};"
+                    "GRANT USAGE ON SCHEMA schemaward TO {user}; GRANT SELECT, INSERT ON ALL TABLES IN \
+                     SCHEMA schemaward TO {user}; GRANT UPDATE, DELETE ON schemaward.script, \
+                     schemaward.claim TO {user};"
                 ));
             }
         } else if !self.may_create_in_our_schema {

@@ -66,9 +66,9 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
     }
     let rows = if facts.ledger_exists {
         format!(
-            "COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('version', l.version, \
-             'name', l.name, 'applied_at', (EXTRACT(epoch FROM l.applied_at) * 1000000)::pg_catalog.int8, \
-             'execution_time_ms', l.execution_time_ms, 'checksum', l.checksum)) FROM {} l), \
+            "COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('version', l.version::pg_catalog.text, \
+             'name', l.name::pg_catalog.text, 'applied_at', (EXTRACT(epoch FROM l.applied_at) * 1000000)::pg_catalog.int8, \
+             'execution_time_ms', l.execution_time_ms, 'checksum', l.checksum::pg_catalog.text)) FROM {} l), \
              '[]'::pg_catalog.json)",
             quoted(ledger)
         )
@@ -178,9 +178,7 @@ fn stored(row: &ScriptRow) -> Result<(Version, Stored), DatabaseError> {
 }
 
 fn applied(row: &LedgerRow, scripts: &BTreeMap<Version, Stored>) -> Result<Applied, DatabaseError> {
-    // A blank-padded character(n) column compares without its padding; so do we.
-    let text = row.version.as_deref().unwrap_or_default().trim_end();
-    let version = Version::parse(text)
+    let version = Version::parse(row.version.as_deref().unwrap_or_default())
         .map_err(|_| unreadable("a row of the history table has a version that is not a number"))?;
     let stored = scripts.get(&version).copied();
     Ok(Applied {
@@ -194,7 +192,7 @@ fn applied(row: &LedgerRow, scripts: &BTreeMap<Version, Stored>) -> Result<Appli
             .applied_at
             .and_then(|micros| Timestamp::from_microsecond(micros).ok()),
         execution_time_ms: row.execution_time_ms,
-        checksum: row.checksum.as_deref().map(|c| c.trim_end().to_owned()),
+        checksum: row.checksum.clone(),
         version,
         stored,
     })

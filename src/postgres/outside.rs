@@ -23,6 +23,7 @@ pub async fn execute(
     statement: &Statement,
 ) -> Result<Observation, DatabaseError> {
     let mut before: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
+    before.push(session::NO_TRANSACTION_TIMEOUT.to_owned());
     before.push(session::lock_check());
     before.extend(session::script_settings(&database.settings, Scope::Session));
     before.push("SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned());
@@ -30,20 +31,23 @@ pub async fn execute(
         Some(row) => column(&row, 0)?,
         None => return Err(error::internal("the server does not tell the time")),
     };
-    let text = execution.script.text()[statement.range.clone()].to_owned();
-    let answer = query::send(&mut database.connection, text).await;
-    if let Some(cause) = answer.error {
-        return Ok(Observation::Failed(judge(
-            database, execution, statement, &cause,
-        )));
-    }
     let milliseconds = format!(
         "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {}::pg_catalog.timestamptz) * 1000)\
          ::pg_catalog.int8",
         literal(&began)
     );
     let mut closing: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
-    closing.extend(["BEGIN".to_owned(), session::lock_check(), session::fence()]);
+    closing.extend([
+        session::NO_TRANSACTION_TIMEOUT.to_owned(),
+        "BEGIN".to_owned(),
+        session::OWN_SEARCH_PATH.to_owned(),
+        session::lock_check(),
+        session::fence(),
+    ]);
+    closing.extend(session::script_settings(
+        &database.settings,
+        Scope::Transaction,
+    ));
     closing.extend(
         execution
             .script
@@ -59,6 +63,13 @@ pub async fn execute(
         &milliseconds,
     )?);
     closing.push("COMMIT".to_owned());
+    let text = execution.script.text()[statement.range.clone()].to_owned();
+    let answer = query::send(&mut database.connection, text).await;
+    if let Some(cause) = answer.error {
+        return Ok(Observation::Failed(judge(
+            database, execution, statement, &cause,
+        )));
+    }
     record_outside(database, execution, statement, &closing.join(";\n")).await
 }
 

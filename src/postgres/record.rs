@@ -39,6 +39,8 @@ pub fn statements(
                     execution_time_ms: &recorded_milliseconds(ledger, version),
                 },
             ),
+            "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
+            check(ledger, version, Some(texts)),
             format!(
                 "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, ({})",
                 recorded_milliseconds(ledger, version)
@@ -67,11 +69,49 @@ pub fn statements(
                 of_ledger(ledger),
                 literal(version.as_str())
             ),
+            "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
+            check(ledger, version, None),
             format!(
                 "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, {milliseconds}"
             ),
         ]),
     }
+}
+
+/// SQLSTATE of [`check`]: `invalid_text_representation`.
+pub const NOT_AS_RECORDED: &str = "22P02";
+
+/// Fails unless the record stands as it was written: exactly one row of this version in any spelling,
+/// with our checksum, and our own record beside it (none of both after a way back), on a table that
+/// nothing can hide or change rows of. A script that put a trigger or a rule on the table, or recorded
+/// itself as `1` where the file says `001`, is rolled back by it.
+fn check(ledger: &Ledger, version: &Version, texts: Option<&Texts>) -> String {
+    let number = version.as_str().trim_start_matches('0');
+    let rows = format!(
+        "FROM {} l WHERE pg_catalog.ltrim(l.version, '0') = {}",
+        quoted(ledger),
+        literal(number)
+    );
+    let complete = texts.map_or_else(String::new, |texts| {
+        format!(
+            " AND (SELECT pg_catalog.min(l.checksum) {rows}) = {}",
+            literal(&texts.up_checksum.to_string())
+        )
+    });
+    let table = literal(&quoted(ledger));
+    format!(
+        "SELECT (CASE WHEN (SELECT pg_catalog.count(*) {rows}) = {count}{complete} \
+         AND (SELECT pg_catalog.count(*) FROM schemaward.script s WHERE {ours} AND s.version = {version}) \
+         = {count} \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
+         WHERE t.tgrelid = {table}::pg_catalog.regclass AND NOT t.tgisinternal) \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = {table}::pg_catalog.regclass) \
+         AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
+         THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4",
+        count = u8::from(texts.is_some()),
+        ours = of_ledger(ledger),
+        version = literal(version.as_str()),
+    )
 }
 
 fn recorded_milliseconds(ledger: &Ledger, version: &Version) -> String {

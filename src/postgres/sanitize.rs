@@ -10,17 +10,19 @@ const NAMES_ONLY: [&str; 7] = ["42", "23", "2B", "55", "3F", "3D", "3B"];
 
 /// A server message as it may stand in status, events, logs and on a terminal.
 ///
-/// In errors about data (class 22 above all) the server quotes the value it stumbled on; there the
-/// quoted part is left out. A syntax error quotes the token; that is kept only when it is a word.
-/// A text of the script's own (`RAISE`, P0001) is kept: its author wrote it to be read.
+/// In errors about data (class 22 above all) the server quotes the value it stumbled on, and a value
+/// may itself hold quotes; there everything from the first quote to the last is left out. A syntax
+/// error quotes the token; that is kept only when it is a bare word. A text of the script's own (`RAISE`,
+/// P0001) is kept: its author wrote it to be read. The server quotes in the way of its language.
 pub fn message(sqlstate: &str, text: &str) -> String {
-    let keep_quoted: fn(&str) -> bool = match sqlstate {
-        "P0001" => |_| true,
-        "42601" => is_word,
-        code if NAMES_ONLY.iter().any(|class| code.starts_with(class)) => |_| true,
-        _ => is_setting_or_relation,
+    let names_only = NAMES_ONLY.iter().any(|class| sqlstate.starts_with(class));
+    let text = match sqlstate {
+        "P0001" => text.to_owned(),
+        "42601" => without_quoted(text, is_word),
+        _ if names_only => text.to_owned(),
+        _ => without_quoted(text, is_setting_or_relation),
     };
-    one_line(&filter_quoted(text, keep_quoted), LONGEST)
+    one_line(&text, LONGEST)
 }
 
 /// A name that another session chose for itself (`application_name`, role), for display.
@@ -29,10 +31,9 @@ pub fn name(text: &str) -> String {
 }
 
 fn is_word(token: &str) -> bool {
-    token
-        .chars()
-        .all(|c| c.is_alphanumeric() || "_.,;()[]*=<>+-/:".contains(c))
-        && !token.chars().next().is_some_and(|c| c.is_ascii_digit())
+    let punctuation = |c: char| "_.,;()[]*=<>+-/:".contains(c);
+    let wordlike = |c: char| c.is_alphanumeric() || punctuation(c);
+    token.chars().all(wordlike) && !token.chars().next().is_some_and(|c| c.is_ascii_digit())
 }
 
 /// Quoted words of other classes are shown only when nothing but a plain lower-case name.
@@ -45,24 +46,26 @@ fn is_setting_or_relation(token: &str) -> bool {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Replaces the inside of every `"…"` that `keep` does not like by an ellipsis.
-fn filter_quoted(text: &str, keep: fn(&str) -> bool) -> String {
-    let mut result = String::with_capacity(text.len().min(LONGEST * 4));
-    let mut parts = text.split('"').peekable();
-    let mut inside = false;
-    while let Some(part) = parts.next() {
-        let closed = parts.peek().is_some();
-        if !inside || (closed && keep(part)) {
-            result.push_str(part);
-        } else {
-            result.push('…');
-        }
-        if closed {
-            result.push('"');
-        }
-        inside = !inside;
+/// Marks that servers put around a value, in any of their languages.
+const QUOTES: [char; 9] = ['"', '«', '»', '„', '“', '”', '‹', '›', '\u{201a}'];
+
+/// Replaces what stands between the first and the last quotation mark by an ellipsis, unless it is one
+/// quoted word that `keep` likes.
+fn without_quoted(text: &str, keep: fn(&str) -> bool) -> String {
+    let Some((first, mark)) = text.char_indices().find(|(_, c)| QUOTES.contains(c)) else {
+        return text.to_owned();
+    };
+    let start = first + mark.len_utf8();
+    let end = match text.rfind(QUOTES) {
+        Some(last) if last >= start => last,
+        // A quote that the server, or a cut, left open.
+        _ => text.len(),
+    };
+    let (before, inside, after) = (&text[..start], &text[start..end], &text[end..]);
+    if !after.is_empty() && keep(inside.trim()) {
+        return text.to_owned();
     }
-    result
+    format!("{before}…{after}")
 }
 
 fn one_line(text: &str, longest: usize) -> String {

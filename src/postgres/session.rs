@@ -24,7 +24,9 @@ pub fn startup_options(settings: &Settings) -> Vec<(&'static str, String)> {
         ("idle_in_transaction_session_timeout", "0".to_owned()),
         ("default_transaction_read_only", "off".to_owned()),
         ("default_transaction_isolation", "read committed".to_owned()),
+        ("idle_session_timeout", "0".to_owned()),
         ("standard_conforming_strings", "on".to_owned()),
+        ("bytea_output", "hex".to_owned()),
         ("row_security", "on".to_owned()),
         ("client_connection_check_interval", "1000".to_owned()),
         ("tcp_user_timeout", "5000".to_owned()),
@@ -56,6 +58,13 @@ pub const OURS_AGAIN: [&str; 5] = [
     OWN_SEARCH_PATH,
     "UNLISTEN *",
 ];
+
+/// Switches `transaction_timeout` off where the server has it (from 17 on); the start-up packet cannot,
+/// because an older server refuses a name that it does not know. There is no limit over all of a version
+/// (decision 10).
+pub const NO_TRANSACTION_TIMEOUT: &str = "SELECT CASE WHEN \
+     pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL \
+     THEN pg_catalog.set_config('transaction_timeout', '0', false) END";
 
 /// Names that nobody can shadow (CVE-2018-1058).
 pub const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";

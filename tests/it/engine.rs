@@ -374,6 +374,150 @@ async fn a_scripts_own_timeout_does_not_cancel_its_record() {
 }
 
 #[tokio::test]
+async fn a_script_that_meddles_with_the_history_is_rolled_back() {
+    let trigger = "CREATE FUNCTION nope() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end'; \
+                   CREATE TRIGGER x BEFORE INSERT ON schema_migrations FOR EACH ROW EXECUTE FUNCTION nope();";
+    let scripts = [
+        trigger,
+        "CREATE RULE r AS ON INSERT TO schema_migrations DO INSTEAD NOTHING;",
+        "CREATE RULE r AS ON UPDATE TO schema_migrations DO INSTEAD NOTHING;",
+        "ALTER TABLE schema_migrations ENABLE ROW LEVEL SECURITY;",
+        "INSERT INTO schema_migrations (version, name) VALUES ('2', 'meddles');",
+        "CREATE FUNCTION nope() RETURNS trigger LANGUAGE plpgsql AS \
+         'begin delete from schema_migrations; return null; end'; \
+         CREATE CONSTRAINT TRIGGER x AFTER INSERT ON schema_migrations DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION nope();",
+    ];
+    for script in scripts {
+        let database = postgres().database("meddles");
+        let text = format!("CREATE TABLE effect (id int); {script}");
+        let outcome = Run::new(&database, &[TWO[0], ("002_meddles_UP.sql", &text)])
+            .go()
+            .await;
+        assert!(
+            matches!(outcome.stop(), Some(Stop::Script(_))),
+            "{script}: {}",
+            outcome.message()
+        );
+        assert_eq!(ledger(&database), "001|one|t|t", "{script}");
+        assert_eq!(
+            database.query_text("SELECT to_regclass('effect') IS NULL"),
+            "t",
+            "{script}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_a_script_raises_is_the_scripts_whatever_its_code() {
+    let codes = [
+        "08006", "57P03", "25006", "53300", "3D000", "28P01", "40001",
+    ];
+    for code in codes {
+        let database = postgres().database("raises");
+        let text =
+            format!("SELECT 1;\nDO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$;");
+        let outcome = Run::new(&database, &[("001_raises_UP.sql", &text)])
+            .go()
+            .await;
+        let Some(Stop::Script(failure)) = outcome.stop() else {
+            panic!("{code}: {}", outcome.message());
+        };
+        assert_eq!(
+            failure.position.map(|position| position.line),
+            Some(2),
+            "{code}"
+        );
+        assert_eq!(failure.statement, Some(2), "{code}");
+    }
+    let database = postgres().database("breaks_off");
+    let outcome = Run::new(
+        &database,
+        &[("001_breaks_off_UP.sql", "SELECT 1;\nSELECT 1 FROM\n")],
+    )
+    .go()
+    .await;
+    let Some(Stop::Script(failure)) = outcome.stop() else {
+        panic!("{}", outcome.message());
+    };
+    assert_eq!(failure.sqlstate.as_deref(), Some("42601"));
+    assert_eq!(failure.statement, Some(2));
+}
+
+#[tokio::test]
+async fn a_concurrent_index_records_itself_where_the_scripts_settings_say() {
+    let database = postgres().database("elsewhere");
+    database.exec("CREATE SCHEMA app; CREATE TABLE app.one (id int)");
+    let mut wanted = Run::new(
+        &database,
+        &[(
+            "001_index_UP.sql",
+            "CREATE INDEX CONCURRENTLY one_id ON one (id);\nINSERT INTO schema_migrations \
+             (version, name) VALUES ('001', 'index') ON CONFLICT (version) DO NOTHING;",
+        )],
+    );
+    wanted.settings.search_path = vec!["app".to_owned()];
+    wanted.settings.ledger.schema = "app".to_owned();
+    wanted.task.ledger.schema = "app".to_owned();
+    reached(&wanted.go().await);
+    assert_eq!(
+        database
+            .query_text("SELECT version, name, checksum IS NOT NULL FROM app.schema_migrations"),
+        "001|index|t"
+    );
+}
+
+#[tokio::test]
+async fn settings_of_the_database_do_not_reach_a_run() {
+    for major in [14, 17] {
+        let database = postgres_major(major).database("poison");
+        let name = &database.name;
+        let mut poison = format!(
+            "ALTER DATABASE {name} SET bytea_output = escape; ALTER DATABASE {name} SET \
+             idle_session_timeout = 100; ALTER DATABASE {name} SET statement_timeout = 1; \
+             ALTER DATABASE {name} SET default_transaction_read_only = on;"
+        );
+        if major >= 17 {
+            poison.push_str(&format!(
+                "ALTER DATABASE {name} SET transaction_timeout = 200;"
+            ));
+        }
+        database.admin_exec(&poison);
+        let files = [
+            (
+                "001_slow_UP.sql",
+                "SELECT pg_sleep(0.4); CREATE TABLE slow (id int);",
+            ),
+            ("001_slow_DOWN.sql", "DROP TABLE slow;"),
+        ];
+        reached(&Run::new(&database, &files).go().await);
+        reached(&Run::new(&database, &[]).back_to(None).go().await);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_read_the_history_gets_the_grant_to_run() {
+    let database = postgres().database("reads");
+    reached(&Run::new(&database, &TWO).go().await);
+    database.admin_exec(&format!(
+        "CREATE ROLE {0}_ro LOGIN PASSWORD 'x'",
+        database.name
+    ));
+    let mut wanted = Run::new(&database, &TWO);
+    wanted.task.mode = Mode::Plan;
+    wanted.settings.username = format!("{}_ro", database.user);
+    wanted.settings.password = Some("x".to_owned().into());
+    let message = wanted.go().await.message();
+    let user = format!("\"{}_ro\"", database.user);
+    for grant in [
+        format!("GRANT SELECT ON \"public\".\"schema_migrations\" TO {user};"),
+        format!("GRANT USAGE ON SCHEMA schemaward TO {user};"),
+    ] {
+        assert!(message.contains(&grant), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_transaction_block_allows_a_script_may_do() {
     let scripts = [
         "CREATE TYPE mood AS ENUM ('a')",
