@@ -25,7 +25,7 @@ use schemaward::controller::attempt::{Attempt, DereferenceError, DereferenceErro
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
-use schemaward::controller::status::{Happened, Subject, status};
+use schemaward::controller::status::{Happened, Subject, is_news, status};
 use schemaward::controller::verdict::verdict;
 
 /// A resource and its operator: what the controller keeps between attempts.
@@ -404,6 +404,128 @@ fn what_may_have_happened_runs_again_only_when_a_person_asks() {
     };
     assert!(!resource.memory.wants_migration(&changed.outcome()));
     assert_eq!(resource.memory.mode(4, Some("now")), Mode::Migrate);
+}
+
+#[test]
+fn what_may_have_happened_is_not_forgotten_when_nothing_is_left_to_run() {
+    let mut resource = Resource::new();
+    let escaped = Scene {
+        answer: Answer::Fails(ScriptFailureKind::TransactionEscaped),
+        ..Scene::default()
+    };
+    resource.attempt(&escaped, at(0));
+    // The target is set back to where the history stands.
+    resource.generation = 4;
+    let back = Scene {
+        target: Some("041"),
+        ..Scene::default()
+    };
+    resource.attempt(&back, at(60));
+    assert_eq!(resource.ready().reason, "TransactionEscaped");
+    // A defect of ours in between.
+    let bug = Attempt::Bug("src/engine/machine.rs:1".to_owned());
+    resource.report(Mode::Migrate, &bug, at(90));
+    resource.restart_operator();
+    resource.attempt(&back, at(120));
+    assert_eq!(resource.ready().reason, "TransactionEscaped");
+    resource.reconcile = Some("now".to_owned());
+    resource.attempt(&back, at(180));
+    assert_eq!(resource.ready().reason, "UpToDate");
+}
+
+#[test]
+fn suspending_keeps_the_trace_of_a_failed_script() {
+    for kind in [
+        ScriptFailureKind::Failed,
+        ScriptFailureKind::TransactionEscaped,
+    ] {
+        let mut resource = Resource::new();
+        resource.attempt(
+            &Scene {
+                answer: Answer::Fails(kind),
+                ..Scene::default()
+            },
+            at(0),
+        );
+        let failure = resource.status.failure.clone();
+        resource.generation = 4;
+        resource.report(resource.mode(), &Attempt::Suspended, at(60));
+        assert_eq!(resource.ready().reason, "Suspended");
+        assert!(failure.is_some());
+        assert_eq!(resource.status.failure, failure);
+        resource.generation = 5;
+        let runs = kind == ScriptFailureKind::Failed;
+        assert_eq!(resource.mode() == Mode::Migrate, runs, "{kind:?}");
+    }
+}
+
+#[test]
+fn another_operator_s_failed_script_is_taken_over() {
+    let mut other = Resource::new();
+    other.attempt(&failing(), at(0));
+    let blocked = Scene {
+        answer: Answer::LockHeld,
+        ..Scene::default()
+    };
+    let mut resource = Resource::new();
+    resource.attempt(&blocked, at(0));
+    resource.memory = resource.memory.or_failed_in(&other.status);
+    assert_eq!(resource.mode(), Mode::Plan);
+    resource.attempt(&failing(), at(20));
+    assert_eq!(resource.ready().reason, "MigrationFailed");
+}
+
+#[test]
+fn another_cause_is_news_and_another_count_is_none() {
+    let mut resource = Resource::new();
+    resource.attempt(&failing(), at(0));
+    let before = resource.status.clone();
+    resource.attempt(&failing(), at(600));
+    assert!(!is_news(Some(&before), &resource.status));
+    let mended = Scene {
+        texts: vec![("042", "SELECT 'mended'")],
+        ..failing()
+    };
+    resource.attempt(&mended, at(700));
+    assert_eq!(resource.ready().reason, "MigrationFailed");
+    assert!(
+        is_news(Some(&before), &resource.status),
+        "it failed once more"
+    );
+
+    let blocked = Scene {
+        answer: Answer::NoLocks,
+        ..Scene::default()
+    };
+    let mut resource = Resource::new();
+    resource.attempt(&blocked, at(0));
+    let before = resource.status.clone();
+    assert!(is_news(None, &before));
+    resource.attempt(&blocked, at(30));
+    assert_ne!(resource.status, before);
+    assert!(!is_news(Some(&before), &resource.status));
+}
+
+#[test]
+fn troubles_that_take_turns_are_counted_on() {
+    let mut resource = Resource::new();
+    let answers = [
+        Answer::Error(DatabaseErrorKind::Unreachable),
+        Answer::Error(DatabaseErrorKind::ConnectionLost),
+        Answer::Error(DatabaseErrorKind::TooManyConnections),
+    ];
+    for (answer, attempt) in answers.into_iter().zip(1..) {
+        let scene = Scene {
+            answer,
+            ..Scene::default()
+        };
+        resource.attempt(&scene, at(i64::from(attempt) * 60));
+        assert_eq!(resource.memory.attempts(), attempt);
+        let since = resource.memory.since();
+        assert_eq!(since, Some(at(i64::from(attempt) * 60)));
+    }
+    resource.attempt(&Scene::default(), at(400));
+    assert_eq!(resource.memory.attempts(), 1);
 }
 
 #[test]

@@ -84,24 +84,27 @@ impl Memory {
         if asked.is_some() && asked != failed.reconcile {
             return Mode::Migrate;
         }
-        let never = policy(failed.reason).retry == Retry::Never;
-        if !never && failed.generation != Some(generation) {
+        if !failed.needs_a_person() && failed.generation != Some(generation) {
             return Mode::Migrate;
         }
         Mode::Plan
     }
 
     /// After a run that only looked: true when what would run next is not the script that failed, or
-    /// no longer has the text that failed. Then it is to be run at once; otherwise what the look saw
-    /// is to be reported.
+    /// no longer has the text that failed. What may have left something behind is not run on from,
+    /// whatever would run next, until a person asks. Otherwise, when this is true, it is to be
+    /// run at once; when not, what the look saw is to be reported.
     #[must_use]
     pub fn wants_migration(&self, outcome: &Outcome) -> bool {
         matches!(outcome.end(), End::Planned) && self.still_failed(outcome).is_none()
     }
 
-    /// The script that failed, when it is still what would run next.
+    /// The script that failed, when it is still what would run next, or what a person has to look at.
     fn still_failed(&self, outcome: &Outcome) -> Option<&FailedScript> {
         let failed = self.failed.as_ref()?;
+        if failed.needs_a_person() {
+            return Some(failed);
+        }
         let next = outcome.plan()?.steps.first()?;
         failed.is(next).then_some(failed)
     }
@@ -129,6 +132,8 @@ impl Memory {
         let failure = failure(&verdict, met, subject.generation);
         let new = FailedScript::new(verdict.reason, &failure, subject.reconcile);
         let kept = match mode {
+            // Nothing was learnt about the script.
+            _ if matches!(attempt, Attempt::Suspended | Attempt::Bug(_)) => self.failed.clone(),
             Mode::Plan if verdict.reason != Reason::UpToDate => self.failed.clone(),
             Mode::Plan | Mode::Initialize | Mode::Migrate => None,
         };
@@ -145,6 +150,12 @@ impl Memory {
                 attempts: met.attempts.saturating_add(1),
                 ..met
             },
+            // A server that goes down and comes up shows many faces of one trouble.
+            Some(met) if backs_off(met.reason) && backs_off(reason) => Met {
+                reason,
+                since: now,
+                attempts: met.attempts.saturating_add(1),
+            },
             _ => Met {
                 reason,
                 since: now,
@@ -160,6 +171,17 @@ impl Memory {
         };
         (&failed.version, Some(failed.direction), &failed.checksum)
             != (&subject.version, subject.direction, &subject.checksum)
+    }
+
+    /// This memory, with the failed script that `found` names, when this one has none. For a status
+    /// that another operator wrote after us: its last run may have ended after we took over.
+    #[must_use]
+    pub fn or_failed_in(self, found: &DatabaseSchemaStatus) -> Self {
+        if self.failed.is_some() {
+            return self;
+        }
+        let found = Self::restore(found);
+        if found.failed.is_some() { found } else { self }
     }
 
     /// The reason of the last attempt.
@@ -220,6 +242,11 @@ impl FailedScript {
         }
     }
 
+    /// True when only a person can say that it may go on.
+    fn needs_a_person(&self) -> bool {
+        policy(self.reason).retry == Retry::Never
+    }
+
     /// True when `step` would run this script again.
     fn is(&self, step: &Step) -> bool {
         let step = step_script(step);
@@ -229,7 +256,7 @@ impl FailedScript {
             .is_none_or(|checksum| *checksum == step.checksum);
         step.version.as_str() == self.version
             && step.direction == self.direction
-            && (same_text || policy(self.reason).retry == Retry::Never)
+            && (same_text || self.needs_a_person())
     }
 
     fn met(&self) -> Met {
@@ -291,6 +318,12 @@ impl Memory {
             ..failure(verdict, met, generation)
         })
     }
+}
+
+/// True for troubles that are tried again after a time that grows.
+#[must_use]
+pub fn backs_off(reason: Reason) -> bool {
+    is_trouble(reason) && matches!(policy(reason).retry, Retry::Backoff { .. })
 }
 
 /// False for reasons that are as somebody wants it.

@@ -81,7 +81,8 @@ pub async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Action {
         namespace = identity.namespace,
         name = identity.name
     );
-    let wait = rest_or_work(&watched, identity, &context)
+    // On the heap: the future of an attempt is large.
+    let wait = Box::pin(rest_or_work(&watched, identity, &context))
         .instrument(span)
         .await;
     wait.map_or_else(Action::await_change, Action::requeue)
@@ -155,6 +156,7 @@ async fn work(identity: Identity, entry: Option<Entry>, context: &Context) -> Op
     };
     let mut report = Report::about(Arc::clone(&resource), context);
     let memory = match entry {
+        Some(entry) if report.seen() > entry.seen => entry.memory.or_failed_in(report.last()),
         Some(entry) => entry.memory,
         None => Memory::restore(report.last()),
     };

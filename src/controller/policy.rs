@@ -68,7 +68,7 @@ pub enum Notice {
     Normal,
     /// A Warning when the reason appears.
     Warning,
-    /// A Warning at the third attempt: once or twice is everyday life.
+    /// A Warning from the third attempt on: once or twice is everyday life.
     WarningWhenItLasts,
 }
 
@@ -221,13 +221,20 @@ pub fn state(reason: Reason, since: Timestamp, now: Timestamp) -> State {
     }
 }
 
-/// The event to write after an attempt; `changed`: Ready had another reason before it.
+/// Attempts after which everyday trouble is worth an event.
+const LASTS: u32 = 3;
+
+/// The event to write after an attempt; `changed`: Ready had another reason before it, or the same for
+/// another cause; `shown`: the attempts that status counted before it.
 #[must_use]
-pub fn event(reason: Reason, changed: bool, attempts: u32) -> Option<EventType> {
+pub fn event(reason: Reason, changed: bool, shown: u32, attempts: u32) -> Option<EventType> {
     match policy(reason).notice {
         Notice::Normal => changed.then_some(EventType::Normal),
         Notice::Warning => changed.then_some(EventType::Warning),
-        Notice::WarningWhenItLasts => (attempts == 3).then_some(EventType::Warning),
+        // Not only at the third itself: that one's status may not have been taken.
+        Notice::WarningWhenItLasts => {
+            (attempts >= LASTS && (changed || shown < LASTS)).then_some(EventType::Warning)
+        }
     }
 }
 
@@ -424,14 +431,20 @@ mod tests {
     #[test]
     fn events_tell_of_changes_and_of_trouble_that_lasts() {
         assert_eq!(
-            event(Reason::MigrationFailed, true, 1),
+            event(Reason::MigrationFailed, true, 0, 1),
             Some(EventType::Warning)
         );
-        assert_eq!(event(Reason::MigrationFailed, false, 1), None);
-        assert_eq!(event(Reason::UpToDate, true, 1), Some(EventType::Normal));
+        assert_eq!(event(Reason::MigrationFailed, false, 1, 1), None);
+        assert_eq!(event(Reason::UpToDate, true, 0, 1), Some(EventType::Normal));
         let lock: Vec<_> = (1..=5)
-            .map(|n| event(Reason::LockTimeout, n == 1, n))
+            .map(|n| event(Reason::LockTimeout, n == 1, n - 1, n))
             .collect();
         assert_eq!(lock, [None, None, Some(EventType::Warning), None, None]);
+        // The status of the third attempt was not taken.
+        let later = event(Reason::LockTimeout, false, 2, 4);
+        assert_eq!(later, Some(EventType::Warning));
+        // Another trouble after the third attempt.
+        let other = event(Reason::DatabaseUnreachable, true, 4, 5);
+        assert_eq!(other, Some(EventType::Warning));
     }
 }

@@ -12,7 +12,7 @@ use crate::engine::Progress;
 
 use super::agenda::annotation;
 use super::attempt::Running;
-use super::report::Report;
+use super::report::{Report, Written};
 use super::status::{Happened, Subject, status};
 
 /// Shortest time between two writes.
@@ -115,7 +115,9 @@ async fn write(mut report: Report, mut seen: watch::Receiver<Option<Running>>) -
             &Happened::Running(&running),
             Timestamp::now(),
         );
-        report.write(wanted).await;
+        if report.write(wanted).await == Written::Gone {
+            return report;
+        }
         tokio::select! {
             () = sleep(PERIOD) => {}
             () = closed(seen.clone()) => return report,

@@ -18,6 +18,17 @@ const FIELD_MANAGER: &str = "schemaward";
 /// One write takes no longer than this.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What became of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The API server has it.
+    Yes,
+    /// The API server did not take it.
+    No,
+    /// The resource was deleted, or made anew.
+    Gone,
+}
+
 /// What the API server knows about one resource, and the way to tell it more.
 #[derive(Clone)]
 pub struct Report {
@@ -63,30 +74,46 @@ impl Report {
         self.seen
     }
 
-    /// Makes `wanted` the status; false when the API server did not take it. A resource that was
-    /// deleted meanwhile, or made anew, is left alone.
-    pub async fn write(&mut self, wanted: DatabaseSchemaStatus) -> bool {
+    /// Makes `wanted` the status. A resource that was deleted meanwhile, or made anew, is left alone.
+    pub async fn write(&mut self, wanted: DatabaseSchemaStatus) -> Written {
         if wanted == self.last {
-            return true;
+            return Written::Yes;
         }
         match timeout(WRITE_TIMEOUT, self.make(&wanted)).await {
             Ok(Ok(written)) => {
                 self.seen = resource_version(&written);
                 self.last = wanted;
-                true
+                Written::Yes
             }
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
+            Ok(Err(error)) if self.is_gone(&error).await => {
                 tracing::debug!("status not written: the resource is gone");
-                true
+                Written::Gone
             }
             Ok(Err(error)) => {
                 tracing::warn!("status not written: {error}");
-                false
+                Written::No
             }
             Err(_) => {
                 tracing::warn!("status not written: the API server did not answer in time");
-                false
+                Written::No
             }
+        }
+    }
+
+    /// True when `error` means that the resource is not there any more. A conflict may be about the
+    /// uid, which says so, or about anything else, which does not.
+    async fn is_gone(&self, error: &kube::Error) -> bool {
+        match error {
+            kube::Error::Api(status) if status.is_not_found() => true,
+            kube::Error::Api(status) if status.is_conflict() => {
+                let name = self.resource.name_any();
+                let found = timeout(WRITE_TIMEOUT, self.api.get_metadata_opt(&name));
+                let Ok(Ok(found)) = found.await else {
+                    return false;
+                };
+                found.is_none_or(|found| found.metadata.uid != self.resource.metadata.uid)
+            }
+            _ => false,
         }
     }
 

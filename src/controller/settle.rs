@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kube::Resource;
 
-use crate::api::condition::{ConditionType, Reason};
+use crate::api::condition::Reason;
 use crate::api::duration::GoDuration;
 use crate::api::v1alpha1::{DatabaseSchema, DatabaseSchemaStatus};
-use crate::engine::outcome::End;
+use crate::engine::outcome::{End, Stop};
 use crate::engine::task::Mode;
 use crate::migration::catalog::Catalog;
 
@@ -19,9 +19,9 @@ use super::events::{EventText, Severity};
 use super::fingerprint::Fingerprint;
 use super::memory::Memory;
 use super::policy::{EventType, event};
-use super::report::Report;
+use super::report::{Report, Written};
 use super::schedule;
-use super::status::{Happened, Subject, status};
+use super::status::{Happened, Subject, is_news, ready, status};
 use super::verdict::verdict;
 
 /// How long a resource rests whose interval cannot be read.
@@ -71,11 +71,23 @@ pub async fn settle(
     let wanted = status(report.last(), &subject, &happened, now);
     let told = Told::new(resource, &wanted, &attempted.attempt, &memory);
     let written = report.write(wanted).await;
+    if written == Written::Gone {
+        // Forgotten already; to tell of it would bring it back to the gauges.
+        return None;
+    }
+    let written = written == Written::Yes;
     if written {
         told.tell(resource, &identity, before, &memory, context)
             .await;
     } else {
         context.metrics.status_write_failed();
+    }
+    if !context.lifecycle.is_leading() {
+        // The result is told; what comes next is for the new leader.
+        context
+            .metrics
+            .forget(&identity.namespace, &identity.name, told.reason.as_str());
+        return None;
     }
     let next = if written {
         next
@@ -95,6 +107,8 @@ pub async fn settle(
             annotation: annotation(resource).map(str::to_owned),
             fingerprint: attempted.fingerprint,
             memory,
+            ended: Instant::now(),
+            status: report.last().clone(),
             due,
             seen: report.seen(),
         },
@@ -105,8 +119,9 @@ pub async fn settle(
 /// True for attempts that say nothing about the resource, so that there is nothing to tell. They are
 /// made again soon, or by another replica.
 fn says_nothing(attempt: &Attempt, context: &Context) -> bool {
-    // Another replica leads by now: it looks for itself and tells.
-    if !context.lifecycle.is_leading() {
+    // Another replica leads by now: it looks for itself and tells. But only we know of a script that
+    // failed, and the other one would run it again.
+    if !context.lifecycle.is_leading() && !is_result(attempt) {
         return true;
     }
     match attempt {
@@ -116,7 +131,17 @@ fn says_nothing(attempt: &Attempt, context: &Context) -> bool {
         }
         // The resource changed meanwhile: the next attempt is under way.
         Attempt::Ran(outcome) => {
-            matches!(outcome.end(), End::Interrupted) && !context.lifecycle.is_stopping()
+            matches!(outcome.end(), End::Interrupted) && context.lifecycle.may_start()
+        }
+        _ => false,
+    }
+}
+
+/// True for runs that ran a script: what came of it must not get lost.
+fn is_result(attempt: &Attempt) -> bool {
+    match attempt {
+        Attempt::Ran(outcome) => {
+            !outcome.done().is_empty() || matches!(outcome.stop(), Some(Stop::Script(_)))
         }
         _ => false,
     }
@@ -134,6 +159,8 @@ struct Told {
     changed: bool,
     /// Versions ran.
     worked: bool,
+    /// The attempts that status counted before, when it counted those of Ready's reason.
+    shown: Option<u32>,
 }
 
 impl Told {
@@ -143,7 +170,7 @@ impl Told {
         attempt: &Attempt,
         memory: &Memory,
     ) -> Self {
-        let before = resource.status.as_ref().and_then(ready);
+        let before = resource.status.as_ref();
         let after = ready(wanted);
         let worked = matches!(attempt, Attempt::Ran(outcome) if !outcome.done().is_empty());
         let (reason, message) = match after {
@@ -153,8 +180,9 @@ impl Told {
         Self {
             reason: reason.unwrap_or_else(|| verdict(attempt).reason),
             message,
-            changed: before.map(|(reason, _)| reason) != after.map(|(reason, _)| reason),
+            changed: is_news(before, wanted),
             worked,
+            shown: before.and_then(attempts),
         }
     }
 
@@ -171,6 +199,7 @@ impl Told {
             message,
             changed,
             worked,
+            shown,
         } = self;
         let reason = reason.as_str();
         if *changed || *worked {
@@ -185,7 +214,8 @@ impl Told {
             before.reason().map(Reason::as_str),
         );
         // A version that ran is news, also when the reason is the same as before.
-        let severity = match event(self.reason, *changed || *worked, memory.attempts()) {
+        let shown = shown.unwrap_or_else(|| before.attempts());
+        let severity = match event(self.reason, *changed || *worked, shown, memory.attempts()) {
             None => return,
             Some(EventType::Normal) => Severity::Normal,
             Some(EventType::Warning) => Severity::Warning,
@@ -203,9 +233,10 @@ impl Told {
     }
 }
 
-/// Reason and message of Ready.
-fn ready(status: &DatabaseSchemaStatus) -> Option<(&str, &str)> {
-    let mut conditions = status.conditions.iter();
-    let ready = conditions.find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
-    Some((&ready.reason, &ready.message))
+/// The attempts that a status counts of what Ready says; it may show a failed script instead.
+fn attempts(status: &DatabaseSchemaStatus) -> Option<u32> {
+    let (reason, _) = ready(status)?;
+    let failure = status.failure.as_ref();
+    let failure = failure.filter(|failure| failure.reason == reason)?;
+    u32::try_from(failure.attempts?).ok()
 }

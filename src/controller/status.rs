@@ -21,7 +21,7 @@ use crate::migration::plan::{Plan, Step};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, Running};
-use super::memory::Memory;
+use super::memory::{Memory, backs_off};
 use super::policy::{State, state};
 use super::verdict::{of_direction, step_script, under_way, verdict};
 
@@ -328,6 +328,30 @@ fn conditions(
     };
     let second = second.map(|(type_, reason)| condition(type_, ConditionStatus::True, reason));
     std::iter::once(ready).chain(second).collect()
+}
+
+/// Reason and message of Ready.
+#[must_use]
+pub fn ready(status: &DatabaseSchemaStatus) -> Option<(&str, &str)> {
+    let mut conditions = status.conditions.iter();
+    let ready = conditions.find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+    Some((&ready.reason, &ready.message))
+}
+
+/// True when `after` has another reason for Ready than `before`, or the same for another cause.
+#[must_use]
+pub fn is_news(before: Option<&DatabaseSchemaStatus>, after: &DatabaseSchemaStatus) -> bool {
+    let reason = |status| ready(status).map(|(reason, _)| reason);
+    if before.and_then(reason) != reason(after) {
+        return true;
+    }
+    // What is backed off from names attempts and seconds, which are other ones each time.
+    let cause = |status: &DatabaseSchemaStatus| {
+        let failure = status.failure.clone()?;
+        let counts = Reason::parse(&failure.reason).is_some_and(backs_off);
+        (!counts).then_some((failure.version, failure.checksum, failure.message))
+    };
+    before.and_then(cause) != cause(after)
 }
 
 /// Why the resource is Reconciling: its versions run, or a trouble is tried again.

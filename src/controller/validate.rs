@@ -24,6 +24,11 @@ const MAX_VALUE: usize = 64 * 1024;
 /// Defects that a message lists; the rest is counted.
 const DEFECTS_LISTED: usize = 5;
 
+/// A set without a migration is a mistake, such as files that are named for another tool.
+const NO_MIGRATION: &str = "The source has no migration: none of its files is named like \
+    001_create_orders_UP.sql (digits, a name, UP or DOWN). Nothing was connected to. Name the files so \
+    and commit.";
+
 /// Everything that a run needs, judged.
 #[derive(Debug)]
 pub struct ValidatedRun {
@@ -134,6 +139,12 @@ fn catalog(
             None => Ok(catalog),
         })
         .map_err(|defects| invalid_source(&defects))?;
+    if catalog.is_empty() {
+        return Err(Invalid {
+            kind: InvalidKind::InvalidSource,
+            message: NO_MIGRATION.to_owned(),
+        });
+    }
     Ok(catalog)
 }
 
@@ -464,6 +475,22 @@ mod tests {
             let start = format!("Connection data is malformed: key {field} of Secret db: ");
             assert!(invalid.message.starts_with(&start), "{}", invalid.message);
             assert!(!invalid.message.contains("canary"), "{}", invalid.message);
+        }
+    }
+
+    #[test]
+    fn a_set_without_a_migration_is_a_mistake() {
+        for files in [
+            vec![],
+            vec![
+                file("ConfigMap files", "V001__a.sql", "SELECT 1"),
+                file("ConfigMap files", "init.sql", "SELECT 1"),
+            ],
+        ] {
+            let invalid = judge(&spec(), files, data()).unwrap_err();
+            assert_eq!(invalid.kind, InvalidKind::InvalidSource);
+            let form = "001_create_orders_UP.sql";
+            assert!(invalid.message.contains(form), "{}", invalid.message);
         }
     }
 
