@@ -76,7 +76,9 @@ impl Run<'_> {
             self.context.lifecycle.clone(),
             self.context.resources(&self.identity.namespace),
             self.resource,
-        );
+            report.read_at(),
+        )
+        .await;
         let writer = ProgressWriter::start(report.clone());
         let outcome = engine::run(
             &mut database,

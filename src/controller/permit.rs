@@ -36,24 +36,27 @@ struct State {
 }
 
 impl Permit {
-    /// For a run on `resource`, which was read just now.
-    #[must_use]
-    pub fn for_run(
+    /// For a run on `resource`, which was read at `read_at`. Looks once before it comes back: fetching
+    /// and connecting may have taken long.
+    pub async fn for_run(
         lifecycle: Lifecycle,
         api: Api<DatabaseSchema>,
         resource: &DatabaseSchema,
+        read_at: Instant,
     ) -> Self {
         let state = Arc::new(State {
             revoked: AtomicBool::new(false),
-            seen_at: Mutex::new(Instant::now()),
+            seen_at: Mutex::new(read_at),
         });
-        let looking = tokio::spawn(look(
+        let look = Look {
             api,
-            resource.name_any(),
-            resource.metadata.uid.clone(),
-            resource.metadata.generation,
-            Arc::clone(&state),
-        ));
+            name: resource.name_any(),
+            uid: resource.metadata.uid.clone(),
+            generation: resource.metadata.generation,
+            state: Arc::clone(&state),
+        };
+        look.once().await;
+        let looking = tokio::spawn(look.again_and_again());
         Self {
             lifecycle,
             state,
@@ -81,28 +84,44 @@ impl Drop for Permit {
     }
 }
 
-async fn look(
+/// How the resource is looked at, and what came of it.
+struct Look {
     api: Api<DatabaseSchema>,
     name: String,
     uid: Option<String>,
     generation: Option<i64>,
     state: Arc<State>,
-) {
-    loop {
-        sleep(LOOK_PERIOD).await;
+}
+
+impl Look {
+    async fn again_and_again(self) {
+        while !self.state.revoked.load(Ordering::Relaxed) {
+            sleep(LOOK_PERIOD).await;
+            self.once().await;
+        }
+    }
+
+    /// Notes what the resource is now; an API server that does not answer changes nothing.
+    async fn once(&self) {
         let sent_at = Instant::now();
-        let Ok(Ok(found)) = timeout(LOOK_TIMEOUT, api.get_metadata_opt(&name)).await else {
-            continue;
+        let found = timeout(LOOK_TIMEOUT, self.api.get_metadata_opt(&self.name));
+        let Ok(Ok(found)) = found.await else {
+            return;
         };
         let unchanged = found.is_some_and(|found| {
-            found.metadata.uid == uid
-                && found.metadata.generation == generation
+            found.metadata.uid == self.uid
+                && found.metadata.generation == self.generation
                 && found.metadata.deletion_timestamp.is_none()
         });
-        if !unchanged {
-            state.revoked.store(true, Ordering::Relaxed);
-            return;
+        if unchanged {
+            let mut seen_at = self
+                .state
+                .seen_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *seen_at = sent_at;
+        } else {
+            self.state.revoked.store(true, Ordering::Relaxed);
         }
-        *state.seen_at.lock().unwrap_or_else(PoisonError::into_inner) = sent_at;
     }
 }

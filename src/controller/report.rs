@@ -1,7 +1,7 @@
 //! Writes status, by server-side apply, and only when it says something else than the last one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
@@ -36,6 +36,7 @@ pub struct Report {
     resource: Arc<DatabaseSchema>,
     last: DatabaseSchemaStatus,
     seen: Option<u64>,
+    read_at: Instant,
 }
 
 impl Report {
@@ -46,6 +47,7 @@ impl Report {
             api: context.resources(&resource.namespace().unwrap_or_default()),
             last: resource.status.clone().unwrap_or_default(),
             seen: resource_version(&resource),
+            read_at: Instant::now(),
             resource,
         }
     }
@@ -66,6 +68,12 @@ impl Report {
     #[must_use]
     pub fn generation(&self) -> i64 {
         self.resource.metadata.generation.unwrap_or_default()
+    }
+
+    /// When the resource was read.
+    #[must_use]
+    pub fn read_at(&self) -> Instant {
+        self.read_at
     }
 
     /// The `resourceVersion` as last seen, as a number.

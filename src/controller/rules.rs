@@ -2,6 +2,7 @@
 //! another version, must not lead to another behaviour. Pure. The texts are the CRD's own; a test
 //! holds both equal.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::api::duration::GoDuration;
@@ -35,6 +36,16 @@ pub const MAX_IDENTIFIER: usize = 63;
 const MAX_HOST: usize = 253;
 const MAX_INLINE: usize = 262_144;
 const MAX_LOCK_RETRIES: i32 = 100;
+const MAX_CONFIG_MAPS: usize = 20;
+const MAX_INLINE_FILES: usize = 200;
+const MAX_VERSIONS: usize = 1000;
+const MAX_VERSION: usize = 32;
+const MAX_VERSION_NAME: usize = 200;
+const MAX_SEARCH_PATH: usize = 16;
+
+const VERSION_FORM: &str = "must be 1 to 32 digits, written as in the file name";
+const NAME_FORM: &str = "must be 1 to 200 letters, digits, dots, dashes and underscores";
+const IDENTIFIER_LENGTH: &str = "must be a name of 1 to 63 characters";
 
 /// True for one DNS name or IP address.
 #[must_use]
@@ -73,6 +84,22 @@ fn is_plain_identifier(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte))
 }
 
+/// Any name that PostgreSQL takes in quotes.
+fn is_identifier(name: &str) -> bool {
+    (1..=MAX_IDENTIFIER).contains(&name.chars().count())
+}
+
+fn is_version(text: &str) -> bool {
+    (1..=MAX_VERSION).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_version_name(text: &str) -> bool {
+    (1..=MAX_VERSION_NAME).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 struct Defects(Vec<String>);
 
 impl Defects {
@@ -96,6 +123,22 @@ impl Defects {
     }
 
     fn versions(&mut self, spec: &DatabaseSchemaSpec) {
+        if let Some(target) = &spec.target_version {
+            self.unless(is_version(target), "targetVersion", VERSION_FORM);
+        }
+        if let Some(versions) = &spec.versions {
+            let few = (1..=MAX_VERSIONS).contains(&versions.len());
+            self.unless(few, "versions", "must be 1 to 1000 versions");
+            for listed in versions {
+                self.unless(
+                    is_version(&listed.version),
+                    "versions.version",
+                    VERSION_FORM,
+                );
+                let name = listed.name.as_deref();
+                self.unless(name.is_none_or(is_version_name), "versions.name", NAME_FORM);
+            }
+        }
         if let (Some(target), Some(versions)) = (&spec.target_version, &spec.versions) {
             let listed = versions.iter().any(|listed| listed.version == *target);
             self.unless(listed, "targetVersion", TARGET_AMONG_VERSIONS);
@@ -105,7 +148,20 @@ impl Defects {
     fn source(&mut self, source: &Source) {
         let one = source.config_maps.is_some() != source.inline.is_some();
         self.unless(one, "source", ONE_SOURCE);
+        if let Some(config_maps) = &source.config_maps {
+            let few = (1..=MAX_CONFIG_MAPS).contains(&config_maps.len());
+            self.unless(few, "source.configMaps", "must be 1 to 20 ConfigMaps");
+            let names: BTreeSet<&str> = config_maps.iter().map(|map| &*map.name).collect();
+            let distinct = names.len() == config_maps.len();
+            self.unless(
+                distinct,
+                "source.configMaps",
+                "no ConfigMap may be named twice",
+            );
+        }
         if let Some(inline) = &source.inline {
+            let few = (1..=MAX_INLINE_FILES).contains(&inline.len());
+            self.unless(few, "source.inline", "must be 1 to 200 files");
             let size: usize = inline.values().map(|text| text.chars().count()).sum();
             self.unless(size <= MAX_INLINE, "source.inline", INLINE_SIZE);
         }
@@ -163,6 +219,18 @@ impl Defects {
             Duration::ZERO..=Duration::from_hours(168),
             STATEMENT_TIMEOUT,
         );
+        let role = execution.role.as_deref();
+        self.unless(
+            role.is_none_or(is_identifier),
+            "execution.role",
+            IDENTIFIER_LENGTH,
+        );
+        if let Some(path) = &execution.search_path {
+            let few = (1..=MAX_SEARCH_PATH).contains(&path.len());
+            self.unless(few, "execution.searchPath", "must be 1 to 16 schemas");
+            let names = path.iter().all(|schema| is_identifier(schema));
+            self.unless(names, "execution.searchPath", IDENTIFIER_LENGTH);
+        }
         let retries = (0..=MAX_LOCK_RETRIES).contains(&execution.lock_retries);
         self.unless(retries, "execution.lockRetries", "must be from 0 to 100");
     }
@@ -170,8 +238,6 @@ impl Defects {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -237,6 +303,68 @@ mod tests {
             parent[key] = value.clone();
         }
         serde_json::from_value(spec).expect("reading is lenient")
+    }
+
+    #[test]
+    fn what_the_schema_of_the_crd_refuses_is_refused_here() {
+        let config_maps = |names: &[&str]| {
+            let maps: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+            json!({"/source": {"configMaps": maps}})
+        };
+        let numbered = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        let many_maps = numbered(21);
+        let many_maps: Vec<&str> = many_maps.iter().map(String::as_str).collect();
+        let versions: Vec<Value> = numbered(1001)
+            .iter()
+            .map(|version| json!({"version": version}))
+            .collect();
+        let files: serde_json::Map<String, Value> = numbered(201)
+            .into_iter()
+            .map(|name| (name, json!("x")))
+            .collect();
+        for (change, field) in [
+            (config_maps(&[]), "source.configMaps"),
+            (config_maps(&["a", "a"]), "source.configMaps"),
+            (config_maps(&many_maps), "source.configMaps"),
+            (json!({"/source": {"inline": {}}}), "source.inline"),
+            (json!({"/source": {"inline": files}}), "source.inline"),
+            (json!({"/versions": []}), "versions"),
+            (json!({"/versions": versions}), "versions"),
+            (
+                json!({"/versions": [{"version": "1a"}]}),
+                "versions.version",
+            ),
+            (
+                json!({"/versions": [{"version": "1", "name": "a b"}]}),
+                "versions.name",
+            ),
+            (json!({"/targetVersion": "1.2"}), "targetVersion"),
+            (json!({"/targetVersion": "1".repeat(33)}), "targetVersion"),
+            (json!({"/execution": {"role": ""}}), "execution.role"),
+            (
+                json!({"/execution": {"role": "x".repeat(64)}}),
+                "execution.role",
+            ),
+            (
+                json!({"/execution": {"searchPath": []}}),
+                "execution.searchPath",
+            ),
+            (
+                json!({"/execution": {"searchPath": [""]}}),
+                "execution.searchPath",
+            ),
+            (
+                json!({"/execution": {"searchPath": vec!["a"; 17]}}),
+                "execution.searchPath",
+            ),
+        ] {
+            let found = defects(&spec(&change));
+            let start = format!("spec.{field}: ");
+            assert!(
+                found.len() == 1 && found[0].starts_with(&start),
+                "{field}: {found:?}"
+            );
+        }
     }
 
     #[test]

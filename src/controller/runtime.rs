@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -29,8 +29,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const API_PROBE_PERIOD: Duration = Duration::from_secs(10);
 /// What is kept of the shutdown grace for cancelling, status and lease.
 const GRACE_RESERVE: Duration = Duration::from_secs(10);
-/// How long after a cancellation a run may take to end.
-const AFTER_CANCEL: Duration = Duration::from_secs(6);
+/// What is kept of that for the lease alone: it is given back within the grace whatever else happens.
+const LEASE_RESERVE: Duration = Duration::from_secs(3);
+/// Pause between two cancellations: one that comes before its statement cancels nothing.
+const CANCEL_PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks at metadata at the same time.
 const MAX_LOOKS: usize = 16;
@@ -116,8 +118,10 @@ pub async fn run(
         let (context, health) = (Arc::clone(&context), Arc::clone(&health));
         controllers.spawn(control(client, scope, context, health, election.leading()));
     }
-    drain(controllers, &context, &options, stopping).await;
-    election.end().await;
+    let deadline = drain(controllers, &context, &options, stopping).await;
+    if timeout_at(deadline, election.end()).await.is_err() {
+        tracing::warn!("the lease was not given back in time");
+    }
     probe.abort();
     Ok(())
 }
@@ -176,35 +180,50 @@ async fn probe_api(client: Client, health: Arc<Health>) {
     }
 }
 
-/// Waits for the signal, then for the runs: what may end by itself does, the rest is cancelled.
+/// Waits for the signal, then for the runs: what may end by itself does, the rest is cancelled. Says
+/// when the process has to be at its end.
 async fn drain(
     mut controllers: JoinSet<()>,
     context: &Context,
     options: &Options,
     mut stopping: watch::Receiver<bool>,
-) {
+) -> Instant {
     tokio::select! {
         _ = stopping.wait_for(|stop| *stop) => {}
         // Without a signal controllers end only by a defect of theirs.
         () = all_ended(&mut controllers) => {
             tracing::error!("the watches ended by themselves");
-            return;
+            return Instant::now() + GRACE_RESERVE;
         }
     }
+    let began = Instant::now();
+    let patience = options.shutdown_grace.saturating_sub(GRACE_RESERVE);
+    // A grace shorter than what is kept of it is too short to keep to.
+    let deadline = began + options.shutdown_grace.max(GRACE_RESERVE);
     tracing::info!(
         grace_seconds = options.shutdown_grace.as_secs(),
         "stopping: no version is begun any more"
     );
-    let patience = options.shutdown_grace.saturating_sub(GRACE_RESERVE);
-    if timeout(patience, all_ended(&mut controllers)).await.is_ok() {
-        return;
+    let ended = timeout_at(began + patience, all_ended(&mut controllers));
+    if ended.await.is_ok() {
+        return deadline;
     }
-    context.running.cancel_all().await;
-    if timeout(AFTER_CANCEL, all_ended(&mut controllers))
-        .await
-        .is_err()
-    {
+    let ended = async {
+        tokio::select! {
+            () = all_ended(&mut controllers) => {}
+            () = cancel_again_and_again(context) => {}
+        }
+    };
+    if timeout_at(deadline - LEASE_RESERVE, ended).await.is_err() {
         tracing::warn!("a run did not end in time; the server rolls it back");
+    }
+    deadline
+}
+
+async fn cancel_again_and_again(context: &Context) {
+    loop {
+        context.running.cancel_all().await;
+        sleep(CANCEL_PERIOD).await;
     }
 }
 

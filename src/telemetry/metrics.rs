@@ -139,9 +139,12 @@ impl Metrics {
         }
     }
 
-    /// Says whether this replica leads.
+    /// Says whether this replica leads. One that does not knows no reasons: the leader tells them.
     pub fn leading(&self, leading: bool) {
         self.leader.set(i64::from(leading));
+        if !leading {
+            self.resources.clear();
+        }
     }
 
     /// Counts a status write that failed.
@@ -188,6 +191,17 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(r#"schemaward_reconciles_total{reason="LockHeld"} 1"#));
+    }
+
+    #[test]
+    fn a_lost_lease_leaves_no_gauge_and_keeps_the_counters() {
+        let metrics = Metrics::default();
+        metrics.leading(true);
+        metrics.attempt("shop", "orders", "UpToDate", None);
+        metrics.leading(false);
+        let text = metrics.render();
+        assert!(!text.contains("resource_reason{"), "{text}");
+        assert!(text.contains(r#"schemaward_reconciles_total{reason="UpToDate"} 1"#));
     }
 
     #[test]
