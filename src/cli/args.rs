@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
 use crate::engine::task::Ledger;
-use crate::postgres::{Settings, Tls, TlsMode};
+use crate::postgres::{LIVENESS_PERIOD, Origins, Settings, Tls, TlsMode};
 
 use super::duration;
 use super::exit::Failure;
@@ -182,6 +182,8 @@ impl ConnectionArgs {
             statement_timeout: Duration::ZERO,
             application: "cli".to_owned(),
             connect_timeout: CONNECT_TIMEOUT,
+            liveness_period: LIVENESS_PERIOD,
+            origins: Origins::default(),
         })
     }
 

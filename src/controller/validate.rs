@@ -242,6 +242,11 @@ fn settings(
         text.get()
             .map_err(|error| invalid_spec(&[error.to_string()]))
     };
+    let origins = postgres::Origins {
+        host: secret_origin(data.host.as_ref()),
+        database: secret_origin(data.database.as_ref()),
+        username: secret_origin(data.username.as_ref()),
+    };
     Ok(postgres::Settings {
         host: text("host", data.host)?.filter_valid(rules::is_host, rules::HOST_FORM)?,
         port: port(data.port)?,
@@ -267,7 +272,19 @@ fn settings(
         statement_timeout: duration(&execution.statement_timeout)?,
         application,
         connect_timeout: CONNECT_TIMEOUT,
+        liveness_period: postgres::LIVENESS_PERIOD,
+        origins,
     })
+}
+
+/// Where a value was fetched from that no message may show.
+fn secret_origin(given: Option<&Given>) -> Option<String> {
+    match given {
+        Some(Given::Fetched { origin, .. }) if origin.contains(" of Secret ") => {
+            Some(origin.clone())
+        }
+        Some(Given::Fetched { .. } | Given::Literal(_)) | None => None,
+    }
 }
 
 fn is_name(text: &str) -> bool {

@@ -16,7 +16,8 @@ use crate::migration::version::Version;
 use super::facts::{self, Facts, Session};
 use super::history::{self, Content};
 use super::settings::{Settings, TlsMode};
-use super::{error, execute, prepare, query, sanitize, session, stored_text};
+use super::watch::Watch;
+use super::{error, execute, outside, prepare, query, sanitize, session, stored_text};
 
 /// A connection to one database, for one run.
 pub struct Postgres {
@@ -65,7 +66,7 @@ impl Postgres {
     /// Ends the session, which frees the migration lock at once.
     pub async fn close(self) {
         // The server ends the session with the connection, whether it hears the farewell or not.
-        let _ = self.connection.close().await;
+        let _ = tokio::time::timeout(self.settings.connect_timeout, self.connection.close()).await;
     }
 
     async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
@@ -198,6 +199,26 @@ impl Postgres {
 
 impl Database for Postgres {
     async fn perform(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
+        let watch = Watch::new(self.settings.clone(), self.session.clone());
+        tokio::select! {
+            observation = Box::pin(self.obey(request)) => observation,
+            () = Box::pin(watch.until_gone()) => self.gone_during(request),
+        }
+    }
+}
+
+impl Postgres {
+    /// The session vanished while `request` was under way.
+    fn gone_during(&self, request: &Request) -> Result<Observation, DatabaseError> {
+        if let Request::Execute(execution) = request
+            && let Some(statement) = execution.script.non_transactional()
+        {
+            return Ok(Observation::Failed(outside::lost(execution, statement)));
+        }
+        Err(error::lost(&self.settings))
+    }
+
+    async fn obey(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
         match request {
             Request::Inspect => Ok(Observation::Inspected(Box::new(self.inspect().await?))),
             Request::TryLock => self.try_lock().await,
@@ -252,7 +273,7 @@ where
         .map_err(|_| error::internal("a column of an own query has an unexpected type"))
 }
 
-async fn open(settings: &Settings) -> Result<PgConnection, DatabaseError> {
+pub(super) async fn open(settings: &Settings) -> Result<PgConnection, DatabaseError> {
     let options = options(settings)?;
     match tokio::time::timeout(settings.connect_timeout, options.connect()).await {
         Err(_) => Err(error::connect_timeout(settings)),

@@ -134,8 +134,8 @@ pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
         ),
         Kind::PermissionDenied => format!(
             "Schemaward may not do its bookkeeping: {text} ({code}). Nothing was changed. Grant the \
-             right to role \"{}\".",
-            sanitize::name(&settings.username)
+             right to {}.",
+            role(settings)
         ),
         _ => format!(
             "Bookkeeping failed: {text} ({code}). Nothing was changed. Check the history table and \
@@ -182,7 +182,7 @@ pub fn internal(what: &str) -> DatabaseError {
 fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
     let place = place(settings);
     let code = server.code();
-    let user = sanitize::name(&settings.username);
+    let role = role(settings);
     let plaintext_refused = code == "28000"
         && settings.tls.mode == TlsMode::Disable
         && server.message().contains("no encryption");
@@ -194,17 +194,17 @@ fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
     };
     let message = match kind {
         Kind::TlsRequired => format!(
-            "{place} refuses role \"{user}\" without TLS ({code}). Nothing was changed. Set tls.mode \
+            "{place} refuses {role} without TLS ({code}). Nothing was changed. Set tls.mode \
              (--sslmode) to VerifyFull."
         ),
         Kind::AuthenticationFailed => format!(
-            "{place} did not accept role \"{user}\" and its password ({code}). Nothing was changed. \
+            "{place} did not accept {role} and its password ({code}). Nothing was changed. \
              Correct the credentials, or the server's pg_hba.conf."
         ),
         Kind::DatabaseNotFound => format!(
-            "{place} has no database \"{}\" ({code}). Nothing was changed. Create it, or correct the \
+            "{place} has no {} ({code}). Nothing was changed. Create it, or correct the \
              name; Schemaward does not create databases.",
-            sanitize::name(&settings.database)
+            database(settings)
         ),
         Kind::TooManyConnections => {
             format!("{place} has no connection free ({code}). Nothing was changed.")
@@ -263,5 +263,24 @@ fn io_text(error: &io::Error) -> String {
 }
 
 fn place(settings: &Settings) -> String {
-    format!("{}:{}", sanitize::name(&settings.host), settings.port)
+    match &settings.origins.host {
+        None => format!("{}:{}", sanitize::name(&settings.host), settings.port),
+        Some(origin) => format!("the server of {origin}, port {}", settings.port),
+    }
+}
+
+/// `role "fluxion"`, or where its name came from.
+fn role(settings: &Settings) -> String {
+    match &settings.origins.username {
+        None => format!("role \"{}\"", sanitize::name(&settings.username)),
+        Some(origin) => format!("the role of {origin}"),
+    }
+}
+
+/// `database "fluxion"`, or where its name came from.
+fn database(settings: &Settings) -> String {
+    match &settings.origins.database {
+        None => format!("database \"{}\"", sanitize::name(&settings.database)),
+        Some(origin) => format!("database of the name in {origin}"),
+    }
 }

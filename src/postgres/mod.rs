@@ -19,6 +19,7 @@ mod sanitize;
 mod session;
 mod settings;
 mod stored_text;
+mod watch;
 
 pub use connection::{Canceller, Postgres};
-pub use settings::{Settings, Tls, TlsMode};
+pub use settings::{LIVENESS_PERIOD, Origins, Settings, Tls, TlsMode};

@@ -113,16 +113,7 @@ fn judge(
     cause: &sqlx::Error,
 ) -> ScriptFailure {
     let Some(server) = error::server_error(cause) else {
-        return failure(
-            execution,
-            ScriptFailureKind::Failed,
-            Some(statement),
-            Some(statement.position),
-            None,
-            "the connection was lost while it was executed, so whether it is done is not known"
-                .to_owned(),
-            true,
-        );
+        return lost(execution, statement);
     };
     let code = server.code();
     let position = match server.position() {
@@ -141,6 +132,20 @@ fn judge(
         Some(position),
         Some(code),
         sanitize::message(code, server.message()),
+        true,
+    )
+}
+
+/// The connection went away under the statement.
+pub fn lost(execution: &Execution, statement: &Statement) -> ScriptFailure {
+    failure(
+        execution,
+        ScriptFailureKind::Failed,
+        Some(statement),
+        Some(statement.position),
+        None,
+        "the connection was lost while it was executed, so whether it is done is not known"
+            .to_owned(),
         true,
     )
 }

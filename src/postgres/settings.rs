@@ -6,6 +6,10 @@ use secrecy::SecretString;
 
 use crate::engine::task::Ledger;
 
+/// The usual pause between two looks whether a busy session is still there: short enough to end a run on
+/// a host that vanished within minutes, long enough that most runs are never looked at.
+pub const LIVENESS_PERIOD: Duration = Duration::from_secs(30);
+
 /// Everything a connection needs. Structured fields only: no URL, no free option string.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -35,6 +39,24 @@ pub struct Settings {
     pub application: String,
     /// How long connecting and authenticating may take together.
     pub connect_timeout: Duration,
+    /// While an answer is awaited, how often a second connection asks whether the session is still
+    /// there; see [`LIVENESS_PERIOD`].
+    pub liveness_period: Duration,
+    /// Where values came from that no message may show.
+    pub origins: Origins,
+}
+
+/// Where the values of a connection were fetched from, for those that came out of a Secret. A message
+/// names the place instead of the value, because the place may be the wrong one: the key of the password,
+/// for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Of the host, such as `key host of Secret fluxion-db`.
+    pub host: Option<String>,
+    /// Of the database's name.
+    pub database: Option<String>,
+    /// Of the role's name.
+    pub username: Option<String>,
 }
 
 /// Encryption of the connection.

@@ -10,7 +10,7 @@ use schemaward::engine::{Progress, run};
 use schemaward::migration::catalog::{Catalog, SourceFile};
 use schemaward::migration::target::{Policy, Rollback, Target};
 use schemaward::migration::version::Version;
-use schemaward::postgres::{Postgres, Settings, Tls, TlsMode};
+use schemaward::postgres::{LIVENESS_PERIOD, Origins, Postgres, Settings, Tls, TlsMode};
 
 use crate::harness::{Database, postgres, postgres_major};
 
@@ -55,6 +55,8 @@ impl Run {
                 statement_timeout: Duration::ZERO,
                 application: "test".to_owned(),
                 connect_timeout: Duration::from_secs(10),
+                liveness_period: LIVENESS_PERIOD,
+                origins: Origins::default(),
             },
             task: Task {
                 catalog: catalog(files),
@@ -478,9 +480,11 @@ async fn settings_of_the_database_do_not_reach_a_run() {
              ALTER DATABASE {name} SET default_transaction_read_only = on;"
         );
         if major >= 17 {
-            poison.push_str(&format!(
+            write!(
+                poison,
                 "ALTER DATABASE {name} SET transaction_timeout = 200;"
-            ));
+            )
+            .expect("a String takes all");
         }
         database.admin_exec(&poison);
         let files = [
@@ -757,6 +761,85 @@ async fn a_run_that_is_cancelled_rolls_back_and_says_so() {
         database.query_text("SELECT to_regclass('slow') IS NULL"),
         "t"
     );
+}
+
+/// A way to the server that swallows what it carries: the client's side stays open and silent while the
+/// server's side is closed, as when a host vanishes without a farewell. New connections work.
+async fn swallowing_way(database: &Database<'_>) -> (u16, tokio::sync::watch::Sender<bool>) {
+    use tokio::io::copy_bidirectional;
+    use tokio::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let server = (database.server.host.clone(), database.server.port);
+    let (swallow, swallowing) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut swallowing = swallowing.clone();
+            let fresh = *swallowing.borrow();
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut upstream = TcpStream::connect(server)
+                    .await
+                    .expect("the server is there");
+                let swallowed = async {
+                    let swallowed = swallowing.wait_for(|swallow| *swallow && !fresh).await;
+                    assert!(swallowed.is_ok(), "the test goes on");
+                };
+                tokio::select! {
+                    _ = copy_bidirectional(&mut client, &mut upstream) => {}
+                    () = swallowed => {
+                        drop(upstream);
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+        }
+    });
+    (port, swallow)
+}
+
+#[tokio::test]
+async fn a_host_that_vanished_is_not_waited_for_forever() {
+    let cases = [
+        ("CREATE TABLE slow (id int); SELECT pg_sleep(600);", false),
+        ("CREATE INDEX CONCURRENTLY one_id ON one (id);", true),
+    ];
+    for (script, outside) in cases {
+        let database = postgres().database("vanished");
+        // What an index that is built concurrently waits for.
+        database.exec("CREATE TABLE one (id int)");
+        let mut writer = hold(&database, "BEGIN; INSERT INTO one VALUES (1);");
+        let (port, swallow) = swallowing_way(&database).await;
+        let files = [("001_one_UP.sql", "SELECT 1"), ("002_slow_UP.sql", script)];
+        let mut wanted = Run::new(&database, &files);
+        wanted.settings.port = port;
+        wanted.settings.lock_timeout = Duration::from_mins(1);
+        wanted.settings.liveness_period = Duration::from_millis(200);
+        let mut connection = Postgres::connect(&wanted.settings)
+            .await
+            .expect("a connection");
+        let outcome = run(
+            &mut connection,
+            wanted.task,
+            || true,
+            |progress| {
+                if let Progress::Started { version, .. } = progress
+                    && version.as_str() == "002"
+                {
+                    swallow.send(true).expect("the way is there");
+                }
+            },
+        )
+        .await;
+        let stop = outcome.stop().expect("it did not come to its end");
+        let seen = match stop {
+            Stop::Script(failure) => failure.outside_transaction,
+            Stop::Database(error) => error.kind != DatabaseErrorKind::ConnectionLost,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(seen, outside, "{}", outcome.message());
+        writer.end();
+    }
 }
 
 /// A psql session that did something and keeps its session open.
