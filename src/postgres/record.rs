@@ -40,11 +40,7 @@ pub fn statements(
                 },
             ),
             "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
-            check(ledger, version, Some(texts)),
-            format!(
-                "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, ({})",
-                recorded_milliseconds(ledger, version)
-            ),
+            check(ledger, version, Some(texts), "r.milliseconds"),
         ]),
         Record::Undo => Ok(vec![
             audit::append(
@@ -70,10 +66,7 @@ pub fn statements(
                 literal(version.as_str())
             ),
             "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
-            check(ledger, version, None),
-            format!(
-                "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, {milliseconds}"
-            ),
+            check(ledger, version, None, milliseconds),
         ]),
     }
 }
@@ -81,35 +74,36 @@ pub fn statements(
 /// SQLSTATE of [`check`]: `invalid_text_representation`.
 pub const NOT_AS_RECORDED: &str = "22P02";
 
-/// Fails unless the record stands as it was written: exactly one row of this version in any spelling,
-/// with our checksum, and our own record beside it (none of both after a way back), on a table that
-/// nothing can hide or change rows of. A script that put a trigger or a rule on the table, or recorded
-/// itself as `1` where the file says `001`, is rolled back by it.
-fn check(ledger: &Ledger, version: &Version, texts: Option<&Texts>) -> String {
-    let number = version.as_str().trim_start_matches('0');
-    let rows = format!(
-        "FROM {} l WHERE pg_catalog.ltrim(l.version, '0') = {}",
-        quoted(ledger),
-        literal(number)
-    );
+/// Answers when the version was recorded and `milliseconds`. Fails unless the record stands as it was
+/// written: exactly one row of this version in any spelling, with our checksum, and our own record
+/// beside it (none of both after a way back), on a table that nothing can hide or change rows of. A
+/// script that put a trigger or a rule on the table, or recorded itself as `1` where the file says
+/// `001`, is rolled back by it.
+fn check(ledger: &Ledger, version: &Version, texts: Option<&Texts>, milliseconds: &str) -> String {
     let complete = texts.map_or_else(String::new, |texts| {
         format!(
-            " AND (SELECT pg_catalog.min(l.checksum) {rows}) = {}",
+            " AND r.checksum = {}",
             literal(&texts.up_checksum.to_string())
         )
     });
     let table = literal(&quoted(ledger));
     format!(
-        "SELECT (CASE WHEN (SELECT pg_catalog.count(*) {rows}) = {count}{complete} \
+        "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, {milliseconds}, \
+         (CASE WHEN r.number = {count}{complete} \
          AND (SELECT pg_catalog.count(*) FROM schemaward.script s WHERE {ours} AND s.version = {version}) \
          = {count} \
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
          WHERE t.tgrelid = {table}::pg_catalog.regclass AND NOT t.tgisinternal) \
-         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = {table}::pg_catalog.regclass) \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w WHERE w.ev_class = {table}::pg_catalog.regclass) \
          AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
-         THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4",
+         THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4 \
+         FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
+         pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
+         FROM {ledger} l WHERE pg_catalog.ltrim(l.version, '0') = {digits}) r",
         count = u8::from(texts.is_some()),
         ours = of_ledger(ledger),
+        ledger = quoted(ledger),
+        digits = literal(version.as_str().trim_start_matches('0')),
         version = literal(version.as_str()),
     )
 }

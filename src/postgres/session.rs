@@ -80,9 +80,9 @@ pub fn try_lock() -> String {
 /// Fails with 22P02 unless this very session holds the lock.
 pub fn lock_check() -> String {
     format!(
-        "SELECT (CASE WHEN EXISTS (SELECT 1 FROM {LOCKS} AND l.pid = pg_catalog.pg_backend_pid()) \
+        "SELECT (CASE WHEN EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid()) \
          THEN '1' ELSE 'the migration lock is lost' END)::pg_catalog.int4",
-        LOCKS = held_locks()
+        held_locks()
     )
 }
 
@@ -103,17 +103,18 @@ pub fn lock_holder() -> String {
          COALESCE(a.usename::pg_catalog.text, '') AS role, \
          COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.backend_start), 0)::pg_catalog.int8 \
          AS connected_seconds \
-         FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (SELECT l.pid FROM {}) LIMIT 1",
+         FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (SELECT l.pid FROM {} \
+         AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
+         WHERE d.datname = pg_catalog.current_database())) LIMIT 1",
         held_locks()
     )
 }
 
-/// `FROM` and `WHERE` of the granted locks with our key in this database.
+/// `FROM` and `WHERE` of the granted locks with our key, in any database.
 fn held_locks() -> String {
     format!(
         "pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 \
-         AND l.classid = {}::pg_catalog.oid AND l.objid = {}::pg_catalog.oid AND l.database = \
-         (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())",
+         AND l.classid = {}::pg_catalog.oid AND l.objid = {}::pg_catalog.oid",
         LOCK.0, LOCK.1
     )
 }

@@ -1,5 +1,6 @@
 //! Script texts as they are kept in the database: raw DEFLATE (RFC 1951).
 
+use std::cell::RefCell;
 use std::io::{Read, Write};
 
 use flate2::Compression;
@@ -9,11 +10,19 @@ use flate2::write::DeflateEncoder;
 /// Largest text that is read back, in bytes; a stored text that unpacks to more is not ours.
 const LARGEST: u64 = 256 * 1024 * 1024;
 
+thread_local! {
+    /// Kept from text to text: to get and clear its tables, 300 KB, takes longer than to pack a usual
+    /// script.
+    static PACKER: RefCell<DeflateEncoder<Vec<u8>>> =
+        RefCell::new(DeflateEncoder::new(Vec::new(), Compression::default()));
+}
+
 /// Packs a text.
 pub fn pack(text: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text)?;
-    encoder.finish()
+    PACKER.with_borrow_mut(|packer| {
+        packer.write_all(text)?;
+        packer.reset(Vec::new())
+    })
 }
 
 /// Unpacks a text.

@@ -156,8 +156,22 @@ async fn versions_go_up_and_back_on_every_supported_server() {
             database.query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
             "install apply apply undo undo"
         );
+        assert_eq!(database.query_text(CHAIN), "5", "{major}");
     }
 }
+
+/// Recomputes the audit's hashes: how many are those that the fields of their row and the hash before
+/// it give.
+const CHAIN: &str = "
+    SELECT count(*) FROM (
+        SELECT hash, lag(hash, 1, '') OVER (ORDER BY id) AS previous, convert_to(
+            (SELECT string_agg(length(field) || ':' || field, '' ORDER BY place)
+             FROM unnest(ARRAY[id::text, extract(epoch FROM at)::text, ledger_schema, ledger_table,
+                 action, coalesce(version, ''), detail, coalesce(checksum, ''), actor, database_role,
+                 tool, coalesce(execution_time_ms::text, '')]) WITH ORDINALITY fields (field, place)),
+            'UTF8') AS content
+        FROM schemaward.audit) audit
+    WHERE hash = sha256(previous || content)";
 
 #[tokio::test]
 async fn a_second_run_writes_nothing() {
