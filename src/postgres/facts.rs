@@ -89,9 +89,14 @@ pub fn query(settings: &Settings) -> String {
             literal(name)
         )
     };
-    let oid = table(&settings.ledger.schema, &settings.ledger.table);
+    let ledger = table(&settings.ledger.schema, &settings.ledger.table);
     let installation = table("schemaward", "installation");
     let ours = "pg_catalog.to_regnamespace('schemaward')";
+    // By name, for which there is an index: a database may hold a hundred thousand other tables.
+    let our_tables = format!(
+        "pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r' \
+         AND c.relname IN ('installation', 'claim', 'script', 'audit')"
+    );
     format!(
         "SELECT pg_catalog.json_build_object(\
          'session', (SELECT pg_catalog.json_build_object('pid', a.pid, \
@@ -105,46 +110,47 @@ pub fn query(settings: &Settings) -> String {
          'history_schema_exists', pg_catalog.to_regnamespace({schema}) IS NOT NULL, \
          'may_create_in_history_schema', COALESCE(pg_catalog.has_schema_privilege(\
             pg_catalog.to_regnamespace({schema}), 'CREATE'), false), \
-         'ledger_exists', {oid} IS NOT NULL, \
-         'ledger_kind', (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
+         'ledger_exists', found.ledger IS NOT NULL, \
+         'ledger_kind', (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = found.ledger), \
          'ledger_has_triggers', (SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
-            WHERE t.tgrelid = {oid} AND NOT t.tgisinternal)), \
-         'ledger_has_rules', (SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = {oid})), \
-         'ledger_has_row_security', (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {oid}), \
+            WHERE t.tgrelid = found.ledger AND NOT t.tgisinternal)), \
+         'ledger_has_rules', (SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite r WHERE r.ev_class = found.ledger)), \
+         'ledger_has_row_security', (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = found.ledger), \
          'columns', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
             'name', a.attname, 'kind', t.typname, \
             'characters', CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 \
                 THEN a.atttypmod - 4 END, \
             'must_be_given', a.attnotnull AND NOT a.atthasdef AND a.attidentity = '') ORDER BY a.attnum) \
             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-            WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped), '[]'::pg_catalog.json), \
+            WHERE a.attrelid = found.ledger AND a.attnum > 0 AND NOT a.attisdropped), '[]'::pg_catalog.json), \
          'may_read_ledger', COALESCE(pg_catalog.has_schema_privilege(\
             pg_catalog.to_regnamespace({schema}), 'USAGE') \
-            AND pg_catalog.has_table_privilege({oid}, 'SELECT'), false), \
+            AND pg_catalog.has_table_privilege(found.ledger, 'SELECT'), false), \
          'may_read_our_tables', COALESCE(pg_catalog.has_schema_privilege({ours}, 'USAGE') \
             AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')) \
-                FROM pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r'), false), \
-         'may_use_ledger', COALESCE(pg_catalog.has_table_privilege({oid}, 'SELECT') \
-            AND pg_catalog.has_table_privilege({oid}, 'INSERT') \
-            AND pg_catalog.has_table_privilege({oid}, 'UPDATE') \
-            AND pg_catalog.has_table_privilege({oid}, 'DELETE'), false), \
+                FROM {our_tables}), false), \
+         'may_use_ledger', COALESCE(pg_catalog.has_table_privilege(found.ledger, 'SELECT') \
+            AND pg_catalog.has_table_privilege(found.ledger, 'INSERT') \
+            AND pg_catalog.has_table_privilege(found.ledger, 'UPDATE') \
+            AND pg_catalog.has_table_privilege(found.ledger, 'DELETE'), false), \
          'our_schema_exists', {ours} IS NOT NULL, \
          'may_create_our_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), \
          'may_create_in_our_schema', COALESCE(pg_catalog.has_schema_privilege({ours}, 'CREATE'), false), \
-         'installed', {installation} IS NOT NULL, \
+         'installed', found.installation IS NOT NULL, \
          'may_use_our_tables', COALESCE(pg_catalog.has_schema_privilege({ours}, 'USAGE') \
             AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT') \
                 AND pg_catalog.has_table_privilege(c.oid, 'INSERT') \
                 AND (c.relname NOT IN ('script', 'claim') \
                     OR pg_catalog.has_table_privilege(c.oid, 'UPDATE') \
                     AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))) \
-                FROM pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r'), false), \
+                FROM {our_tables}), false), \
          'role_exists', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role}), \
          'may_take_role', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role} \
             AND pg_catalog.pg_has_role(r.oid, CASE WHEN \
             pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000 \
             THEN 'SET' ELSE 'MEMBER' END))\
-         )::pg_catalog.text"
+         )::pg_catalog.text \
+         FROM (SELECT {ledger} AS ledger, {installation} AS installation OFFSET 0) found"
     )
 }
 

@@ -66,7 +66,7 @@ pub fn read(folder: &Path) -> Result<Vec<SourceFile>, DirectoryError> {
         let kind = fs::metadata(&path).map_err(|source| unreadable(&path, source))?;
         if kind.is_file() {
             let bytes = if is_ours {
-                read_file(&path)?
+                read_file(&path, kind.len())?
             } else {
                 Vec::new()
             };
@@ -77,9 +77,11 @@ pub fn read(folder: &Path) -> Result<Vec<SourceFile>, DirectoryError> {
     Ok(files)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, DirectoryError> {
+/// `length` is what the file is expected to hold, so that it comes in one read.
+fn read_file(path: &Path, length: u64) -> Result<Vec<u8>, DirectoryError> {
     let file = File::open(path).map_err(|source| unreadable(path, source))?;
-    let mut bytes = Vec::new();
+    let room = usize::try_from(length.min(FILE_LIMIT)).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(room + 1);
     file.take(FILE_LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| unreadable(path, source))?;
