@@ -41,28 +41,39 @@ def program():
 
 
 class Migrations:
-    """The workload W1. A version is five statements: a small table, an index, a column, a comment, a row."""
+    """The workload: a version is a statement, and five in turn are a small table, an index, a column, a comment and a row."""
+
+    KINDS = [
+        ("table", "CREATE TABLE {0} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL)", "DROP TABLE {0}"),
+        ("index", "CREATE INDEX {0}_name ON {0} (name)", "DROP INDEX {0}_name"),
+        ("column", "ALTER TABLE {0} ADD COLUMN amount integer NOT NULL DEFAULT 0", "ALTER TABLE {0} DROP COLUMN amount"),
+        ("comment", "COMMENT ON TABLE {0} IS 'What is kept of this kind'", "COMMENT ON TABLE {0} IS NULL"),
+        ("row", "INSERT INTO {0} (name) VALUES ('first')", "DELETE FROM {0} WHERE name = 'first'"),
+    ]
 
     @staticmethod
     def version(number):
         return f"{number:04}"
 
-    @staticmethod
-    def name(number):
-        return f"add_item_{number}"
+    @classmethod
+    def name(cls, number):
+        return f"item_{cls.table(number)}_{cls.kind(number)[0]}"
+
+    @classmethod
+    def up(cls, number):
+        return cls.kind(number)[1].format(f"item_{cls.table(number)}") + ";\n"
+
+    @classmethod
+    def down(cls, number):
+        return cls.kind(number)[2].format(f"item_{cls.table(number)}") + ";\n"
+
+    @classmethod
+    def kind(cls, number):
+        return cls.KINDS[(number - 1) % 5]
 
     @staticmethod
-    def up(number):
-        table = f"item_{number}"
-        return (f"CREATE TABLE {table} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);\n"
-                f"CREATE INDEX {table}_name ON {table} (name);\n"
-                f"ALTER TABLE {table} ADD COLUMN amount integer NOT NULL DEFAULT 0;\n"
-                f"COMMENT ON TABLE {table} IS 'Items of kind {number}';\n"
-                f"INSERT INTO {table} (name) VALUES ('first');\n")
-
-    @staticmethod
-    def down(number):
-        return f"DROP TABLE item_{number};\n"
+    def table(number):
+        return (number - 1) // 5 + 1
 
     @classmethod
     def files(cls, first, last):
