@@ -34,7 +34,8 @@ pub(super) struct ConnectionArgs {
         value_name = "PORT",
         env = "POSTGRES_PORT",
         hide_env_values = true,
-        default_value_t = 5432
+        default_value_t = 5432,
+        value_parser = clap::value_parser!(u16).range(1..)
     )]
     port: u16,
 
@@ -44,7 +45,8 @@ pub(super) struct ConnectionArgs {
         alias = "database",
         value_name = "NAME",
         env = "POSTGRES_DB",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
     database: String,
 
