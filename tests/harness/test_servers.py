@@ -14,7 +14,9 @@ SERVERS = Path(__file__).resolve().parent / "servers"
 
 # A parent as a test binary is one: it holds the supervisor's standard input and does nothing about signals.
 PARENT = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+# What runs these tests in the background ignores SIGINT, and that is inherited.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 print(child.pid, child.stdout.readline(), end="", flush=True)
 time.sleep(600)
