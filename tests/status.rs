@@ -64,7 +64,7 @@ impl Resource {
         self.memory.mode(self.generation, self.reconcile.as_deref())
     }
 
-    fn report(&mut self, mode: Mode, attempt: &Attempt, now: Timestamp) {
+    fn report(&mut self, mode: &Mode, attempt: &Attempt, now: Timestamp) {
         let subject = self.subject();
         let memory = self.memory.after(&subject, mode, attempt, now);
         let happened = Happened::Attempted {
@@ -82,19 +82,19 @@ impl Resource {
     fn attempt(&mut self, scene: &Scene, now: Timestamp) {
         let mut mode = self.mode();
         let mut outcome = Scene {
-            mode,
+            mode: mode.clone(),
             ..scene.clone()
         }
         .outcome();
         if mode == Mode::Plan && self.memory.wants_migration(&outcome) {
             mode = Mode::Migrate;
             outcome = Scene {
-                mode,
+                mode: mode.clone(),
                 ..scene.clone()
             }
             .outcome();
         }
-        self.report(mode, &Attempt::Ran(Box::new(outcome)), now);
+        self.report(&mode, &Attempt::Ran(Box::new(outcome)), now);
     }
 
     fn running(&mut self, running: &Running, now: Timestamp) {
@@ -139,8 +139,8 @@ fn every_attempt_comes_to_its_reason_and_a_status_without_fault() {
     for (reason, attempt) in attempts() {
         for first in [0, 300] {
             let mut resource = Resource::new();
-            resource.report(Mode::Migrate, &attempt, at(0));
-            resource.report(resource.mode(), &attempt, at(first));
+            resource.report(&Mode::Migrate, &attempt, at(0));
+            resource.report(&resource.mode(), &attempt, at(first));
             assert_eq!(resource.ready().reason, reason, "{:#?}", resource.status);
             let shown = state(verdict(&attempt).reason, at(0), at(first));
             let expected = match shown {
@@ -247,10 +247,10 @@ fn a_resource_at_rest_is_not_written_again() {
             message: "Secret ledger-db does not exist. Create it.".to_owned(),
         });
         let mut resource = Resource::new();
-        resource.report(Mode::Migrate, &waiting, at(0));
-        resource.report(Mode::Migrate, &waiting, at(130));
+        resource.report(&Mode::Migrate, &waiting, at(0));
+        resource.report(&Mode::Migrate, &waiting, at(130));
         let before = resource.status.clone();
-        resource.report(Mode::Migrate, &waiting, at(4000));
+        resource.report(&Mode::Migrate, &waiting, at(4000));
         assert_eq!(resource.status, before);
     }
 }
@@ -311,7 +311,7 @@ fn a_failed_script_is_not_run_again_by_itself() {
         }
         .outcome(),
     ));
-    resource.report(Mode::Plan, &down, at(60));
+    resource.report(&Mode::Plan, &down, at(60));
     assert_eq!(resource.ready().reason, "DatabaseUnreachable");
     let failure = resource
         .status
@@ -424,7 +424,7 @@ fn what_may_have_happened_is_not_forgotten_when_nothing_is_left_to_run() {
     assert_eq!(resource.ready().reason, "TransactionEscaped");
     // A defect of ours in between.
     let bug = Attempt::Bug("src/engine/machine.rs:1".to_owned());
-    resource.report(Mode::Migrate, &bug, at(90));
+    resource.report(&Mode::Migrate, &bug, at(90));
     resource.restart_operator();
     resource.attempt(&back, at(120));
     assert_eq!(resource.ready().reason, "TransactionEscaped");
@@ -449,7 +449,7 @@ fn suspending_keeps_the_trace_of_a_failed_script() {
         );
         let failure = resource.status.failure.clone();
         resource.generation = 4;
-        resource.report(resource.mode(), &Attempt::Suspended, at(60));
+        resource.report(&resource.mode(), &Attempt::Suspended, at(60));
         assert_eq!(resource.ready().reason, "Suspended");
         assert!(failure.is_some());
         assert_eq!(resource.status.failure, failure);
@@ -694,7 +694,7 @@ fn what_is_pending_is_known_without_a_plan() {
     let attempt = scene.attempt();
     let memory = resource
         .memory
-        .after(&subject, Mode::Migrate, &attempt, at(0));
+        .after(&subject, &Mode::Migrate, &attempt, at(0));
     let happened = Happened::Attempted {
         attempt: &attempt,
         memory: &memory,
@@ -718,7 +718,7 @@ fn texts_from_outside_are_cut_and_put_on_one_line() {
         kind: DereferenceErrorKind::SecretNotFound,
         message: "ñ\n".repeat(40_000),
     });
-    resource.report(Mode::Migrate, &long, at(0));
+    resource.report(&Mode::Migrate, &long, at(0));
     let message = &resource.ready().message;
     assert_eq!(message.chars().count(), 1024);
     assert!(message.ends_with('…') && message.starts_with("ñ ñ "));

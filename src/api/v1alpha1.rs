@@ -37,6 +37,13 @@ pub use status::{
 /// script again.
 pub const RECONCILE_ANNOTATION: &str = "schemaward.dev/reconcile";
 
+/// Versions whose present files are what was applied, such as `002:1dd701f2`; each value is acted on once.
+pub const ACCEPT_ANNOTATION: &str = "schemaward.dev/accept";
+
+/// The owner, as `namespace/name` or uid, that this resource takes the history over from; each value is
+/// acted on once.
+pub const TAKEOVER_ANNOTATION: &str = "schemaward.dev/takeover";
+
 /// What the database shall be.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(

@@ -1,4 +1,5 @@
-//! Keeps the database driver from reading settings that nobody gave us.
+//! What is read of the environment besides options: who runs the program. And what is kept from it: settings
+//! of the database driver that nobody gave us.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -45,6 +46,19 @@ pub(super) fn shed_libpq_variables() -> Result<(), Failure> {
         command.env_remove(name);
     }
     Err(cannot_start(&command.exec()))
+}
+
+/// Longest name of a user that is recorded.
+const USER_LIMIT: usize = 64;
+
+/// Who runs the program, as far as the environment says; for the audit, which has the database role as
+/// well.
+pub(super) fn user() -> Option<String> {
+    let name = ["USER", "LOGNAME"].iter().find_map(std::env::var_os)?;
+    let name = name.into_string().ok()?;
+    let plain = |c: &char| c.is_alphanumeric() || "._-@".contains(*c);
+    let name: String = name.chars().filter(plain).take(USER_LIMIT).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 fn is_set(name: &OsStr) -> bool {

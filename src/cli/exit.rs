@@ -59,7 +59,7 @@ impl Failure {
 /// The exit code for the end of a run.
 pub(super) fn exit_for(outcome: &Outcome) -> Exit {
     match outcome.end() {
-        End::Reached | End::Planned => Exit::Done,
+        End::Reached | End::Planned | End::Decided(_) => Exit::Done,
         End::Interrupted => Exit::NotDone,
         End::Stopped(stop) => exit_for_stop(stop),
     }
@@ -72,6 +72,7 @@ fn exit_for_stop(stop: &Stop) -> Exit {
         Stop::Blocked(_)
         | Stop::Script(_)
         | Stop::Claimed(_)
+        | Stop::Refused(_)
         | Stop::DoesNotFit(_)
         | Stop::Unusable { .. } => Exit::NotDone,
     }
@@ -102,10 +103,11 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use crate::engine::decision::Refusal;
     use crate::engine::error::{
         DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind,
     };
-    use crate::engine::outcome::DoesNotFit;
+    use crate::engine::outcome::{Claimed, DoesNotFit};
     use crate::engine::task::Owner;
     use crate::migration::blocked::Blocked;
     use crate::migration::file_name::Direction;
@@ -158,7 +160,7 @@ mod tests {
                 outside_transaction: false,
             }))
         };
-        let claim = Owner {
+        let owner = Owner {
             cluster: String::new(),
             namespace: String::new(),
             name: String::new(),
@@ -176,7 +178,17 @@ mod tests {
                 failure(ScriptFailureKind::TransactionEscaped),
                 Exit::NotDone,
             ),
-            (Stop::Claimed(claim), Exit::NotDone),
+            (
+                Stop::Claimed(Box::new(Claimed {
+                    owner: owner.clone(),
+                    wanted: owner,
+                })),
+                Exit::NotDone,
+            ),
+            (
+                Stop::Refused(Box::new(Refusal::NotApplied(version.clone()))),
+                Exit::NotDone,
+            ),
             (
                 Stop::DoesNotFit(DoesNotFit {
                     version: version.clone(),

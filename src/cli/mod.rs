@@ -4,9 +4,11 @@
 //! drives a run of the engine under signals and with [`progress`], [`exit`] says what a run's end means
 //! for the exit code, [`report`] what it means for a person, and [`output`] is the documented JSON.
 
+mod accept;
 mod args;
 mod completions;
 mod crd;
+mod decide;
 mod down;
 mod duration;
 mod environment;
@@ -25,6 +27,7 @@ mod snippet;
 mod source;
 mod statement_words;
 mod table;
+mod takeover;
 mod terminal;
 mod up;
 mod wording;
@@ -64,6 +67,8 @@ enum Command {
     Down(down::Down),
     Init(init::Init),
     Plan(plan::PlanCommand),
+    Accept(accept::Accept),
+    Takeover(takeover::Takeover),
     Crd(crd::Crd),
     Run(run::Run),
     Completions(completions::Completions),
@@ -112,6 +117,8 @@ impl Command {
             Self::Down(command) => wait_for(command.carry_out(terminal)),
             Self::Init(command) => wait_for(command.carry_out(terminal)),
             Self::Plan(command) => wait_for(command.carry_out(terminal)),
+            Self::Accept(command) => wait_for(command.carry_out(terminal)),
+            Self::Takeover(command) => wait_for(command.carry_out(terminal)),
             Self::Crd(command) => command.carry_out(terminal),
             Self::Run(command) => command.carry_out(),
             Self::Completions(command) => command.carry_out(terminal),

@@ -11,6 +11,7 @@ use crate::api::time::Time;
 use crate::api::v1alpha1::{DatabaseSchema, DatabaseSchemaStatus, RECONCILE_ANNOTATION};
 
 use super::context::Identity;
+use super::decisions::{Handled, asked};
 use super::fingerprint::Fingerprint;
 use super::memory::{Memory, backs_off};
 
@@ -23,8 +24,8 @@ const REPAIR_AFTER: Duration = Duration::from_secs(10);
 pub struct Entry {
     /// The generation it was made for.
     pub generation: Option<i64>,
-    /// The value of the annotation that asks for one.
-    pub annotation: Option<String>,
+    /// The annotations by which a person asked for something.
+    pub asked: Handled,
     /// The objects it was made from.
     pub fingerprint: Fingerprint,
     /// What is remembered of the troubles of the resource.
@@ -88,8 +89,8 @@ impl Entry {
     /// when there is something to do, the longest wait when only a change brings it on.
     #[must_use]
     pub fn rest(&self, resource: &DatabaseSchema, now: Instant) -> Option<Duration> {
-        let same_wish = self.generation == resource.metadata.generation
-            && self.annotation.as_deref() == annotation(resource);
+        let same_wish =
+            self.generation == resource.metadata.generation && self.asked == asked(resource);
         if !same_wish {
             return None;
         }
@@ -147,6 +148,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::v1alpha1::{ACCEPT_ANNOTATION, TAKEOVER_ANNOTATION};
 
     const SOON: Duration = Duration::from_secs(3);
 
@@ -192,7 +194,7 @@ mod tests {
         let status = resource.status.clone().unwrap();
         Entry {
             generation: resource.metadata.generation,
-            annotation: None,
+            asked: Handled::new(),
             fingerprint: Fingerprint::default(),
             memory: Memory::restore(&status),
             ended,
@@ -240,8 +242,10 @@ mod tests {
         changed.metadata.generation = Some(4);
         assert_eq!(entry.rest(&changed, now), None);
         let mut asked = before;
-        let annotations = [(RECONCILE_ANNOTATION.to_owned(), "now".to_owned())];
-        asked.metadata.annotations = Some(annotations.into());
-        assert_eq!(entry.rest(&asked, now), None);
+        for name in [RECONCILE_ANNOTATION, ACCEPT_ANNOTATION, TAKEOVER_ANNOTATION] {
+            let annotations = [(name.to_owned(), "now".to_owned())];
+            asked.metadata.annotations = Some(annotations.into());
+            assert_eq!(entry.rest(&asked, now), None, "{name}");
+        }
     }
 }

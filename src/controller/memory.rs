@@ -15,6 +15,7 @@ use crate::engine::task::Mode;
 use crate::migration::plan::Step;
 
 use super::attempt::Attempt;
+use super::decisions::Handled;
 use super::policy::{Retry, next_attempt, policy};
 use super::status::{Subject, clip};
 use super::verdict::{Verdict, step_script, verdict};
@@ -24,6 +25,7 @@ use super::verdict::{Verdict, step_script, verdict};
 pub struct Memory {
     last: Option<Met>,
     failed: Option<FailedScript>,
+    handled: Handled,
 }
 
 /// A reason that was met, and how often in a row.
@@ -59,7 +61,10 @@ impl Memory {
             .as_ref()
             .and_then(|failure| Some((failure, Reason::parse(&failure.reason)?)))
         else {
-            return Self::default();
+            return Self {
+                handled: status.last_handled_decisions.clone(),
+                ..Self::default()
+            };
         };
         let attempts = failure.attempts.and_then(|count| u32::try_from(count).ok());
         Self {
@@ -69,6 +74,7 @@ impl Memory {
                 attempts: attempts.unwrap_or(1),
             }),
             failed: FailedScript::new(reason, failure, status.last_handled_reconcile.as_deref()),
+            handled: status.last_handled_decisions.clone(),
         }
     }
 
@@ -114,7 +120,7 @@ impl Memory {
     pub fn after(
         &self,
         subject: &Subject<'_>,
-        mode: Mode,
+        mode: &Mode,
         attempt: &Attempt,
         now: Timestamp,
     ) -> Self {
@@ -125,6 +131,7 @@ impl Memory {
             return Self {
                 last: Some(failed.met()),
                 failed: self.failed.clone(),
+                handled: self.handled.clone(),
             };
         }
         let verdict = verdict(attempt);
@@ -134,12 +141,15 @@ impl Memory {
         let kept = match mode {
             // Nothing was learnt about the script.
             _ if matches!(attempt, Attempt::Suspended | Attempt::Bug(_)) => self.failed.clone(),
+            // Nor by what kept a decision from being carried out.
+            Mode::Decide(_) => self.failed.clone(),
             Mode::Plan if verdict.reason != Reason::UpToDate => self.failed.clone(),
             Mode::Plan | Mode::Initialize | Mode::Migrate => None,
         };
         Self {
             last: Some(met),
             failed: new.or(kept),
+            handled: self.handled.clone(),
         }
     }
 
@@ -181,7 +191,26 @@ impl Memory {
             return self;
         }
         let found = Self::restore(found);
-        if found.failed.is_some() { found } else { self }
+        if found.failed.is_some() {
+            Self {
+                handled: self.handled,
+                ..found
+            }
+        } else {
+            self
+        }
+    }
+
+    /// The decisions of a person that were acted on.
+    #[must_use]
+    pub fn handled(&self) -> &Handled {
+        &self.handled
+    }
+
+    /// This memory, with these decisions acted on.
+    #[must_use]
+    pub fn having_handled(self, handled: Handled) -> Self {
+        Self { handled, ..self }
     }
 
     /// The reason of the last attempt.

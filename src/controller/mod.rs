@@ -5,6 +5,7 @@
 //! | is there anything to do? | [`agenda`], [`fingerprint`] | API server (metadata) |
 //! | fetch what the resource refers to | [`dereference`] | API server |
 //! | judge it | [`validate`], [`rules`] | nothing |
+//! | what a person decided | [`decisions`], [`decide`] | database |
 //! | migrate | [`migrate`], [`permit`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
 //! | say so | [`settle`], [`report`], [`progress`], [`events`] | API server |
@@ -19,6 +20,8 @@ pub mod access;
 pub mod agenda;
 pub mod attempt;
 pub mod context;
+pub mod decide;
+pub mod decisions;
 pub mod dereference;
 pub mod election;
 pub mod events;
@@ -60,6 +63,7 @@ use crate::telemetry::logging::take_panic_location;
 use self::agenda::{Entry, annotation};
 use self::attempt::Attempt;
 use self::context::{Context, Identity};
+use self::decisions::Handled;
 use self::fingerprint::Fingerprint;
 use self::memory::Memory;
 use self::migrate::Run;
@@ -107,7 +111,7 @@ async fn rest_or_work(
     {
         return wait;
     }
-    work(identity, entry, context).await
+    Box::pin(work(identity, entry, context)).await
 }
 
 /// How long a resource goes on resting; `None` when there is something to do. Costs nothing but a
@@ -178,6 +182,7 @@ async fn contain(attempt: impl Future<Output = Attempted>) -> Attempted {
         Attempted {
             attempt: Attempt::Bug(place),
             mode: Mode::Migrate,
+            handled: Handled::new(),
             fingerprint: Fingerprint::default(),
             catalog: None,
         }
@@ -196,7 +201,8 @@ async fn attempt(
     let mode = memory.mode(report.generation(), annotation(resource));
     let mut attempted = Attempted {
         attempt: Attempt::Suspended,
-        mode,
+        mode: mode.clone(),
+        handled: Handled::new(),
         fingerprint: Fingerprint::default(),
         catalog: None,
     };
@@ -236,7 +242,18 @@ async fn attempt(
         memory,
         context,
     };
-    (attempted.attempt, attempted.mode) = run.carry_out(mode, report).await;
+    let decisions = Box::pin(run.decide()).await;
+    // What a person decided may be what the last run failed for.
+    let mode = if decisions.handled.is_empty() {
+        mode
+    } else {
+        Mode::Migrate
+    };
+    attempted.handled = decisions.handled;
+    (attempted.attempt, attempted.mode) = match decisions.stopped {
+        Some(stopped) => stopped,
+        None => run.carry_out(mode, report).await,
+    };
     attempted
 }
 

@@ -15,6 +15,7 @@ use crate::migration::catalog::Catalog;
 use super::agenda::{Entry, annotation};
 use super::attempt::{Attempt, DereferenceErrorKind};
 use super::context::{Context, Identity};
+use super::decisions::{Handled, asked, still_asked};
 use super::events::{EventText, Severity};
 use super::fingerprint::Fingerprint;
 use super::memory::Memory;
@@ -35,6 +36,8 @@ pub struct Attempted {
     pub attempt: Attempt,
     /// How far the run could go.
     pub mode: Mode,
+    /// The decisions of a person that were acted on before it.
+    pub handled: Handled,
     /// The referenced objects.
     pub fingerprint: Fingerprint,
     /// The migrations, when they could be read.
@@ -60,7 +63,11 @@ pub async fn settle(
         reconcile: annotation(resource),
         catalog: attempted.catalog.as_ref(),
     };
-    let memory = before.after(&subject, attempted.mode, &attempted.attempt, now);
+    let mut handled = still_asked(before.handled(), resource);
+    handled.extend(attempted.handled);
+    let memory = before
+        .after(&subject, &attempted.mode, &attempted.attempt, now)
+        .having_handled(handled);
     let interval = interval(&resource.spec.interval);
     let next = memory.next_attempt(interval, schedule::random(), now);
     let happened = Happened::Attempted {
@@ -104,7 +111,7 @@ pub async fn settle(
         identity,
         Entry {
             generation: resource.metadata.generation,
-            annotation: annotation(resource).map(str::to_owned),
+            asked: asked(resource),
             fingerprint: attempted.fingerprint,
             memory,
             ended: Instant::now(),

@@ -108,6 +108,7 @@ fn show_attempt(
     if let Attempt::Ran(outcome) = attempt {
         show_outcome(next, subject, outcome);
     }
+    next.last_handled_decisions.clone_from(memory.handled());
     let mut judged = verdict(attempt);
     let retry = wait
         .and_then(|wait| SignedDuration::try_from(wait).ok())

@@ -121,7 +121,10 @@ fn of_outcome(outcome: &Outcome) -> Verdict {
         End::Planned if outcome.plan().is_none_or(|plan| plan.steps.is_empty()) => {
             plain(Reason::UpToDate, &at_version(outcome))
         }
-        End::Planned | End::Interrupted => plain(in_progress(outcome), &outcome.message()),
+        // A decision is followed by the attempt that it was made for.
+        End::Planned | End::Interrupted | End::Decided(_) => {
+            plain(in_progress(outcome), &outcome.message())
+        }
         End::Stopped(stop) => of_stop(stop, outcome),
     }
 }
@@ -171,6 +174,8 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
             ..about(of_database(error.kind, in_progress(outcome)), None)
         },
         Stop::Claimed(_) => about(Reason::DatabaseClaimed, None),
+        // Told by an event; as an attempt it is a resource that asks for what cannot be.
+        Stop::Refused(_) => about(Reason::InvalidSpec, None),
         // The nearest of the closed list: a history table that cannot be used as it is.
         Stop::DoesNotFit(value) => about(
             Reason::HistoryUnreadable,

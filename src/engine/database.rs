@@ -11,6 +11,7 @@ use crate::migration::history::History;
 use crate::migration::script::Script;
 use crate::migration::version::Version;
 
+use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
 use super::task::Owner;
 
@@ -36,6 +37,9 @@ pub enum Request {
     /// One transaction: create what is missing, claim, take rows over. Answer: `Inspected`, as it
     /// stands afterwards.
     Prepare(Preparation),
+    /// One transaction: what a person decided, with its rows in the audit. Creates what is missing first.
+    /// Answer: `Inspected`, as it stands afterwards.
+    Decide(Box<Settlement>),
     /// Read the stored DOWN text of a version. Answer: `DownLoaded`.
     LoadDown(Version),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.

@@ -4,10 +4,11 @@
 use crate::migration::catalog::Migration;
 use crate::migration::plan::{Plan, Step, plan};
 use crate::migration::target::Target;
+use crate::migration::version::Version;
 
 use super::database::{AdoptedVersion, Inspection, Preparation, Texts};
 use super::error::{DatabaseError, DatabaseErrorKind};
-use super::outcome::{DoesNotFit, Stop};
+use super::outcome::{Claimed, DoesNotFit, Stop};
 use super::task::{Actor, Mode, Owner, Task};
 
 /// Characters of a SHA-256 in the ledger.
@@ -35,12 +36,12 @@ impl Judgement {
 /// Judges one look.
 pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
     let (claim, passed_claim) = judge_claim(task, seen)?;
-    let plan = match task.mode {
+    let plan = match &task.mode {
         Mode::Plan | Mode::Migrate => {
             plan(&task.catalog, &seen.history, &task.target, &task.policy).map_err(Stop::Blocked)?
         }
         // Whatever is applied already, the history can be there.
-        Mode::Initialize => Plan {
+        Mode::Initialize | Mode::Decide(_) => Plan {
             current: seen.history.current().cloned(),
             target: seen.history.current().cloned(),
             ..Plan::default()
@@ -61,12 +62,18 @@ pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
 }
 
 /// The claim to write, if one is to be written, and the one that is passed.
-fn judge_claim(task: &Task, seen: &Inspection) -> Result<(Option<Owner>, Option<Owner>), Stop> {
+pub(super) fn judge_claim(
+    task: &Task,
+    seen: &Inspection,
+) -> Result<(Option<Owner>, Option<Owner>), Stop> {
     match (&task.actor, &seen.claim) {
         (Actor::CommandLine, claim) => Ok((None, claim.clone())),
         (Actor::Resource(owner), Some(claim)) if owner == claim => Ok((None, None)),
         (Actor::Resource(owner), Some(claim)) if !owner.is_same_resource(claim) => {
-            Err(Stop::Claimed(claim.clone()))
+            Err(Stop::Claimed(Box::new(Claimed {
+                owner: claim.clone(),
+                wanted: owner.clone(),
+            })))
         }
         (Actor::Resource(owner), _) => Ok((Some(owner.clone()), None)),
     }
@@ -84,20 +91,26 @@ fn fits(seen: &Inspection, plan: &Plan) -> Result<(), Stop> {
         .map(|adoption| (&adoption.version, 0))
         .chain(applied);
     for (version, name) in rows {
-        let columns = [
-            ("version", version.as_str().len(), seen.limits.version),
-            ("name", name, seen.limits.name),
-            ("checksum", CHECKSUM_CHARACTERS, seen.limits.checksum),
-        ];
-        for (column, needed, available) in columns {
-            if let Some(available) = available.filter(|available| *available < needed) {
-                return Err(Stop::DoesNotFit(DoesNotFit {
-                    version: version.clone(),
-                    column,
-                    needed,
-                    available,
-                }));
-            }
+        too_narrow(seen, version, name)?;
+    }
+    Ok(())
+}
+
+/// Whether a row of `version`, with a name of so many characters, fits into the ledger's columns.
+pub(super) fn too_narrow(seen: &Inspection, version: &Version, name: usize) -> Result<(), Stop> {
+    let columns = [
+        ("version", version.as_str().len(), seen.limits.version),
+        ("name", name, seen.limits.name),
+        ("checksum", CHECKSUM_CHARACTERS, seen.limits.checksum),
+    ];
+    for (column, needed, available) in columns {
+        if let Some(available) = available.filter(|available| *available < needed) {
+            return Err(Stop::DoesNotFit(DoesNotFit {
+                version: version.clone(),
+                column,
+                needed,
+                available,
+            }));
         }
     }
     Ok(())
@@ -143,7 +156,7 @@ pub(super) fn texts(migration: &Migration) -> Texts {
     }
 }
 
-fn missing_grants(seen: &Inspection) -> Stop {
+pub(super) fn missing_grants(seen: &Inspection) -> Stop {
     Stop::Database(DatabaseError::new(
         DatabaseErrorKind::PermissionDenied,
         format!(

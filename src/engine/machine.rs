@@ -1,6 +1,8 @@
 //! The deciding part of a run: a pure step function. No I/O, no clock, no randomness; the same code
 //! runs against PostgreSQL and against a simulated database.
 
+mod deciding;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -14,11 +16,13 @@ use crate::migration::version::Version;
 use super::database::{
     Blocker, Execution, Holder, Inspection, Observation, Record, Recorded, Request,
 };
+use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout};
 use super::event::{Event, Next, Pause};
 use super::judgement::{Judgement, judge, texts};
 use super::outcome::{Done, End, Outcome, Stop};
 use super::task::{Mode, Task};
+use deciding::Locked;
 
 #[derive(Debug)]
 enum State {
@@ -30,6 +34,7 @@ enum State {
     /// Looking again, now that nobody else can change what is seen.
     LookingLocked,
     Preparing,
+    Deciding(Vec<Change>),
     AtCheckpoint,
     LoadingDown,
     Executing {
@@ -115,6 +120,9 @@ impl Machine {
             }
             (State::LookingLocked, Observation::Inspected(seen)) => self.looked_locked(&seen),
             (State::Preparing, Observation::Inspected(seen)) => self.prepared(&seen),
+            (State::Deciding(changes), Observation::Inspected(seen)) => {
+                self.decided(changes, &seen)
+            }
             (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
             (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
             (State::Executing { .. }, Observation::Failed(failure)) => {
@@ -131,6 +139,9 @@ impl Machine {
 
     /// First look, without the lock: ends the run when there is nothing to do or no way.
     fn looked(&mut self, seen: &Inspection) -> Next {
+        if let Mode::Decide(decision) = self.task.mode.clone() {
+            return self.weigh(&decision, seen, Locked::NotYet);
+        }
         match self.judge(seen) {
             Err(stop) => self.stop(stop),
             Ok(_) if self.task.mode == Mode::Plan => self.end(End::Planned),
@@ -140,6 +151,9 @@ impl Machine {
     }
 
     fn looked_locked(&mut self, seen: &Inspection) -> Next {
+        if let Mode::Decide(decision) = self.task.mode.clone() {
+            return self.weigh(&decision, seen, Locked::Yes);
+        }
         match self.judge(seen) {
             Err(stop) => self.stop(stop),
             Ok(Judgement {
@@ -163,9 +177,7 @@ impl Machine {
 
     /// Takes in one look at the database and decides what follows from it.
     fn judge(&mut self, seen: &Inspection) -> Result<Judgement, Stop> {
-        self.outcome.server = Some(seen.server.clone());
-        self.outcome.database_id = seen.installation.map(|found| found.database_id);
-        self.outcome.history = Some(seen.history.clone());
+        self.note(seen);
         let judgement = judge(&self.task, seen)?;
         self.outcome
             .passed_claim
@@ -173,6 +185,13 @@ impl Machine {
         self.outcome.plan = Some(judgement.plan.clone());
         self.steps = judgement.steps.clone().into();
         Ok(judgement)
+    }
+
+    /// Keeps for the outcome what a look showed.
+    fn note(&mut self, seen: &Inspection) {
+        self.outcome.server = Some(seen.server.clone());
+        self.outcome.database_id = seen.installation.map(|found| found.database_id);
+        self.outcome.history = Some(seen.history.clone());
     }
 
     fn checkpoint(&mut self) -> Next {

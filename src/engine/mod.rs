@@ -8,6 +8,7 @@
 //! database answered, never from what was intended.
 
 pub mod database;
+pub mod decision;
 pub mod error;
 pub mod event;
 mod judgement;

@@ -13,6 +13,7 @@ use crate::migration::script::ScriptDefect;
 use crate::migration::version::Version;
 
 use super::database::Server;
+use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind};
 use super::task::Owner;
 
@@ -54,6 +55,8 @@ pub enum End {
     Planned,
     /// The caller asked to stop; the versions that were begun are finished and recorded.
     Interrupted,
+    /// What a person decided is written: these changes, none when all of it was so already.
+    Decided(Vec<Change>),
     /// Something stands in the way.
     Stopped(Stop),
 }
@@ -68,7 +71,9 @@ pub enum Stop {
     /// Trouble with the database.
     Database(DatabaseError),
     /// The ledger belongs to another resource.
-    Claimed(Owner),
+    Claimed(Box<Claimed>),
+    /// What a person decided cannot be carried out.
+    Refused(Box<Refusal>),
     /// A value would not fit into the ledger's columns, which are used as they are.
     DoesNotFit(DoesNotFit),
     /// Somebody else is migrating.
@@ -84,6 +89,15 @@ pub enum Stop {
         /// What is wrong with it.
         defects: Vec<ScriptDefect>,
     },
+}
+
+/// A ledger that belongs to another resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The resource that it belongs to.
+    pub owner: Owner,
+    /// The one that the run acted for.
+    pub wanted: Owner,
 }
 
 /// A value too long for a ledger that somebody else created.
@@ -147,7 +161,7 @@ impl Outcome {
     pub fn stop(&self) -> Option<&Stop> {
         match &self.end {
             End::Stopped(stop) => Some(stop),
-            End::Reached | End::Planned | End::Interrupted => None,
+            End::Reached | End::Planned | End::Interrupted | End::Decided(_) => None,
         }
     }
 
@@ -174,6 +188,7 @@ impl Outcome {
                 "Stopped between versions on request; {}. The rest runs next time.",
                 self.stands_at()
             ),
+            End::Decided(changes) => decided_message(changes),
             End::Stopped(stop) => self.stop_message(stop),
         }
     }
@@ -192,11 +207,8 @@ impl Outcome {
             Stop::Blocked(blocked) => blocked.to_string(),
             Stop::Script(failure) => self.script_message(failure),
             Stop::Database(error) => error.to_string(),
-            Stop::Claimed(owner) => format!(
-                "This history belongs to DatabaseSchema {}/{}. Nothing was changed. Let only one \
-                 resource manage it: delete this one, or give it a history table of its own.",
-                owner.namespace, owner.name
-            ),
+            Stop::Claimed(claimed) => claimed.to_string(),
+            Stop::Refused(refusal) => refusal.to_string(),
             Stop::DoesNotFit(value) => value.to_string(),
             Stop::LockHeld(held) => held_message(held),
             Stop::LockTimeout(timeout) => self.lock_timeout_message(timeout),
@@ -280,6 +292,15 @@ fn remedy(failure: &ScriptFailure) -> String {
     }
 }
 
+/// What a decision changed.
+fn decided_message(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "Nothing to do: it is so already.".to_owned();
+    }
+    let said: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    format!("{} No script was run.", said.join(" "))
+}
+
 fn held_message(held: &LockHeld) -> String {
     let holder = held
         .holder
@@ -290,6 +311,25 @@ fn held_message(held: &LockHeld) -> String {
          nothing was changed.",
         held.waited_seconds
     )
+}
+
+impl fmt::Display for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owner, wanted } = self;
+        let elsewhere = if owner.cluster == wanted.cluster {
+            ""
+        } else {
+            " of another cluster"
+        };
+        write!(
+            f,
+            "This history belongs to DatabaseSchema {0}/{1}{elsewhere}. Nothing was changed. If that one is \
+             gone or lets go, take it over: `kubectl -n {2} annotate --overwrite databaseschema {3} \
+             schemaward.dev/takeover={0}/{1}`. Otherwise delete this one, or give it a history table of its \
+             own.",
+            owner.namespace, owner.name, wanted.namespace, wanted.name
+        )
+    }
 }
 
 impl fmt::Display for DoesNotFit {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::migration::catalog::Catalog;
 use crate::migration::target::{Policy, Target};
 
+use super::decision::Decision;
+
 /// The whole input of a run besides the database itself.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -44,7 +46,7 @@ impl Default for Ledger {
 }
 
 /// How far a run goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// Look and plan. Takes no lock and writes nothing.
     Plan,
@@ -52,6 +54,8 @@ pub enum Mode {
     Initialize,
     /// Bring the database to the target.
     Migrate,
+    /// Carry out what a person decided, and nothing else. Runs no script.
+    Decide(Box<Decision>),
 }
 
 /// In whose name a run acts: it decides who may claim a database and what the audit says.

@@ -18,6 +18,7 @@ use super::database::{
     Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded, Request, Server,
     Texts,
 };
+use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
 use super::event::{Event, Next};
 use super::machine::Machine;
@@ -77,6 +78,15 @@ impl Simulated {
                 }
                 self.inspected()
             }
+            Request::Decide(settlement) => {
+                self.installed = true;
+                self.ledger_exists = true;
+                settlement
+                    .changes
+                    .iter()
+                    .for_each(|change| self.settle(change));
+                self.inspected()
+            }
             Request::LoadDown(version) => Observation::DownLoaded(
                 self.down_texts
                     .iter()
@@ -100,6 +110,30 @@ impl Simulated {
                 })
             }
         })
+    }
+
+    fn settle(&mut self, change: &Change) {
+        match change {
+            Change::Take { version, texts, .. } => self.record(version, "accepted", texts),
+            Change::PutBack {
+                version, checksum, ..
+            } => {
+                if let Some(mut row) = self.history.get(version).cloned() {
+                    row.checksum = Some(checksum.to_string());
+                    self.history.insert(row);
+                }
+            }
+            Change::Forget { version } => self.forget(version),
+            Change::Claim { to, .. } => self.claim = Some(to.clone()),
+            Change::Release { .. } => self.claim = None,
+        }
+    }
+
+    fn forget(&mut self, version: &Version) {
+        let rows = self.history.iter().cloned().collect();
+        let orphans = self.history.orphans().iter();
+        let orphans = orphans.filter(|orphan| *orphan != version).cloned();
+        self.history = History::new(rows, orphans.collect()).expect("a history");
     }
 
     fn record(&mut self, version: &Version, name: &str, texts: &Texts) {
@@ -150,6 +184,7 @@ fn label(request: &Request) -> String {
         Request::Inspect => "inspect".to_owned(),
         Request::TryLock => "lock".to_owned(),
         Request::Prepare(_) => "prepare".to_owned(),
+        Request::Decide(_) => "decide".to_owned(),
         Request::LoadDown(version) => format!("load {version}"),
         Request::Execute(execution) => match execution.record {
             Record::Apply(_) => format!("apply {}", execution.version),
@@ -409,7 +444,7 @@ fn one_ledger_has_one_owner() {
     run(owned("a", "1"), &mut database);
     assert_eq!(database.claim, Some(owner("a", "1")));
     let other = run(owned("b", "2"), &mut database);
-    assert!(matches!(other.stop(), Some(Stop::Claimed(claim)) if claim.name == "a"));
+    assert!(matches!(other.stop(), Some(Stop::Claimed(claim)) if claim.owner.name == "a"));
     // The same name made anew takes its claim along.
     run(owned("a", "9"), &mut database);
     assert_eq!(database.claim, Some(owner("a", "9")));

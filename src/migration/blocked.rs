@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::checksum::Checksum;
 use super::file_name::Direction;
-use super::text::{by_number, clauses, list};
+use super::text::{NAMED, by_number, clauses, list};
 use super::version::Version;
 
 /// Why there is no plan. Displayed as the sentences that a person reads.
@@ -134,8 +134,10 @@ impl fmt::Display for Blocked {
                 f,
                 "The history of {} was changed by another program: the row in the history table is gone, or its \
                  checksum is not the one that was recorded. The database was not changed. Find out who did it, and \
-                 put the row back as it was.",
-                list(versions)
+                 put the row back as it was; or accept the history as it stands, {}: a version without a row counts \
+                 as not applied then.",
+                list(versions),
+                acceptance(versions)
             ),
             Self::UnknownTarget(version) => write!(
                 f,
@@ -150,14 +152,39 @@ fn checksum_mismatch(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt
     write!(f, "{}. The database was not changed. ", clauses(mismatches))?;
     let is_pin = |mismatch: &&Mismatch| mismatch.against == Against::Pin;
     match mismatches.iter().filter(is_pin).count() {
-        0 => {
-            f.write_str("Restore the text that was applied, and make the change in a new version.")
-        }
+        0 => write!(
+            f,
+            "Restore the text that was applied, and make the change in a new version; or accept the file as it is, \
+             {}.",
+            acceptance(&accepted_texts(mismatches))
+        ),
         pins if pins == mismatches.len() => f.write_str("Correct the file or the pin."),
         _ => f.write_str(
             "Restore the text that was applied or pinned, and make the change in a new version.",
         ),
     }
+}
+
+/// Each version once, with the checksum of the text that somebody may accept.
+fn accepted_texts(mismatches: &[Mismatch]) -> Vec<String> {
+    let mut texts = mismatches.to_vec();
+    texts.dedup_by(|second, first| second.version == first.version);
+    let text = |mismatch: &Mismatch| format!("{}:{}", mismatch.version, mismatch.found.short());
+    texts.iter().map(text).collect()
+}
+
+/// How a person accepts these: in a cluster, and from a terminal.
+fn acceptance<T: fmt::Display>(accepted: &[T]) -> String {
+    if accepted.len() > NAMED {
+        return "by annotation schemaward.dev/accept or by `schemaward accept`, with the versions"
+            .to_owned();
+    }
+    let all: Vec<String> = accepted.iter().map(ToString::to_string).collect();
+    format!(
+        "by annotation schemaward.dev/accept={} or by `schemaward accept {}`",
+        all.join(","),
+        all.join(" ")
+    )
 }
 
 fn database_ahead(

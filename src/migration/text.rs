@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 /// How many items a sentence names before it only counts the rest.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// `001`, `001 and 002`, `001, 002, 003, 004, 005 and 12 more`.
 pub(super) fn list<T: Display>(items: &[T]) -> String {

@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::engine::database::{Database, Holder, Inspection, Observation, Preparation, Request};
+use crate::engine::decision::Settlement;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::migration::version::Version;
 
@@ -17,7 +18,7 @@ use super::facts::{self, Facts, Session};
 use super::history::{self, Content};
 use super::settings::{Settings, TlsMode};
 use super::watch::Watch;
-use super::{error, execute, outside, prepare, query, sanitize, session, stored_text};
+use super::{decide, error, execute, outside, prepare, query, sanitize, session, stored_text};
 
 /// A connection to one database, for one run.
 pub struct Postgres {
@@ -141,6 +142,15 @@ impl Postgres {
         self.inspect().await
     }
 
+    async fn decide(&mut self, settlement: &Settlement) -> Result<Inspection, DatabaseError> {
+        let Some(facts) = &self.facts else {
+            return Err(error::internal("a decision before the first look"));
+        };
+        let statements = decide::statements(facts, &self.settings.ledger, settlement)?;
+        self.own(statements.join("; ")).await?;
+        self.inspect().await
+    }
+
     async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, DatabaseError> {
         let row = self
             .own(history::stored_down_query(&self.settings.ledger, version))
@@ -224,6 +234,9 @@ impl Postgres {
             Request::TryLock => self.try_lock().await,
             Request::Prepare(preparation) => Ok(Observation::Inspected(Box::new(
                 self.prepare(preparation).await?,
+            ))),
+            Request::Decide(settlement) => Ok(Observation::Inspected(Box::new(
+                self.decide(settlement).await?,
             ))),
             Request::LoadDown(version) => {
                 Ok(Observation::DownLoaded(self.stored_down(version).await?))

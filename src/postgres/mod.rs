@@ -6,6 +6,7 @@
 
 mod audit;
 mod connection;
+mod decide;
 mod error;
 mod execute;
 mod facts;

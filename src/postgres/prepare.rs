@@ -18,6 +18,21 @@ pub fn statements(
     ledger: &Ledger,
     preparation: &Preparation,
 ) -> Result<Vec<String>, DatabaseError> {
+    let mut all = opening(facts, ledger, &preparation.actor);
+    if let Some(owner) = &preparation.claim {
+        all.push(claim(ledger, owner));
+        let detail = format!("{}/{} uid {}", owner.namespace, owner.name, owner.uid);
+        all.push(entry(ledger, &preparation.actor, "claim", &detail, None));
+    }
+    for adopted in &preparation.adopt {
+        all.extend(adopt(ledger, &preparation.actor, adopted)?);
+    }
+    all.push("COMMIT".to_owned());
+    Ok(all)
+}
+
+/// BEGIN, the lock checked, the transaction fenced, and the tables that are missing.
+pub fn opening(facts: &Facts, ledger: &Ledger, actor: &str) -> Vec<String> {
     let mut all = vec![
         "BEGIN".to_owned(),
         session::OWN_SEARCH_PATH.to_owned(),
@@ -32,18 +47,9 @@ pub fn statements(
             all.push("CREATE SCHEMA schemaward".to_owned());
         }
         all.extend(create_tables());
-        all.push(entry(ledger, preparation, "install", "", None));
+        all.push(entry(ledger, actor, "install", "", None));
     }
-    if let Some(owner) = &preparation.claim {
-        all.push(claim(ledger, owner));
-        let detail = format!("{}/{} uid {}", owner.namespace, owner.name, owner.uid);
-        all.push(entry(ledger, preparation, "claim", &detail, None));
-    }
-    for adopted in &preparation.adopt {
-        all.extend(adopt(ledger, preparation, adopted)?);
-    }
-    all.push("COMMIT".to_owned());
-    Ok(all)
+    all
 }
 
 /// Exactly the five columns (decision 1).
@@ -95,7 +101,8 @@ fn create_tables() -> [String; 6] {
     ]
 }
 
-fn claim(ledger: &Ledger, owner: &Owner) -> String {
+/// Makes `owner` the one that the ledger belongs to, whoever it was before.
+pub fn claim(ledger: &Ledger, owner: &Owner) -> String {
     let values = [
         &ledger.schema,
         &ledger.table,
@@ -108,6 +115,7 @@ fn claim(ledger: &Ledger, owner: &Owner) -> String {
     format!(
         "INSERT INTO schemaward.claim (ledger_schema, ledger_table, cluster, namespace, name, uid) \
          VALUES ({}) ON CONFLICT (ledger_schema, ledger_table) DO UPDATE SET \
+         cluster = EXCLUDED.cluster, namespace = EXCLUDED.namespace, name = EXCLUDED.name, \
          uid = EXCLUDED.uid, claimed_at = pg_catalog.now()",
         values.join(", ")
     )
@@ -117,7 +125,7 @@ fn claim(ledger: &Ledger, owner: &Owner) -> String {
 /// that nobody verified that these texts are what once ran (decision 3).
 fn adopt(
     ledger: &Ledger,
-    preparation: &Preparation,
+    actor: &str,
     adopted: &AdoptedVersion,
 ) -> Result<Vec<String>, DatabaseError> {
     let checksum = adopted.texts.up_checksum.to_string();
@@ -134,7 +142,7 @@ fn adopt(
     all.push(store_texts(ledger, &adopted.version, &adopted.texts)?);
     all.push(entry(
         ledger,
-        preparation,
+        actor,
         "adopt",
         if adopted.stamp {
             "unverified"
@@ -148,7 +156,7 @@ fn adopt(
 
 fn entry(
     ledger: &Ledger,
-    preparation: &Preparation,
+    actor: &str,
     action: &str,
     detail: &str,
     version: Option<(&str, &str)>,
@@ -160,7 +168,7 @@ fn entry(
             version: version.map(|(version, _)| version),
             detail,
             checksum: version.map(|(_, checksum)| checksum),
-            actor: &preparation.actor,
+            actor,
             execution_time_ms: "NULL",
         },
     )

@@ -1,5 +1,7 @@
 //! The record of a version: what commits together with a script's effects.
 
+use std::fmt::Write;
+
 use crate::engine::database::{Execution, Record, Texts};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
@@ -145,26 +147,90 @@ pub fn store_texts(
     version: &Version,
     texts: &Texts,
 ) -> Result<String, DatabaseError> {
-    let packed = |text: &[u8]| {
-        pack(text).map_err(|error| {
-            DatabaseError::new(
-                DatabaseErrorKind::Internal,
-                format!("The text of {version} cannot be compressed: {error}. Please report it."),
-            )
-        })
-    };
-    let down = match &texts.down {
-        Some(down) => bytes(&packed(down)?),
-        None => "NULL".to_owned(),
-    };
+    let Packed {
+        up_checksum,
+        up,
+        down_checksum,
+        down,
+    } = Packed::new(version, texts)?;
     Ok(format!(
         "INSERT INTO schemaward.script (ledger_schema, ledger_table, version, up_checksum, up, \
-         down_checksum, down) VALUES ({}, {}, {}, {}, {}, {}, {down})",
+         down_checksum, down) VALUES ({}, {}, {}, {up_checksum}, {up}, {down_checksum}, {down})",
         literal(&ledger.schema),
         literal(&ledger.table),
         literal(version.as_str()),
-        literal(&texts.up_checksum.to_string()),
-        bytes(&packed(&texts.up)?),
-        optional_literal(texts.down_checksum.map(|sum| sum.to_string()).as_deref()),
     ))
+}
+
+/// Keeps the texts that a person accepted instead of those that were kept. Where there is no DOWN the kept
+/// one stays: an absent file never took a way back away.
+pub fn replace_texts(
+    ledger: &Ledger,
+    version: &Version,
+    texts: &Texts,
+) -> Result<String, DatabaseError> {
+    let Packed {
+        up_checksum,
+        up,
+        down_checksum,
+        down,
+    } = Packed::new(version, texts)?;
+    let mut set = format!("up_checksum = {up_checksum}, up = {up}");
+    if texts.down.is_some() {
+        let _ = write!(set, ", down_checksum = {down_checksum}, down = {down}");
+    }
+    Ok(format!(
+        "WITH replaced AS (UPDATE schemaward.script s SET {set}, version = {version}, \
+         stored_at = pg_catalog.now() WHERE {of_version} RETURNING 1) \
+         INSERT INTO schemaward.script (ledger_schema, ledger_table, version, up_checksum, up, \
+         down_checksum, down) SELECT {schema}, {table}, {version}, {up_checksum}, {up}, {down_checksum}, \
+         {down} WHERE NOT EXISTS (SELECT 1 FROM replaced)",
+        of_version = of_version(ledger, version),
+        schema = literal(&ledger.schema),
+        table = literal(&ledger.table),
+        version = literal(version.as_str()),
+    ))
+}
+
+/// The condition that a row of ours, aliased `s`, is about this version, in whatever spelling.
+pub fn of_version(ledger: &Ledger, version: &Version) -> String {
+    format!(
+        "{} AND pg_catalog.ltrim(s.version, '0') = {}",
+        of_ledger(ledger),
+        literal(version.as_str().trim_start_matches('0'))
+    )
+}
+
+/// Texts and checksums as literals.
+struct Packed {
+    up_checksum: String,
+    up: String,
+    down_checksum: String,
+    down: String,
+}
+
+impl Packed {
+    fn new(version: &Version, texts: &Texts) -> Result<Self, DatabaseError> {
+        let packed = |text: &[u8]| {
+            pack(text).map(|packed| bytes(&packed)).map_err(|error| {
+                DatabaseError::new(
+                    DatabaseErrorKind::Internal,
+                    format!(
+                        "The text of {version} cannot be compressed: {error}. Please report it."
+                    ),
+                )
+            })
+        };
+        Ok(Self {
+            up_checksum: literal(&texts.up_checksum.to_string()),
+            up: packed(&texts.up)?,
+            down_checksum: optional_literal(
+                texts.down_checksum.map(|sum| sum.to_string()).as_deref(),
+            ),
+            down: match &texts.down {
+                Some(down) => packed(down)?,
+                None => "NULL".to_owned(),
+            },
+        })
+    }
 }

@@ -67,8 +67,8 @@ fn subject(spec: &schemaward::api::v1alpha1::DatabaseSchemaSpec) -> Subject<'_> 
 
 fn attempted(attempt: &Attempt, seconds: i64) -> DatabaseSchemaStatus {
     let spec = spec(&["041", "042", "043", "044"]);
-    let first = Memory::default().after(&subject(&spec), Mode::Migrate, attempt, at(0));
-    let memory = first.after(&subject(&spec), Mode::Migrate, attempt, at(seconds));
+    let first = Memory::default().after(&subject(&spec), &Mode::Migrate, attempt, at(0));
+    let memory = first.after(&subject(&spec), &Mode::Migrate, attempt, at(seconds));
     let next = memory.next_attempt(Duration::from_mins(10), 0.5, at(seconds));
     let happened = Happened::Attempted {
         attempt,

@@ -625,7 +625,7 @@ async fn a_claim_keeps_a_second_resource_out() {
     let database = postgres().database("claim");
     reached(&Run::new(&database, &TWO).owned_by("a", "1").go().await);
     let second = Run::new(&database, &TWO).owned_by("b", "2").go().await;
-    assert!(matches!(second.stop(), Some(Stop::Claimed(owner)) if owner.name == "a"));
+    assert!(matches!(second.stop(), Some(Stop::Claimed(claim)) if claim.owner.name == "a"));
     assert!(second.message().contains("DatabaseSchema space/a"));
     // The same resource, made anew: goes on silently.
     reached(&Run::new(&database, &TWO).owned_by("a", "3").go().await);

@@ -23,6 +23,8 @@ mod cli_interrupt;
 mod cli_output;
 mod clients;
 mod crd;
+mod decisions;
+mod decisions_operator;
 mod engine;
 mod operator;
 mod operator_api_server;

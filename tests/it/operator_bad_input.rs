@@ -527,8 +527,9 @@ fn a_second_resource_for_a_database_is_turned_away() {
         &second.reaches("DatabaseClaimed"),
         "DatabaseClaimed",
         &format!(
-            "This history belongs to DatabaseSchema {}/shop. Nothing was changed. Let only one resource manage it: \
-             delete this one, or give it a history table of its own.",
+            "This history belongs to DatabaseSchema {0}/shop. Nothing was changed. If that one is gone or lets go, take \
+             it over: `kubectl -n {0} annotate --overwrite databaseschema late schemaward.dev/takeover={0}/shop`. \
+             Otherwise delete this one, or give it a history table of its own.",
             namespace.name
         ),
     );

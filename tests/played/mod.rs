@@ -228,7 +228,7 @@ impl Scene {
             policy: Policy {
                 rollback: self.rollback,
             },
-            mode: self.mode,
+            mode: self.mode.clone(),
             ledger: Ledger::default(),
             actor: Actor::Resource(owner("ledger")),
             patience: Patience {
@@ -264,7 +264,7 @@ impl Scene {
             (Request::Inspect, Answer::Error(kind)) => {
                 return Err(DatabaseError::new(*kind, "Something is wrong. Mend it."));
             }
-            (Request::Inspect | Request::Prepare(_), _) => {
+            (Request::Inspect | Request::Prepare(_) | Request::Decide(_), _) => {
                 Observation::Inspected(Box::new(self.inspection()))
             }
             (Request::TryLock, Answer::LockHeld) => Observation::LockHeld(Some(Holder {

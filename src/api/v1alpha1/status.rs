@@ -1,5 +1,7 @@
 //! What the operator saw and did.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +76,12 @@ pub struct DatabaseSchemaStatus {
     /// The value of the annotation schemaward.dev/reconcile that was acted on last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile: Option<String>,
+
+    /// The values of the annotations schemaward.dev/accept and schemaward.dev/takeover that were acted
+    /// on last, by the name of the annotation. To ask for the same once more, take the annotation away
+    /// first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_handled_decisions: BTreeMap<String, String>,
 }
 
 /// A version that is still to be applied or undone.

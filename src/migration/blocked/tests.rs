@@ -32,7 +32,8 @@ fn reads_well() {
         (
             Blocked::ChecksumMismatch(vec![mismatch("002", Up, Recorded)]),
             "UP of 002 was cba06b57 when it was applied, the file is 11507a0e. The database was not changed. \
-             Restore the text that was applied, and make the change in a new version.",
+             Restore the text that was applied, and make the change in a new version; or accept the file as it is, by \
+             annotation schemaward.dev/accept=002:11507a0e or by `schemaward accept 002:11507a0e`.",
         ),
         (
             Blocked::ChecksumMismatch(vec![mismatch("002", Down, Pin)]),
@@ -98,7 +99,8 @@ fn reads_well() {
             Blocked::HistoryTampered(versions(&["002"])),
             "The history of 002 was changed by another program: the row in the history table is gone, or its checksum is \
              not the one that was recorded. The database was not changed. Find out who did it, and put the row back as \
-             it was.",
+             it was; or accept the history as it stands, by annotation schemaward.dev/accept=002 or by \
+             `schemaward accept 002`: a version without a row counts as not applied then.",
         ),
         (
             Blocked::UnknownTarget(Version::parse("9").unwrap()),

@@ -1,0 +1,112 @@
+//! Carries out what a person decided by an annotation, before the attempt goes on.
+
+use crate::engine;
+use crate::engine::decision::Decision;
+use crate::engine::outcome::{End, Outcome, Stop};
+use crate::engine::task::{Mode, Task};
+use crate::postgres::Postgres;
+
+use super::attempt::Attempt;
+use super::decisions::{Handled, Open, open};
+use super::events::{EventText, Severity};
+use super::migrate::Run;
+
+use kube::Resource;
+
+/// Reasons of the events about decisions.
+const DECIDED: &str = "Decided";
+const REFUSED: &str = "DecisionRefused";
+
+/// What became of the open decisions.
+pub struct Decisions {
+    /// Those that were acted on or refused; none of them is looked at again.
+    pub handled: Handled,
+    /// What kept the others from being carried out; it is what the attempt came to.
+    pub stopped: Option<(Attempt, Mode)>,
+}
+
+impl Run<'_> {
+    /// Carries out what is open, each in a run of its own. What cannot be carried out as it was asked is
+    /// told by an event; what stands in the way ends the attempt, and is tried again as any other trouble.
+    pub async fn decide(&self) -> Decisions {
+        let mut handled = Handled::new();
+        for Open {
+            annotation,
+            value,
+            decision,
+        } in open(self.resource, self.memory.handled())
+        {
+            let (reason, note) = match decision {
+                Err(invalid) => (
+                    REFUSED,
+                    format!("Annotation {annotation} cannot be acted on: {invalid}."),
+                ),
+                Ok(decision) => match self.carry_out_decision(decision).await {
+                    Ok(told) => told,
+                    Err(stopped) => {
+                        return Decisions {
+                            handled,
+                            stopped: Some(stopped),
+                        };
+                    }
+                },
+            };
+            self.tell(reason, &note).await;
+            handled.insert(annotation.to_owned(), value);
+        }
+        Decisions {
+            handled,
+            stopped: None,
+        }
+    }
+
+    /// The event's reason and note; an error when the decision was not reached.
+    async fn carry_out_decision(
+        &self,
+        decision: Decision,
+    ) -> Result<(&'static str, String), (Attempt, Mode)> {
+        let mode = Mode::Decide(Box::new(decision));
+        let outcome = match self.run_alone(mode.clone()).await {
+            Ok(outcome) => outcome,
+            Err(attempt) => return Err((attempt, mode)),
+        };
+        match outcome.end() {
+            End::Decided(_) => Ok((DECIDED, outcome.message())),
+            End::Stopped(Stop::Refused(_)) => Ok((REFUSED, outcome.message())),
+            End::Reached | End::Planned | End::Interrupted | End::Stopped(_) => {
+                Err((Attempt::Ran(Box::new(outcome)), mode))
+            }
+        }
+    }
+
+    async fn run_alone(&self, mode: Mode) -> Result<Outcome, Attempt> {
+        let mut database = Postgres::connect(&self.validated.settings)
+            .await
+            .map_err(Attempt::NotConnected)?;
+        let _registered = self.context.running.register(database.canceller());
+        let task = Task {
+            mode,
+            ..self.validated.task.clone()
+        };
+        let may_start = || self.context.lifecycle.may_start();
+        let outcome = engine::run(&mut database, task, may_start, |_| ()).await;
+        database.close().await;
+        Ok(outcome)
+    }
+
+    async fn tell(&self, reason: &'static str, note: &str) {
+        tracing::info!(reason, "{note}");
+        let text = EventText {
+            severity: if reason == DECIDED {
+                Severity::Normal
+            } else {
+                Severity::Warning
+            },
+            reason,
+            action: "Decide",
+            note,
+        };
+        let about = self.resource.object_ref(&());
+        self.context.events.publish(&about, text).await;
+    }
+}

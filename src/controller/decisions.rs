@@ -1,0 +1,194 @@
+//! What a person decided by an annotation. Each value is acted on once: what was handled is in memory and
+//! in status, and a value that stays in a manifest does nothing more.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+
+use crate::api::v1alpha1::{
+    ACCEPT_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION, TAKEOVER_ANNOTATION,
+};
+use crate::engine::decision::{Decision, InvalidWish, Wish};
+
+use super::status::clip;
+
+/// The values that were acted on, by the name of their annotation.
+pub type Handled = BTreeMap<String, String>;
+
+/// An annotation that holds a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// [`TAKEOVER_ANNOTATION`].
+    Takeover,
+    /// [`ACCEPT_ANNOTATION`].
+    Accept,
+}
+
+impl Kind {
+    /// In the order in which they are carried out: whose history it is comes first.
+    pub const ALL: [Self; 2] = [Self::Takeover, Self::Accept];
+
+    /// The name of the annotation.
+    #[must_use]
+    pub fn annotation(self) -> &'static str {
+        match self {
+            Self::Takeover => TAKEOVER_ANNOTATION,
+            Self::Accept => ACCEPT_ANNOTATION,
+        }
+    }
+
+    fn wish(self, value: &str) -> Result<Wish, InvalidWish> {
+        match self {
+            Self::Takeover => Wish::takeover(value),
+            Self::Accept => Wish::accept(value),
+        }
+    }
+}
+
+/// A decision that was not acted on yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The name of its annotation.
+    pub annotation: &'static str,
+    /// The annotation's value, as it is remembered.
+    pub value: String,
+    /// What it says.
+    pub decision: Result<Decision, InvalidWish>,
+}
+
+/// The annotations by which a person asks for something, by name: those of decisions, and
+/// [`RECONCILE_ANNOTATION`].
+#[must_use]
+pub fn asked(resource: &DatabaseSchema) -> Handled {
+    let decisions = Kind::ALL.iter().map(|kind| kind.annotation());
+    let names = decisions.chain([RECONCILE_ANNOTATION]);
+    let annotations = resource.annotations();
+    names
+        .filter_map(|name| Some((name.to_owned(), clip(annotations.get(name)?))))
+        .collect()
+}
+
+/// The decisions that are still to be carried out.
+#[must_use]
+pub fn open(resource: &DatabaseSchema, handled: &Handled) -> Vec<Open> {
+    let annotations = resource.annotations();
+    let open = |kind: &Kind| {
+        let annotation = kind.annotation();
+        let value = annotations.get(annotation)?;
+        let remembered = clip(value);
+        if handled.get(annotation) == Some(&remembered) {
+            return None;
+        }
+        let decision = kind.wish(value).map(|wish| Decision {
+            wish,
+            by: Some(who(resource, annotation)),
+        });
+        Some(Open {
+            annotation,
+            value: remembered,
+            decision,
+        })
+    };
+    Kind::ALL.iter().filter_map(open).collect()
+}
+
+/// What stays handled: a value whose annotation is gone, or has another one, may be asked for again.
+#[must_use]
+pub fn still_asked(handled: &Handled, resource: &DatabaseSchema) -> Handled {
+    let asked = asked(resource);
+    let mut kept = handled.clone();
+    kept.retain(|name, value| asked.get(name) == Some(value));
+    kept
+}
+
+/// Who set an annotation, as far as the API server tells: the field manager, such as `kubectl-annotate`.
+/// The user is in the API server's own audit log.
+fn who(resource: &DatabaseSchema, annotation: &str) -> String {
+    let field = format!("f:{annotation}");
+    let entries = resource.metadata.managed_fields.iter().flatten();
+    let manager = entries
+        .filter(|entry| {
+            let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+            fields.is_some_and(|fields| !fields["f:metadata"]["f:annotations"][&field].is_null())
+        })
+        .find_map(|entry| entry.manager.as_deref());
+    match manager {
+        Some(manager) => format!("annotation {annotation}, set by {}", clip(manager)),
+        None => format!("annotation {annotation}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn resource(annotations: &serde_json::Value) -> DatabaseSchema {
+        serde_json::from_value(json!({
+            "apiVersion": "schemaward.dev/v1alpha1",
+            "kind": "DatabaseSchema",
+            "metadata": {
+                "name": "shop",
+                "annotations": annotations,
+                "managedFields": [
+                    {"manager": "helm", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
+                    {"manager": "kubectl-annotate", "fieldsV1": {
+                        "f:metadata": {"f:annotations": {".": {}, "f:schemaward.dev/accept": {}}},
+                    }},
+                ],
+            },
+            "spec": {
+                "source": {"configMaps": [{"name": "files"}]},
+                "connection": {
+                    "host": {"value": "db"},
+                    "database": {"value": "shop"},
+                    "username": {"value": "shop"},
+                },
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_value_is_acted_on_once_until_it_changes_or_goes() {
+        let asked = resource(&json!({ACCEPT_ANNOTATION: "002", "other": "x"}));
+        let first = open(&asked, &Handled::new());
+        assert_eq!(first.len(), 1);
+        let decision = first[0].decision.clone().unwrap();
+        assert_eq!(
+            decision.by.as_deref(),
+            Some("annotation schemaward.dev/accept, set by kubectl-annotate")
+        );
+        let handled: Handled = [(ACCEPT_ANNOTATION.to_owned(), first[0].value.clone())].into();
+        assert_eq!(open(&asked, &handled), []);
+        assert_eq!(still_asked(&handled, &asked), handled);
+        let changed = resource(&json!({ACCEPT_ANNOTATION: "003"}));
+        assert_eq!(open(&changed, &handled).len(), 1);
+        let gone = resource(&json!({}));
+        assert_eq!(still_asked(&handled, &gone), Handled::new());
+    }
+
+    #[test]
+    fn whose_history_it_is_comes_first() {
+        let both = json!({ACCEPT_ANNOTATION: "002", TAKEOVER_ANNOTATION: "a/b"});
+        let open = open(&resource(&both), &Handled::new());
+        let order: Vec<_> = open.iter().map(|open| open.annotation).collect();
+        assert_eq!(order, [TAKEOVER_ANNOTATION, ACCEPT_ANNOTATION]);
+    }
+
+    #[test]
+    fn a_value_that_is_no_decision_is_told_and_not_guessed() {
+        for (annotation, value) in [
+            (ACCEPT_ANNOTATION, "yes"),
+            (ACCEPT_ANNOTATION, ""),
+            (ACCEPT_ANNOTATION, "002:1d"),
+            (TAKEOVER_ANNOTATION, "a/b/c"),
+            (TAKEOVER_ANNOTATION, ""),
+        ] {
+            let asked = resource(&json!({annotation: value}));
+            let open = open(&asked, &Handled::new());
+            assert!(open[0].decision.is_err(), "{annotation}={value}");
+        }
+    }
+}

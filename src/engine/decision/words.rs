@@ -1,0 +1,116 @@
+//! What a decision did, or why it was not carried out, in the sentences that people read.
+
+use std::fmt;
+
+use super::{Change, Refusal, Was};
+use crate::engine::database::Texts;
+use crate::engine::task::Owner;
+use crate::migration::checksum::Checksum;
+use crate::migration::version::Version;
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Take {
+                version,
+                texts,
+                was,
+            } => taken(f, version, texts, was),
+            Self::PutBack {
+                version, checksum, ..
+            } => write!(
+                f,
+                "The history table has the checksum of the kept text of {version} again, {}.",
+                checksum.short()
+            ),
+            Self::Forget { version } => write!(
+                f,
+                "The record of {version} is gone, as its row in the history table was: {version} counts as not \
+                 applied, and the next run applies it if the set has it."
+            ),
+            Self::Claim { from, to } => write!(
+                f,
+                "The history belongs to {}; it was {}'s.",
+                resource(to),
+                resource(from)
+            ),
+            Self::Release { from } => write!(
+                f,
+                "The history belongs to nobody; it was {}'s. The next resource that manages this database gets it.",
+                resource(from)
+            ),
+        }
+    }
+}
+
+/// `The files of 002 are what was applied: UP 55b6b8fc (was 1dd701f2), DOWN 11507a0e.`
+fn taken(f: &mut fmt::Formatter<'_>, version: &Version, texts: &Texts, was: &Was) -> fmt::Result {
+    write!(f, "The files of {version} are what was applied: ")?;
+    script(f, "UP", texts.up_checksum, was.up)?;
+    if let Some(down) = texts.down_checksum {
+        write!(f, ", ")?;
+        script(f, "DOWN", down, was.down)?;
+    }
+    write!(f, ".")
+}
+
+fn script(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    now: Checksum,
+    was: Option<Checksum>,
+) -> fmt::Result {
+    write!(f, "{name} {}", now.short())?;
+    match was.filter(|was| *was != now) {
+        Some(was) => write!(f, " (was {})", was.short()),
+        None => Ok(()),
+    }
+}
+
+fn resource(owner: &Owner) -> String {
+    format!("DatabaseSchema {}/{}", owner.namespace, owner.name)
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotApplied(version) => write!(
+                f,
+                "{version} is neither applied nor recorded, so there is nothing to accept. Nothing was changed."
+            ),
+            Self::NoFile(version) => write!(
+                f,
+                "The set has no file of {version}, so there is no text to accept. Nothing was changed. Bring the file \
+                 back first."
+            ),
+            Self::OtherText { version, named } => write!(
+                f,
+                "No file of {version} has a checksum that begins with {named}. Nothing was changed. Look at the file \
+                 again: it is not the one that was to be accepted."
+            ),
+            Self::Pinned(version) => write!(
+                f,
+                "The resource pins another text of {version} than its file has. Nothing was changed. Correct the pin \
+                 first, or the file."
+            ),
+            Self::NotTheOwner {
+                named,
+                present: Some(present),
+            } => write!(
+                f,
+                "The history belongs to {} (uid {}), and {named} was named. Nothing was changed. Name the present \
+                 owner, if it is to let go.",
+                resource(present),
+                present.uid
+            ),
+            Self::NotTheOwner {
+                named,
+                present: None,
+            } => write!(
+                f,
+                "The history belongs to nobody, and {named} was named. Nothing was changed. The next resource that \
+                 manages this database gets it."
+            ),
+        }
+    }
+}

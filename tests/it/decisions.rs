@@ -1,0 +1,233 @@
+//! What a person decides from the command line, on a real PostgreSQL: what changes, what is recorded, and
+//! what is refused.
+
+use crate::cli::Project;
+
+/// The audit's rows of one action, as `version|actor|detail`.
+fn audit(project: &Project, action: &str) -> String {
+    let sql = format!(
+        "SELECT version, actor, detail FROM schemaward.audit WHERE action = '{action}' ORDER BY id"
+    );
+    project.database.query_text(&sql)
+}
+
+/// Two applied versions with their ways back.
+fn applied(name: &str) -> Project {
+    let project = Project::new(name);
+    project.table("001", "widgets").table("002", "gadgets");
+    project.succeed("up");
+    project
+}
+
+fn sha256(text: &str) -> String {
+    schemaward::migration::checksum::Checksum::of(text.as_bytes()).to_string()
+}
+
+#[test]
+fn a_changed_file_is_accepted_and_the_audit_has_both_checksums() {
+    let project = applied("accept_file");
+    let (before, after) = (
+        "CREATE TABLE gadgets (id int);\n",
+        "-- Gadgets.\nCREATE TABLE gadgets (id int);\n",
+    );
+    project.write("002_gadgets_UP.sql", after);
+    let blocked = project.fail(1, "up");
+    let command = format!("schemaward accept 002:{}", &sha256(after)[..8]);
+    assert!(blocked.contains(&command), "{blocked}");
+
+    let mut accept = project.command(command.strip_prefix("schemaward ").unwrap());
+    let output = accept.env("USER", "ana").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(
+        said,
+        format!(
+            "{}: The files of 002 are what was applied: UP {} (was {}), DOWN {}. No script was run.\n",
+            project.database.name,
+            &sha256(after)[..8],
+            &sha256(before)[..8],
+            &sha256("DROP TABLE gadgets;\n")[..8],
+        )
+    );
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT checksum FROM schema_migrations WHERE version = '002'"),
+        sha256(after)
+    );
+    let recorded = audit(&project, "accept");
+    let [before, after] = [before, after].map(sha256);
+    assert!(
+        recorded.starts_with(&format!(
+            "002|command line, decided by ana|UP was {before}, is {after}; the history table had {before}; DOWN was "
+        )),
+        "{recorded}"
+    );
+    project.succeed("up");
+    // Once more, there is nothing to accept, and nothing is recorded.
+    assert!(project.run("accept 002").stderr.contains("so already"));
+    assert_eq!(audit(&project, "accept"), recorded);
+}
+
+#[test]
+fn a_mended_down_is_the_one_that_runs() {
+    let project = applied("accept_down");
+    project
+        .database
+        .exec("CREATE VIEW shown AS SELECT * FROM gadgets");
+    assert!(project.fail(1, "down 002").contains("2BP01"));
+    project.write(
+        "002_gadgets_DOWN.sql",
+        "DROP VIEW shown;\nDROP TABLE gadgets;\n",
+    );
+    project.succeed("accept 002");
+    // The stored text: the file is not needed any more.
+    project
+        .remove("002_gadgets_UP.sql")
+        .remove("002_gadgets_DOWN.sql");
+    project.succeed("down 002");
+    assert!(!project.has("gadgets") && !project.has("shown"));
+}
+
+#[test]
+fn an_edited_history_is_accepted_as_the_files_say_or_put_back() {
+    let project = applied("accept_edited");
+    let edit = "UPDATE schema_migrations SET checksum = repeat('0', 64)";
+    project.database.exec(edit);
+    let blocked = project.fail(1, "up");
+    assert!(blocked.contains("`schemaward accept 001 002`"), "{blocked}");
+    project.succeed("accept 001");
+    // 002 has no file any more: what was kept is put back.
+    project
+        .remove("002_gadgets_UP.sql")
+        .remove("002_gadgets_DOWN.sql");
+    let said = project.run("accept 002");
+    assert!(said.stderr.contains("kept text of 002 again"), "{said:?}");
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT checksum FROM schema_migrations ORDER BY version"),
+        format!(
+            "{}\n{}",
+            sha256("CREATE TABLE widgets (id int);\n"),
+            sha256("CREATE TABLE gadgets (id int);\n")
+        )
+    );
+    assert!(audit(&project, "accept").contains(&"0".repeat(64)));
+    project.table("002", "gadgets").succeed("up");
+}
+
+#[test]
+fn a_lost_row_stops_everything_and_accepting_it_makes_the_version_pending() {
+    let project = applied("accept_lost");
+    project
+        .database
+        .exec("DELETE FROM schema_migrations WHERE version = '002'; DROP TABLE gadgets");
+    let blocked = project.fail(1, "up");
+    assert!(blocked.contains("`schemaward accept 002`"), "{blocked}");
+    let said = project.run("accept 002");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.stderr.contains("002 counts as not applied"),
+        "{said:?}"
+    );
+    project.succeed("up");
+    assert!(project.has("gadgets"));
+    assert_eq!(project.applied(), "001 002");
+}
+
+#[test]
+fn a_history_that_was_emptied_or_dropped_by_hand_stops_everything() {
+    for (name, sql) in [
+        ("emptied", "TRUNCATE schema_migrations"),
+        ("dropped", "DROP TABLE schema_migrations"),
+    ] {
+        let project = applied(name);
+        project.database.exec(sql);
+        for command in ["up", "down --to 001"] {
+            let blocked = project.fail(1, command);
+            assert!(blocked.contains("001 and 002"), "{name}: {blocked}");
+        }
+        assert!(project.has("widgets") && project.has("gadgets"), "{name}");
+        // Who means it starts anew.
+        project.database.exec("DROP TABLE widgets, gadgets");
+        project.succeed("accept 001 002");
+        project.succeed("up");
+        assert_eq!(project.applied(), "001 002");
+    }
+}
+
+#[test]
+fn another_programs_row_of_another_text_is_accepted_before_anything_of_ours_is_there() {
+    let project = Project::new("accept_foreign");
+    project.table("001", "widgets");
+    project.database.exec(
+        "CREATE TABLE widgets (id int);
+         CREATE TABLE schema_migrations (version varchar(50) PRIMARY KEY, name varchar(255) NOT NULL,
+             applied_at timestamp DEFAULT now(), execution_time_ms int, checksum varchar(64));
+         INSERT INTO schema_migrations VALUES ('001', 'widgets', now(), 5, '0cc175b9c0f1b6a831c399e269772661');",
+    );
+    let blocked = project.fail(1, "up");
+    assert!(blocked.contains("schemaward accept 001"), "{blocked}");
+    project.succeed("accept 001");
+    project.table("002", "gadgets").succeed("up");
+    assert_eq!(project.applied(), "001 002");
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
+        "install accept apply"
+    );
+}
+
+#[test]
+fn what_cannot_be_accepted_is_refused_and_nothing_is_written() {
+    let project = applied("accept_refused");
+    for (command, code, expected) in [
+        ("accept 003", 1, "003 is neither applied nor recorded"),
+        ("accept 002:00000000", 1, "begins with 00000000"),
+        ("accept two", 2, "is no version"),
+        ("accept", 2, "required"),
+        ("takeover billing", 1, "belongs to nobody"),
+        ("takeover a/b/c", 2, "neither namespace/name nor the uid"),
+    ] {
+        let said = if command.starts_with("takeover") {
+            let mut takeover = project.database.schemaward();
+            let output = takeover.args(command.split(' ')).output().unwrap();
+            crate::cli::Ended::of(&output)
+        } else {
+            project.run(command)
+        };
+        assert_eq!(said.code, Some(code), "{command}: {said:?}");
+        assert!(said.stderr.contains(expected), "{command}: {said:?}");
+    }
+    assert_eq!(audit(&project, "accept"), "");
+}
+
+#[test]
+fn a_claim_that_is_let_go_is_recorded() {
+    let project = applied("release");
+    project.database.exec(
+        "INSERT INTO schemaward.claim (ledger_schema, ledger_table, cluster, namespace, name, uid)
+         VALUES ('public', 'schema_migrations', 'c1', 'billing', 'shop', 'u1')",
+    );
+    let mut takeover = project.database.schemaward();
+    let output = takeover
+        .args(["takeover", "billing/shop"])
+        .env("USER", "ana")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("The history belongs to nobody"), "{said}");
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT count(*) FROM schemaward.claim"),
+        "0"
+    );
+    assert_eq!(
+        audit(&project, "release"),
+        "|command line, decided by ana|billing/shop uid u1 of cluster c1"
+    );
+}
