@@ -15,13 +15,17 @@ use jiff::Timestamp;
 use schemaward::api::condition::{Condition, ConditionStatus, Reason};
 use schemaward::api::v1alpha1::{DatabaseSchemaSpec, DatabaseSchemaStatus};
 use schemaward::engine::error::{DatabaseErrorKind, ScriptFailureKind};
+use schemaward::engine::sessions::{Activity, Blocker, IndexBuild, LockOwner};
 use schemaward::engine::task::Mode;
 use schemaward::migration::file_name::Direction;
 use schemaward::migration::plan::Plan;
 use schemaward::migration::target::Rollback;
+use serde_json::json;
 
 use played::{Answer, Scene, at, attempts, spec, version};
-use schemaward::controller::attempt::{Attempt, DereferenceError, DereferenceErrorKind, Running};
+use schemaward::controller::attempt::{
+    Attempt, DereferenceError, DereferenceErrorKind, Running, Waiting,
+};
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
@@ -592,6 +596,7 @@ fn a_run_in_the_middle_says_where_it_is() {
         finished: 0,
         current: None,
         waiting: None,
+        activity: None,
     };
     let mut resource = Resource::new();
     resource.running(&running, at(0));
@@ -612,21 +617,84 @@ fn a_run_in_the_middle_says_where_it_is() {
     assert_eq!(resource.status.current_version.as_deref(), Some("042"));
     assert_eq!(resource.status.pending_count, Some(2));
 
-    let words = "043 waits for a lock on public.orders held for 12 min by pid 4711. Attempt 4 of 10 in 40 s.";
-    running.waiting = Some(words.to_owned());
-    resource.running(&running, at(2));
-    assert_eq!(
-        (
-            resource.ready().reason.as_str(),
-            resource.ready().message.as_str()
-        ),
-        ("LockTimeout", words)
-    );
+    // The next attempt is no other news than the wait for it.
+    for (seconds, end) in [(Some(40), "in 40 s"), (None, "runs")] {
+        running.waiting = Some(Waiting {
+            held: "a lock on public.orders held for 12 min by pid 4711".to_owned(),
+            attempt: 4,
+            attempts: 11,
+            seconds,
+        });
+        resource.running(&running, at(2));
+        let words = format!(
+            "043 v043 waits for a lock on public.orders held for 12 min by pid 4711. Nothing of 043 was \
+             applied. Attempt 4 of 11 {end}."
+        );
+        assert_eq!(resource.ready().message, words);
+        assert_eq!(resource.ready().reason, "LockTimeout");
+    }
+}
 
-    running.current = None;
-    running.waiting = Some("Another run migrates this database.".to_owned());
-    resource.running(&running, at(3));
-    assert_eq!(resource.ready().reason, "LockHeld");
+#[test]
+fn a_version_that_runs_for_long_says_how_far_it_is() {
+    let plan = Scene::default().outcome().plan().cloned().expect("a plan");
+    let activity = Activity {
+        since: at(-100),
+        waits_for: Vec::new(),
+        index_build: Some(IndexBuild {
+            phase: "building index: scanning table".to_owned(),
+            percent: Some(43),
+            lockers: None,
+            current_locker: None,
+        }),
+    };
+    let mut running = Running {
+        plan,
+        finished: 0,
+        current: Some((version("042"), "v042".to_owned(), Direction::Up)),
+        waiting: None,
+        activity: Some(activity.clone()),
+    };
+    let mut resource = Resource::new();
+    resource.running(&running, at(0));
+    let expected = json!({
+        "version": "042",
+        "startTime": at(-100),
+        "phase": "building index: scanning table",
+        "percent": 43,
+    });
+    assert_eq!(json!(resource.status.progress), expected);
+
+    // However long it has been held: the same lock is no news.
+    let blocker = Blocker {
+        owner: LockOwner::Session {
+            pid: 4711,
+            application_name: "report".to_owned(),
+            state: Some("idle in transaction".to_owned()),
+        },
+        user: "ledger".to_owned(),
+        held_seconds: Some(50),
+        relation: Some("public.orders".to_owned()),
+    };
+    for held_seconds in [50, 60] {
+        running.activity = Some(Activity {
+            waits_for: vec![Blocker {
+                held_seconds: Some(held_seconds),
+                ..blocker.clone()
+            }],
+            index_build: None,
+            ..activity.clone()
+        });
+        resource.running(&running, at(held_seconds));
+        assert_eq!(
+            json!(resource.status.progress)["waitsFor"],
+            "a lock on public.orders held by pid 4711 (app \"report\", role \"ledger\", idle in \
+             transaction)"
+        );
+    }
+    running.activity = None;
+    resource.running(&running, at(70));
+    assert_eq!(resource.status.progress, None);
 }
 
 #[test]
@@ -644,6 +712,7 @@ fn a_way_back_says_so() {
         finished: 0,
         current: None,
         waiting: None,
+        activity: None,
     };
     let mut resource = Resource::new();
     resource.running(&running, at(0));
@@ -663,6 +732,7 @@ fn a_version_alone_is_called_by_its_name() {
         finished: 0,
         current: Some((version("042"), "v042".to_owned(), Direction::Up)),
         waiting: None,
+        activity: None,
     };
     let mut resource = Resource::new();
     resource.running(&running, at(0));

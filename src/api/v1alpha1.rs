@@ -31,6 +31,7 @@ pub use execution::Execution;
 pub use source::{ConfigMapSource, Source};
 pub use status::{
     AppliedVersion, DatabaseSchemaStatus, Failure, MigrationDirection, PendingVersion,
+    VersionProgress,
 };
 
 /// Setting this annotation to a new value makes the operator look again at once, and run a failed

@@ -7,6 +7,7 @@ use clap::builder::styling::AnsiColor;
 
 use crate::engine::Progress;
 use crate::engine::database::Recorded;
+use crate::engine::sessions::{Activity, waited_for};
 use crate::migration::file_name::Direction;
 use crate::migration::version::Version;
 
@@ -15,6 +16,11 @@ use super::terminal::{Terminal, write_error};
 
 /// From when on the line that is written over again appears, so that it does not flicker.
 const SHOWN_FROM: Duration = Duration::from_millis(300);
+
+/// Whether a line goes on in the next one at the terminal's edge (DECAWM): of a line that does, only the
+/// end would be written over again.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 
 /// Shows a run.
 #[derive(Debug)]
@@ -91,10 +97,7 @@ impl Display {
                 wait,
             } => {
                 self.enter(None, None);
-                let held = blockers.first().map_or_else(
-                    || "a lock that was not free".to_owned(),
-                    ToString::to_string,
-                );
+                let held = waited_for(blockers);
                 self.terminal.note(&format!(
                     "{version} waits for {held}. It was rolled back. Attempt {attempt} of {attempts} in {} s.",
                     wait.as_secs()
@@ -103,14 +106,15 @@ impl Display {
         }
     }
 
-    /// Writes the line that tells what is under way over again.
-    pub(super) fn tick(&mut self) {
+    /// Writes the line that tells what is under way over again; `activity` is what the server shows of it.
+    pub(super) fn tick(&mut self, activity: Option<&Activity>) {
         let Some((what, since)) = &self.under_way else {
             return;
         };
         let elapsed = since.elapsed();
         if self.terminal.shows_progress() && elapsed >= SHOWN_FROM {
-            write_error(&format!("\r\x1b[K{what} … {} s", elapsed.as_secs()));
+            let line = line(what, elapsed, activity);
+            write_error(&format!("\r\x1b[K{NO_WRAP}{line}{WRAP}"));
             self.line_is_shown = true;
         }
     }
@@ -151,6 +155,72 @@ impl Display {
         );
         if let Err(failure) = self.terminal.results(&line) {
             self.failure.get_or_insert(failure);
+        }
+    }
+}
+
+/// `applying 018 add_index … 40 s: building index: scanning table, 43 %`
+fn line(what: &str, elapsed: Duration, activity: Option<&Activity>) -> String {
+    let seconds = elapsed.as_secs();
+    let build = activity
+        .and_then(|activity| activity.index_build.as_ref())
+        .map(ToString::to_string);
+    let waiting = activity
+        .filter(|activity| !activity.waits_for.is_empty())
+        .map(|activity| format!("waits for {}", waited_for(&activity.waits_for)));
+    match waiting.or(build) {
+        None => format!("{what} … {seconds} s"),
+        Some(at) => format!("{what} … {seconds} s: {at}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use crate::engine::sessions::{Blocker, IndexBuild, LockOwner};
+
+    use super::*;
+
+    #[test]
+    fn the_line_says_how_far_it_is_and_for_whom_it_waits() {
+        let activity = |waits_for, index_build| Activity {
+            since: Timestamp::UNIX_EPOCH,
+            waits_for,
+            index_build,
+        };
+        let build = |percent, lockers| IndexBuild {
+            phase: "a phase".to_owned(),
+            percent,
+            lockers,
+            current_locker: None,
+        };
+        let blocker = Blocker {
+            owner: LockOwner::Session {
+                pid: 4711,
+                application_name: "report".to_owned(),
+                state: Some("idle in transaction".to_owned()),
+            },
+            user: "crm".to_owned(),
+            held_seconds: Some(720),
+            relation: Some("public.orders".to_owned()),
+        };
+        let waits = "applying 018 x … 40 s: waits for a lock on public.orders held for 12 min by pid 4711 \
+                     (app \"report\", role \"crm\", idle in transaction)";
+        for (activity, expected) in [
+            (None, "applying 018 x … 40 s"),
+            (Some(activity(Vec::new(), None)), "applying 018 x … 40 s"),
+            (
+                Some(activity(Vec::new(), Some(build(Some(43), None)))),
+                "applying 018 x … 40 s: a phase, 43 %",
+            ),
+            (
+                Some(activity(vec![blocker], Some(build(None, Some((0, 1)))))),
+                waits,
+            ),
+        ] {
+            let seconds = Duration::from_secs(40);
+            assert_eq!(line("applying 018 x", seconds, activity.as_ref()), expected);
         }
     }
 }

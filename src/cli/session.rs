@@ -120,6 +120,7 @@ impl Session {
         accept: impl Fn(&Plan) -> bool,
     ) -> Result<Ended, Failure> {
         let canceller = self.database.canceller();
+        let activity = self.database.activity();
         let display = RefCell::new(Display::new(self.terminal));
         let halt = Halt::default();
         let mut run = pin!(engine::run(
@@ -143,7 +144,7 @@ impl Session {
                     display.borrow_mut().clear();
                     halt.signal(display.borrow().running(), &canceller, self.terminal);
                 }
-                _ = ticks.tick() => display.borrow_mut().tick(),
+                _ = ticks.tick() => display.borrow_mut().tick(activity.borrow().as_ref()),
             }
         };
         halt.over();

@@ -2,6 +2,7 @@
 
 use crate::engine::error::DatabaseError;
 use crate::engine::outcome::Outcome;
+use crate::engine::sessions::Activity;
 use crate::migration::file_name::Direction;
 use crate::migration::plan::Plan;
 use crate::migration::version::Version;
@@ -85,6 +86,21 @@ pub struct Running {
     pub finished: usize,
     /// The version under way, its name and its direction.
     pub current: Option<(Version, String, Direction)>,
-    /// What the version under way waits for, in words; `None` while it runs.
-    pub waiting: Option<String>,
+    /// What the version under way did not get in its last attempt; `None` in its first one.
+    pub waiting: Option<Waiting>,
+    /// What the server shows of it, once it runs for long enough to be looked at.
+    pub activity: Option<Activity>,
+}
+
+/// A version that did not get its locks and was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The lock and who held it, in words.
+    pub held: String,
+    /// The attempt that comes next, or runs, counted from 1.
+    pub attempt: u32,
+    /// Attempts at the most.
+    pub attempts: u32,
+    /// Seconds to that attempt; `None` while it runs.
+    pub seconds: Option<u64>,
 }

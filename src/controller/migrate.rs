@@ -79,7 +79,7 @@ impl Run<'_> {
             report.read_at(),
         )
         .await;
-        let writer = ProgressWriter::start(report.clone());
+        let writer = ProgressWriter::start(report.clone(), database.activity());
         let outcome = engine::run(
             &mut database,
             self.task(Mode::Migrate),

@@ -85,8 +85,7 @@ pub async fn reconcile(watched: Arc<Watched>, context: Arc<Context>) -> Action {
         namespace = identity.namespace,
         name = identity.name
     );
-    // On the heap: the future of an attempt is large.
-    let wait = Box::pin(rest_or_work(&watched, identity, &context))
+    let wait = rest_or_work(&watched, identity, &context)
         .instrument(span)
         .await;
     wait.map_or_else(Action::await_change, Action::requeue)
@@ -111,6 +110,7 @@ async fn rest_or_work(
     {
         return wait;
     }
+    // On the heap: the future of an attempt is large.
     Box::pin(work(identity, entry, context)).await
 }
 

@@ -6,17 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::engine::Progress;
+use crate::engine::sessions::{Activity, waited_for};
 
 use super::agenda::annotation;
-use super::attempt::Running;
+use super::attempt::{Running, Waiting};
 use super::report::{Report, Written};
 use super::status::{Happened, Subject, status};
 
 /// Shortest time between two writes.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Shortest time between two writes of what the server shows of a version.
+const ACTIVITY_PERIOD: Duration = Duration::from_secs(10);
 
 /// Takes what a run tells and writes it.
 pub struct ProgressWriter {
@@ -25,11 +28,16 @@ pub struct ProgressWriter {
 }
 
 impl ProgressWriter {
-    /// Starts beside a run on the resource of `report`.
+    /// Starts beside a run on the resource of `report`; `activity` is what the server shows of it.
     #[must_use]
-    pub fn start(report: Report) -> Self {
+    pub fn start(report: Report, activity: watch::Receiver<Option<Activity>>) -> Self {
         let (latest, seen) = watch::channel(None);
-        let writing = tokio::spawn(write(report, seen));
+        let news = News {
+            seen,
+            activity,
+            written: Instant::now(),
+        };
+        let writing = tokio::spawn(write(report, news));
         Self { latest, writing }
     }
 
@@ -57,6 +65,7 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
             finished: 0,
             current: None,
             waiting: None,
+            activity: None,
         });
         return true;
     }
@@ -71,39 +80,37 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
             direction,
         } => {
             running.current = Some(((*version).clone(), (*name).to_owned(), *direction));
-            running.waiting = None;
+            // What the attempt before this one met is still the news.
+            if let Some(waiting) = &mut running.waiting {
+                waiting.seconds = None;
+            }
         }
         Progress::Finished { .. } => {
             running.finished += 1;
             running.current = None;
+            running.waiting = None;
         }
         Progress::Retrying {
-            version,
+            version: _,
             attempt,
             attempts,
             blockers,
             wait,
         } => {
-            let name = running.current.as_ref().map_or("", |(_, name, _)| name);
-            let blocker = blockers
-                .first()
-                .map_or_else(|| "a lock".to_owned(), ToString::to_string);
-            running.waiting = Some(format!(
-                "{version} {name} waits for {blocker}. Nothing of {version} was applied. Attempt \
-                 {attempt} of {attempts} in {} s.",
-                wait.as_secs().max(1)
-            ));
+            running.waiting = Some(Waiting {
+                held: waited_for(blockers),
+                attempt: *attempt,
+                attempts: *attempts,
+                seconds: Some(wait.as_secs().max(1)),
+            });
         }
     }
     true
 }
 
-async fn write(mut report: Report, mut seen: watch::Receiver<Option<Running>>) -> Report {
+async fn write(mut report: Report, mut news: News) -> Report {
     // Once the run is over, its end will be written instead.
-    while seen.changed().await.is_ok() && seen.has_changed().is_ok() {
-        let Some(running) = seen.borrow_and_update().clone() else {
-            continue;
-        };
+    while let Some(running) = news.next().await {
         let wanted = status(
             report.last(),
             &Subject {
@@ -115,15 +122,56 @@ async fn write(mut report: Report, mut seen: watch::Receiver<Option<Running>>) -
             &Happened::Running(&running),
             Timestamp::now(),
         );
+        if wanted == *report.last() {
+            continue;
+        }
         if report.write(wanted).await == Written::Gone {
             return report;
         }
+        news.written = Instant::now();
         tokio::select! {
             () = sleep(PERIOD) => {}
-            () = closed(seen.clone()) => return report,
+            () = closed(news.seen.clone()) => return report,
         }
     }
     report
+}
+
+/// What there is to write.
+struct News {
+    seen: watch::Receiver<Option<Running>>,
+    activity: watch::Receiver<Option<Activity>>,
+    written: Instant,
+}
+
+impl News {
+    /// The next thing to write: at once when the run goes on, after a while when only what the server
+    /// shows of it has changed. `None` once the run is over.
+    async fn next(&mut self) -> Option<Running> {
+        loop {
+            tokio::select! {
+                changed = self.seen.changed() => {
+                    changed.ok()?;
+                    self.seen.has_changed().ok()?;
+                }
+                () = shown(&mut self.activity, self.written + ACTIVITY_PERIOD) => {}
+            }
+            if let Some(running) = self.seen.borrow_and_update().clone() {
+                return Some(Running {
+                    activity: self.activity.borrow_and_update().clone(),
+                    ..running
+                });
+            }
+        }
+    }
+}
+
+/// Returns when the server showed something new, and not before `due`.
+async fn shown(activity: &mut watch::Receiver<Option<Activity>>, due: Instant) {
+    sleep_until(due).await;
+    if activity.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn closed(mut seen: watch::Receiver<Option<Running>>) {

@@ -12,8 +12,10 @@ use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::time::Time;
 use crate::api::v1alpha1::{
     AppliedVersion, DatabaseSchemaSpec, DatabaseSchemaStatus, Failure, PendingVersion,
+    VersionProgress,
 };
 use crate::engine::outcome::{End, Outcome};
+use crate::engine::sessions::waits_for;
 use crate::migration::catalog::Catalog;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, History};
@@ -24,6 +26,7 @@ use super::attempt::{Attempt, Running};
 use super::memory::{Memory, backs_off};
 use super::policy::{State, state};
 use super::verdict::{of_direction, step_script, under_way, verdict};
+use super::wording;
 
 /// Longest text in status, in characters.
 pub const MAX_TEXT: usize = 1024;
@@ -75,6 +78,7 @@ pub fn status(
         source: Some(clip(&subject.spec.source.summary())).filter(|text| !text.is_empty()),
         last_handled_reconcile: subject.reconcile.map(clip),
         failure: None,
+        progress: None,
         conditions: Vec::new(),
         ..previous.clone()
     };
@@ -239,12 +243,7 @@ fn show_running(
     running: &Running,
     now: Timestamp,
 ) -> Shown {
-    let Running {
-        plan,
-        finished,
-        current,
-        waiting,
-    } = running;
+    let Running { plan, finished, .. } = running;
     next.target_version = plan.target.as_ref().map(ToString::to_string);
     show_pending(next, plan, *finished);
     if let Some(Step::Apply { version, .. }) = finished
@@ -253,33 +252,31 @@ fn show_running(
     {
         next.current_version = Some(version.to_string());
     }
-    let Some(waiting) = waiting else {
+    next.progress = progress(running);
+    let (Some(waiting), Some((version, name, direction))) =
+        (wording::waiting(running), &running.current)
+    else {
         return Shown {
             state: State::Reconciling,
             reason: under_way(plan, *finished),
-            message: clip(&super::wording::running(running)),
+            message: clip(&wording::running(running)),
         };
     };
-    let reason = match current {
-        Some(_) => Reason::LockTimeout,
-        None => Reason::LockHeld,
-    };
+    let reason = Reason::LockTimeout;
     let before = previous.failure.as_ref();
     let first_time = before
         .filter(|before| before.reason == reason.as_str())
         .map_or(Time::new(now), |before| before.first_time);
     next.failure = Some(Failure {
         reason: reason.to_string(),
-        message: clip(waiting),
+        message: clip(&waiting),
         observed_generation: Some(subject.generation),
         first_time,
         attempts: None,
         next_retry_time: None,
-        version: current.as_ref().map(|(version, ..)| version.to_string()),
-        name: current.as_ref().map(|(_, name, _)| clip_name(name)),
-        direction: current
-            .as_ref()
-            .map(|(.., direction)| of_direction(*direction)),
+        version: Some(version.to_string()),
+        name: Some(clip_name(name)),
+        direction: Some(of_direction(*direction)),
         checksum: None,
         statement: None,
         line: None,
@@ -289,8 +286,22 @@ fn show_running(
     Shown {
         state: State::Reconciling,
         reason,
-        message: clip(waiting),
+        message: clip(&waiting),
     }
+}
+
+/// What the server shows of the version under way, once it runs for a while.
+fn progress(running: &Running) -> Option<VersionProgress> {
+    let activity = running.activity.as_ref()?;
+    let (version, ..) = running.current.as_ref()?;
+    let build = activity.index_build.as_ref();
+    Some(VersionProgress {
+        version: version.to_string(),
+        start_time: Time::new(activity.since),
+        phase: build.map(|build| clip(&build.phase_with_lockers())),
+        percent: build.and_then(|build| build.percent).map(i32::from),
+        waits_for: waits_for(&activity.waits_for).as_deref().map(clip),
+    })
 }
 
 fn conditions(

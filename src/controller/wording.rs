@@ -5,7 +5,7 @@ use crate::api::condition::Reason;
 use crate::migration::file_name::Direction;
 use crate::migration::plan::{Plan, Step};
 
-use super::attempt::Running;
+use super::attempt::{Running, Waiting};
 use super::policy::{Retry, policy};
 use super::verdict::step_script;
 
@@ -17,6 +17,7 @@ pub fn running(running: &Running) -> String {
         finished,
         current,
         waiting: _,
+        activity: _,
     } = running;
     let whole = whole(plan);
     if plan.steps.len() < 2 {
@@ -34,6 +35,32 @@ pub fn running(running: &Running) -> String {
         parts if parts.is_empty() => format!("{whole}."),
         parts => format!("{whole}; {}.", parts.join(", ")),
     }
+}
+
+/// A version that did not get its locks: `018 waits for a lock on public.orders held for 12 min by …`,
+/// what that means for the data, and when it is tried again.
+#[must_use]
+pub fn waiting(running: &Running) -> Option<String> {
+    let waiting = running.waiting.as_ref()?;
+    let (version, name, direction) = running.current.as_ref()?;
+    let done = match direction {
+        Direction::Up => "applied",
+        Direction::Down => "undone",
+    };
+    let next = match waiting.seconds {
+        Some(seconds) => format!("in {seconds} s"),
+        None => "runs".to_owned(),
+    };
+    let Waiting {
+        held,
+        attempt,
+        attempts,
+        ..
+    } = waiting;
+    Some(format!(
+        "{version} {name} waits for {held}. Nothing of {version} was {done}. Attempt {attempt} of \
+         {attempts} {next}."
+    ))
 }
 
 /// What happens next by itself, or what to do where the operator will not run a script again by itself

@@ -13,6 +13,7 @@ use crate::migration::version::Version;
 
 use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
+pub use super::sessions::{Blocker, Holder};
 use super::task::Owner;
 
 /// A database that can be asked one thing at a time. The real one is PostgreSQL over one connection.
@@ -196,87 +197,4 @@ pub struct Recorded {
     pub at: Timestamp,
     /// How long it took on the server, in milliseconds.
     pub execution_time_ms: i64,
-}
-
-/// The session that holds the migration lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Its server process id.
-    pub pid: i32,
-    /// Its `application_name`, sanitised.
-    pub application_name: String,
-    /// Its role.
-    pub user: String,
-    /// Seconds since its connection began.
-    pub connected_seconds: i64,
-}
-
-/// A session that holds a lock which a version waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocker {
-    /// Its server process id.
-    pub pid: i32,
-    /// Its `application_name`, sanitised.
-    pub application_name: String,
-    /// Its role.
-    pub user: String,
-    /// `pg_stat_activity.state`, such as `idle in transaction`.
-    pub state: String,
-    /// Seconds since its transaction began.
-    pub transaction_seconds: i64,
-    /// The relation waited for, schema-qualified, where known.
-    pub relation: Option<String>,
-}
-
-/// `pid 4711 (app "report", idle in transaction)` without what is unknown.
-fn session(pid: i32, application_name: &str, state: Option<&str>) -> String {
-    let mut known = Vec::new();
-    if !application_name.is_empty() {
-        known.push(format!("app \"{application_name}\""));
-    }
-    if let Some(state) = state.filter(|state| !state.is_empty()) {
-        known.push(state.to_owned());
-    }
-    if known.is_empty() {
-        format!("pid {pid}")
-    } else {
-        format!("pid {pid} ({})", known.join(", "))
-    }
-}
-
-/// A span in the largest unit that keeps it readable: `40 s`, `12 min`, `3 h`.
-fn span(seconds: i64) -> String {
-    match seconds {
-        ..120 => format!("{} s", seconds.max(0)),
-        120..7200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3600),
-    }
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}, role \"{}\", connected for {}",
-            session(self.pid, &self.application_name, None),
-            self.user,
-            span(self.connected_seconds)
-        )
-    }
-}
-
-impl std::fmt::Display for Blocker {
-    /// `a lock on public.orders held for 12 min by pid 4711 (app "report", idle in transaction)`
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a lock")?;
-        if let Some(relation) = &self.relation {
-            write!(f, " on {relation}")?;
-        }
-        write!(
-            f,
-            " held for {} by {}",
-            span(self.transaction_seconds),
-            session(self.pid, &self.application_name, Some(&self.state))
-        )
-    }
 }

@@ -15,6 +15,7 @@ mod judgement;
 pub mod machine;
 pub mod outcome;
 mod run;
+pub mod sessions;
 pub mod task;
 
 pub use run::{Progress, run};

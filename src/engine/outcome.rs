@@ -15,6 +15,7 @@ use crate::migration::version::Version;
 use super::database::Server;
 use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind};
+use super::sessions::waited_for;
 use super::task::Owner;
 
 /// The result of one run: where the database stands, what was done, and why it ended.
@@ -262,13 +263,15 @@ impl Outcome {
 
     fn lock_timeout_message(&self, timeout: &LockTimeout) -> String {
         let version = &timeout.version;
-        let held = timeout.blockers.first().map_or_else(
-            || "a lock that was not free".to_owned(),
-            ToString::to_string,
-        );
+        let held = waited_for(&timeout.blockers);
+        let way_out = if timeout.blockers.is_empty() {
+            ""
+        } else {
+            " End that transaction, or let it end."
+        };
         format!(
             "{version} {} waits for {held}. Nothing of {version} was applied; {}. Gave up after {} \
-             attempts.",
+             attempts.{way_out}",
             timeout.name,
             self.stands_at(),
             timeout.attempts

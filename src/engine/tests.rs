@@ -64,6 +64,8 @@ impl Simulated {
                     application_name: "other".to_owned(),
                     user: "u".to_owned(),
                     connected_seconds: 5,
+                    state: None,
+                    is_same_identity: false,
                 }))
             }
             Request::TryLock => Observation::Locked,

@@ -8,16 +8,18 @@ use rustls_pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Row};
+use tokio::sync::watch;
 
 use crate::engine::database::{Database, Holder, Inspection, Observation, Preparation, Request};
 use crate::engine::decision::Settlement;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::sessions::Activity;
 use crate::migration::version::Version;
 
 use super::facts::{self, Facts, Session};
 use super::history::{self, Content};
 use super::settings::{Settings, TlsMode};
-use super::watch::Watch;
+use super::watch::{Subject, Watch};
 use super::{decide, error, execute, outside, prepare, query, sanitize, session, stored_text};
 
 /// A connection to one database, for one run.
@@ -29,6 +31,9 @@ pub struct Postgres {
     session: Arc<OnceLock<Session>>,
     /// The last look, which says what exists already.
     facts: Option<Facts>,
+    /// What the server shows of a script that runs for long enough to be looked at.
+    activity: watch::Sender<Option<Activity>>,
+    watch: Option<Watch>,
 }
 
 /// Cancels what a run has under way, from a connection of its own.
@@ -51,7 +56,16 @@ impl Postgres {
             cancelled: Arc::default(),
             session: Arc::default(),
             facts: None,
+            activity: watch::Sender::default(),
+            watch: None,
         })
+    }
+
+    /// What the server shows of the script that runs now; nothing in its first second, and nothing
+    /// between two of them.
+    #[must_use]
+    pub fn activity(&self) -> watch::Receiver<Option<Activity>> {
+        self.activity.subscribe()
     }
 
     /// A handle that can cancel while a run has the connection.
@@ -122,12 +136,7 @@ impl Postgres {
             return Ok(Observation::Locked);
         }
         let holder = match self.own(session::lock_holder()).await? {
-            Some(row) => Some(Holder {
-                pid: column(&row, "pid")?,
-                application_name: sanitize::name(&column::<String, _>(&row, "application_name")?),
-                user: sanitize::name(&column::<String, _>(&row, "role")?),
-                connected_seconds: column(&row, "connected_seconds")?,
-            }),
+            Some(row) => Some(holder(&row)?),
             None => None,
         };
         Ok(Observation::LockHeld(holder))
@@ -209,11 +218,34 @@ impl Postgres {
 
 impl Database for Postgres {
     async fn perform(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
-        let watch = Watch::new(self.settings.clone(), self.session.clone());
-        tokio::select! {
+        let mut watch = self.watch.take().unwrap_or_else(|| {
+            Watch::new(
+                self.settings.clone(),
+                self.session.clone(),
+                self.activity.clone(),
+            )
+        });
+        let subject = match request {
+            Request::Execute(_) => Subject::Script,
+            _ => Subject::Session,
+        };
+        let observation = tokio::select! {
             observation = Box::pin(self.obey(request)) => observation,
-            () = Box::pin(watch.until_gone()) => self.gone_during(request),
+            () = Box::pin(watch.until_gone(subject)) => self.gone_during(request),
+        };
+        self.watch = Some(watch);
+        let seen = self.activity.send_replace(None);
+        observation.map(|observation| explained(observation, seen))
+    }
+}
+
+/// A version that did not get its locks, with who held them when it was looked at last.
+fn explained(observation: Observation, seen: Option<Activity>) -> Observation {
+    match (observation, seen) {
+        (Observation::LockNotAvailable(_), Some(seen)) => {
+            Observation::LockNotAvailable(seen.waits_for)
         }
+        (observation, _) => observation,
     }
 }
 
@@ -274,6 +306,20 @@ impl Canceller {
             .map(|_| ())
             .map_err(|cause| error::working(&self.settings, &cause))
     }
+}
+
+/// The row of [`session::lock_holder`].
+fn holder(row: &sqlx::postgres::PgRow) -> Result<Holder, DatabaseError> {
+    let state: Option<String> = column(row, "state")?;
+    let state_seconds: Option<i64> = column(row, "state_seconds")?;
+    Ok(Holder {
+        pid: column(row, "pid")?,
+        application_name: sanitize::name(&column::<String, _>(row, "application_name")?),
+        user: sanitize::name(&column::<String, _>(row, "role")?),
+        connected_seconds: column(row, "connected_seconds")?,
+        state: state.zip(state_seconds),
+        is_same_identity: column(row, "is_same_identity")?,
+    })
 }
 
 /// Decodes one column of an own query.

@@ -4,6 +4,7 @@
 //! so that one version costs one round trip: reset, lock check, BEGIN, fence, guard savepoint,
 //! script, record and COMMIT travel together (decisions 6 and 7).
 
+mod activity;
 mod audit;
 mod connection;
 mod decide;

@@ -96,17 +96,24 @@ pub fn fence() -> String {
     )
 }
 
-/// Who holds the lock: pid, `application_name`, role, seconds since it connected.
+/// Who holds the lock: pid, `application_name`, role, for how long it is connected, its state and for how
+/// long it has it, and whether it is of our own identity.
 pub fn lock_holder() -> String {
+    let seconds_since = |time: &str| {
+        format!("EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {time})::pg_catalog.int8")
+    };
     format!(
         "SELECT a.pid, COALESCE(a.application_name, '') AS application_name, \
          COALESCE(a.usename::pg_catalog.text, '') AS role, \
-         COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.backend_start), 0)::pg_catalog.int8 \
-         AS connected_seconds \
-         FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (SELECT l.pid FROM {} \
+         COALESCE({connected}, 0) AS connected_seconds, a.state, {state} AS state_seconds, \
+         COALESCE(a.application_name = pg_catalog.current_setting('application_name') \
+            AND a.usename = SESSION_USER, false) AS is_same_identity \
+         FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (SELECT l.pid FROM {locks} \
          AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
          WHERE d.datname = pg_catalog.current_database())) LIMIT 1",
-        held_locks()
+        connected = seconds_since("a.backend_start"),
+        state = seconds_since("a.state_change"),
+        locks = held_locks(),
     )
 }
 

@@ -1,34 +1,60 @@
-//! Noticing that a session is gone while its answer is awaited.
+//! Looking at our own session from a second connection while its answer is awaited.
 //!
 //! The driver sets no keepalive on its socket, and a long statement may rightly be silent for hours. So
-//! silence is not judged; a second connection asks the server whether our session is still there. A host
-//! that vanished without a farewell (a failover, a pulled cable) would otherwise be waited for forever.
+//! silence is not judged; the server is asked whether our session is still there. A host that vanished
+//! without a farewell (a failover, a pulled cable) would otherwise be waited for forever. While a script
+//! runs the same look shows what it waits for: afterwards nobody could tell.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use sqlx::Connection;
-use tokio::time::sleep;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::engine::error::DatabaseErrorKind;
+use crate::engine::sessions::Activity;
 
+use super::activity::{self, Seen};
 use super::connection::open;
 use super::facts::Session;
 use super::query;
-use super::quote::literal;
 use super::settings::Settings;
 
 /// So many questions in a row that found no server: then it is gone.
 const UNANSWERED: u32 = 4;
 
+/// Pause before and between looks at a script. Most versions are over before the first one and cost
+/// neither a connection nor a round trip. Shorter than `deadlock_timeout`, which is usually 1 s.
+const LOOK_PERIOD: Duration = Duration::from_millis(750);
+
+/// Shortest such pause.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
+
 /// Watches one session.
 pub struct Watch {
     settings: Settings,
     session: Arc<OnceLock<Session>>,
+    shown: watch::Sender<Option<Activity>>,
+    /// Kept from the first look to the end of the run: a version that is tried again is looked at sooner.
+    connection: Option<PgConnection>,
 }
 
-/// What one question came to.
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Whether the session is there.
+    Session,
+    /// What it does, too.
+    Script,
+}
+
+/// What one look came to.
 enum Answer {
-    /// The session is there, or the server is and would not say.
+    /// The session is there, and this is what it does.
+    Shown(Option<Activity>),
+    /// The server is there and did not say.
     Alive,
     /// The server is there and our session is not.
     Gone,
@@ -37,17 +63,36 @@ enum Answer {
 }
 
 impl Watch {
-    /// A watch over the session of `settings`.
-    pub fn new(settings: Settings, session: Arc<OnceLock<Session>>) -> Self {
-        Self { settings, session }
+    /// A watch over the session of `settings`. What it sees a script do goes to `shown`.
+    pub fn new(
+        settings: Settings,
+        session: Arc<OnceLock<Session>>,
+        shown: watch::Sender<Option<Activity>>,
+    ) -> Self {
+        Self {
+            settings,
+            session,
+            shown,
+            connection: None,
+        }
     }
 
     /// Returns when the session is known to be gone, and not before.
-    pub async fn until_gone(&self) {
+    pub async fn until_gone(&mut self, subject: Subject) {
         let mut unanswered = 0;
+        let mut pause = self.period(subject);
         while unanswered < UNANSWERED {
-            sleep(self.settings.liveness_period).await;
-            match self.ask().await {
+            sleep(pause).await;
+            // A server that does not answer, or that refuses us, is not asked more often for it.
+            pause = self.settings.liveness_period;
+            match self.look().await {
+                Answer::Shown(activity) => {
+                    unanswered = 0;
+                    pause = self.period(subject);
+                    if subject == Subject::Script {
+                        self.shown.send_replace(activity);
+                    }
+                }
                 Answer::Alive => unanswered = 0,
                 Answer::Gone => return,
                 Answer::Silence => unanswered += 1,
@@ -55,34 +100,44 @@ impl Watch {
         }
     }
 
-    async fn ask(&self) -> Answer {
-        let mut connection = match open(&self.settings).await {
-            Ok(connection) => connection,
-            Err(error) if error.kind == DatabaseErrorKind::Unreachable => return Answer::Silence,
-            // A server that refuses a second connection is there.
-            Err(_) => return Answer::Alive,
-        };
-        let answer = match self.session.get() {
-            None => Answer::Alive,
-            Some(session) => {
-                let found = query::last_row(&mut connection, question(session)).await;
-                if found.is_ok_and(|row| row.is_none()) {
-                    Answer::Gone
-                } else {
-                    Answer::Alive
-                }
-            }
-        };
-        let _ = tokio::time::timeout(self.settings.connect_timeout, connection.close()).await;
-        answer
+    /// Whoever waits for a lock is looked at twice before `lock_timeout` ends the wait.
+    fn period(&self, subject: Subject) -> Duration {
+        let limit = self.settings.lock_timeout;
+        match subject {
+            Subject::Session => self.settings.liveness_period,
+            Subject::Script if limit.is_zero() => LOOK_PERIOD,
+            Subject::Script => (limit / 3).clamp(SHORTEST_PERIOD, LOOK_PERIOD),
+        }
+        .min(self.settings.liveness_period)
     }
-}
 
-fn question(session: &Session) -> String {
-    format!(
-        "SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.pid = {} \
-         AND a.backend_start::pg_catalog.text = {}",
-        session.pid,
-        literal(&session.began)
-    )
+    /// Looks once, on the connection of the last look if there is one.
+    async fn look(&mut self) -> Answer {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match open(&self.settings).await {
+                Ok(connection) => connection,
+                Err(error) if error.kind == DatabaseErrorKind::Unreachable => {
+                    return Answer::Silence;
+                }
+                // A server that refuses a second connection is there.
+                Err(_) => return Answer::Alive,
+            },
+        };
+        let Some(session) = self.session.get() else {
+            return Answer::Alive;
+        };
+        let question = query::last_row(&mut connection, activity::query(session));
+        let Ok(Ok(row)) = timeout(self.settings.connect_timeout, question).await else {
+            // The next look opens a new connection and learns more.
+            return Answer::Alive;
+        };
+        self.connection = Some(connection);
+        let Some(row) = row else {
+            return Answer::Gone;
+        };
+        let text: String = row.try_get(0).unwrap_or_default();
+        serde_json::from_str::<Seen>(&text)
+            .map_or(Answer::Alive, |seen| Answer::Shown(seen.activity()))
+    }
 }

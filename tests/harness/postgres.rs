@@ -1,7 +1,7 @@
 //! PostgreSQL servers and databases.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -156,8 +156,22 @@ impl Database<'_> {
     }
 
     /// A psql that did what `sql` says and keeps its session, named `application`, open until it is killed.
-    pub fn hold(&self, application: &str, sql: &str) -> std::process::Child {
-        use std::io::{BufRead, BufReader, Write};
+    pub fn hold(&self, application: &str, sql: &str) -> Child {
+        use std::io::{BufRead, BufReader};
+        let mut child = self.session(application, &format!("{sql}\n\\echo held"));
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let held = stdout
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line == "held");
+        assert!(held, "psql could not run {sql}");
+        child
+    }
+
+    /// A psql that is about to do what `sql` says, in a session named `application` that stays open until it
+    /// is killed.
+    pub fn session(&self, application: &str, sql: &str) -> Child {
+        use std::io::Write;
         let mut child = Command::new(&self.server.psql)
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1"])
             .env_clear()
@@ -167,19 +181,12 @@ impl Database<'_> {
             .env("PGUSER", &self.user)
             .env("PGPASSWORD", &self.password)
             .env("PGAPPNAME", application)
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("psql starts");
-        let mut stdin = child.stdin.take().expect("stdin is piped");
-        writeln!(stdin, "{sql}\n\\echo held").expect("psql reads");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let held = stdout
-            .lines()
-            .map_while(Result::ok)
-            .any(|line| line == "held");
-        assert!(held, "psql could not run {sql}");
-        child.stdin = Some(stdin);
+        let stdin = child.stdin.as_mut().expect("stdin is piped");
+        writeln!(stdin, "{sql}").expect("psql reads");
         child
     }
 

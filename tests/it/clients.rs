@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use schemaward::api::v1alpha1::DatabaseSchemaStatus;
-use schemaward::controller::attempt::{Attempt, Running};
+use schemaward::controller::attempt::{Attempt, Running, Waiting};
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
@@ -16,6 +16,8 @@ use schemaward::controller::status::{Happened, Subject, status};
 use schemaward::controller::verdict::verdict;
 use schemaward::engine::error::ScriptFailureKind;
 use schemaward::engine::task::Mode;
+use schemaward::migration::file_name::Direction;
+use schemaward::migration::version::Version;
 use serde_json::{Value, json};
 
 use crate::crd::{get, namespace, resource};
@@ -96,10 +98,21 @@ fn cases() -> Vec<Case> {
         finished: 0,
         current: None,
         waiting: None,
+        activity: None,
     };
     let ready = attempted(&Scene::default().attempt(), 1);
     let waiting = Running {
-        waiting: Some("Another run migrates this database.".to_owned()),
+        current: Some((
+            Version::parse("042").expect("a version"),
+            "v042".to_owned(),
+            Direction::Up,
+        )),
+        waiting: Some(Waiting {
+            held: "a lock that was not free".to_owned(),
+            attempt: 2,
+            attempts: 11,
+            seconds: Some(5),
+        }),
         ..running.clone()
     };
     for (what, running) in [("running", running), ("waiting", waiting)] {

@@ -15,9 +15,9 @@ use schemaward::postgres::{LIVENESS_PERIOD, Origins, Postgres, Settings, Tls, Tl
 use crate::harness::{Database, postgres, postgres_major};
 
 /// One run to be, with what most tests want; the rest is set field by field.
-struct Run {
-    settings: Settings,
-    task: Task,
+pub struct Run {
+    pub settings: Settings,
+    pub task: Task,
 }
 
 fn catalog(files: &[(&str, &str)]) -> Catalog {
@@ -36,7 +36,7 @@ fn version(text: &str) -> Version {
 }
 
 impl Run {
-    fn new(database: &Database<'_>, files: &[(&str, &str)]) -> Self {
+    pub fn new(database: &Database<'_>, files: &[(&str, &str)]) -> Self {
         Self {
             settings: Settings {
                 host: database.server.host.clone(),
@@ -81,7 +81,7 @@ impl Run {
         self
     }
 
-    fn owned_by(mut self, name: &str, uid: &str) -> Self {
+    pub fn owned_by(mut self, name: &str, uid: &str) -> Self {
         self.task.actor = Actor::Resource(Owner {
             cluster: "cluster".to_owned(),
             namespace: "space".to_owned(),
@@ -91,7 +91,7 @@ impl Run {
         self
     }
 
-    async fn go(self) -> Outcome {
+    pub async fn go(self) -> Outcome {
         let mut connection = Postgres::connect(&self.settings)
             .await
             .expect("the database can be reached");
@@ -108,7 +108,8 @@ const TWO: [(&str, &str); 4] = [
     ("002_two_DOWN.sql", "DROP TABLE two;"),
 ];
 
-fn reached(outcome: &Outcome) {
+#[track_caller]
+pub fn reached(outcome: &Outcome) {
     assert!(
         matches!(outcome.end(), End::Reached),
         "{}",

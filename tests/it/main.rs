@@ -36,3 +36,4 @@ mod operator_seen;
 mod servers;
 mod shipped_migrations;
 mod statements;
+mod waiting;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Database, eventually, postgres};
 use crate::operator_rig::{LIMIT, Schema, Tenant, cluster, condition, inline, resource};
+use crate::waiting::without_numbers;
 
 const WIDGETS: (&str, &str) = ("001_widgets_UP.sql", "CREATE TABLE widgets (id int);");
 const GADGETS: (&str, &str) = ("002_gadgets_UP.sql", "CREATE TABLE gadgets (id int);");
@@ -198,46 +199,72 @@ fn a_version_that_waits_for_a_lock_says_for_whose() {
     let namespace = cluster().tenant("blocked");
     namespace.secret(&database);
     let mut manifest = resource("shop", &database, &inline(&[WIDGETS]));
-    manifest["spec"]["execution"] = json!({"lockTimeout": "200ms"});
+    manifest["spec"]["execution"] = json!({"lockTimeout": "1s"});
     let schema = namespace.schema("shop", &manifest);
     schema.reaches("UpToDate");
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            database.exec(
-                "BEGIN; LOCK TABLE widgets IN ACCESS SHARE MODE; SELECT pg_sleep(6); COMMIT;",
-            );
-        });
-        eventually(LIMIT, || {
-            match database
-                .query_text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")
-                .as_str()
-            {
-                "1" => Ok(()),
-                seen => Err(seen.to_owned()),
-            }
-        });
-        let alter = ("002_alter_UP.sql", "ALTER TABLE widgets ADD name text;");
-        schema.patch(&json!({"spec": {"source": inline(&[WIDGETS, alter])}}));
-        let status = schema.reaches("LockTimeout");
-        let message = condition(&status, "Ready")["message"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        assert!(
-            message.starts_with("002 alter waits for a lock"),
-            "{message}"
-        );
-        assert!(
-            message.contains("Nothing of 002 was applied. Attempt 2 of 11 in"),
-            "{message}"
-        );
-        assert_eq!(
-            condition(&status, "Reconciling")["reason"],
-            "ProgressingWithRetry"
-        );
+    let mut report = database.hold("report", "BEGIN; SELECT * FROM widgets;");
+    let alter = ("002_alter_UP.sql", "ALTER TABLE widgets ADD name text;");
+    schema.patch(&json!({"spec": {"source": inline(&[WIDGETS, alter])}}));
+    let status = schema.reaches("LockTimeout");
+    let message = condition(&status, "Ready")["message"].clone();
+    let expected = format!(
+        "002 alter waits for a lock on public.widgets held for N s by pid N (app \"report\", role \"{}\", idle \
+         in transaction). Nothing of 002 was applied. Attempt 2 of 11 ",
+        database.user
+    );
+    let said = without_numbers(message.as_str().unwrap());
+    assert!(said.starts_with(&expected), "{said}");
+    assert_eq!(
+        condition(&status, "Reconciling")["reason"],
+        "ProgressingWithRetry"
+    );
+    // From attempt to attempt it goes on saying so.
+    schema.becomes("at its fourth attempt", |status| {
+        let ready = condition(status, "Ready");
+        assert_eq!(ready["reason"], "LockTimeout", "{status:#}");
+        let message = ready["message"].as_str().unwrap();
+        message.contains("Attempt 4 of 11 ")
     });
+    report.kill().unwrap();
+    report.wait().unwrap();
     schema.reaches("UpToDate");
     assert_eq!(versions(&database), "001 002");
+}
+
+#[test]
+fn a_version_that_runs_for_long_says_in_status_how_far_it_is() {
+    let database = postgres().database("long");
+    database.exec("CREATE TABLE orders (id int)");
+    let mut writer = database.hold("shop", "BEGIN; INSERT INTO orders VALUES (1);");
+    let namespace = cluster().tenant("long");
+    namespace.secret(&database);
+    let index = (
+        "001_index_UP.sql",
+        "CREATE INDEX CONCURRENTLY orders_id ON orders (id);",
+    );
+    let mut manifest = resource("shop", &database, &inline(&[index]));
+    manifest["spec"]["execution"] = json!({"lockTimeout": "5m"});
+    let schema = namespace.schema("shop", &manifest);
+    let status = schema.becomes("shown while it runs", |status| {
+        !status["progress"].is_null()
+    });
+    let progress = &status["progress"];
+    assert_eq!(progress["version"], "001");
+    assert_eq!(
+        progress["phase"],
+        "waiting for writers before build, 0 of 1 over"
+    );
+    assert_eq!(
+        without_numbers(progress["waitsFor"].as_str().unwrap()),
+        format!(
+            "a lock on public.orders held by pid N (app \"shop\", role \"{}\", idle in transaction)",
+            database.user
+        )
+    );
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    let status = schema.reaches("UpToDate");
+    assert_eq!(status["progress"], Value::Null);
 }
 
 #[test]

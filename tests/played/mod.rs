@@ -25,6 +25,7 @@ use schemaward::engine::error::{
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
+use schemaward::engine::sessions::LockOwner;
 use schemaward::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
 use schemaward::migration::catalog::{Catalog, Listed, SourceFile};
 use schemaward::migration::checksum::Checksum;
@@ -272,6 +273,8 @@ impl Scene {
                 application_name: "schemaward/cli".to_owned(),
                 user: "ledger".to_owned(),
                 connected_seconds: 40,
+                state: Some(("active".to_owned(), 30)),
+                is_same_identity: false,
             })),
             (Request::TryLock, _) => Observation::Locked,
             (Request::LoadDown(version), _) => {
@@ -279,11 +282,13 @@ impl Scene {
             }
             (Request::Execute(_), Answer::NoLocks) => {
                 Observation::LockNotAvailable(vec![Blocker {
-                    pid: 4711,
-                    application_name: "report".to_owned(),
+                    owner: LockOwner::Session {
+                        pid: 4711,
+                        application_name: "report".to_owned(),
+                        state: Some("idle in transaction".to_owned()),
+                    },
                     user: "ledger".to_owned(),
-                    state: "idle in transaction".to_owned(),
-                    transaction_seconds: 720,
+                    held_seconds: Some(720),
                     relation: Some("public.orders".to_owned()),
                 }])
             }

@@ -60,6 +60,11 @@ pub struct DatabaseSchemaStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 
+    /// What the server shows of the version that runs; absent while none runs, and for the first seconds
+    /// of one. Written at most every ten seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<VersionProgress>,
+
     /// The last ten versions that are applied, newest first. All of them are in the history table.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
@@ -164,6 +169,31 @@ pub struct Failure {
     /// The code that PostgreSQL gave (SQLSTATE).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql_state: Option<String>,
+}
+
+/// What the server shows of the version that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionProgress {
+    /// The version.
+    pub version: String,
+
+    /// Since when the server works on it, by the clock of the database.
+    pub start_time: Time,
+
+    /// While an index is built: what its build is at, in the words of PostgreSQL
+    /// (pg_stat_progress_create_index), and how many of the transactions that it waits for are over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+
+    /// How much of that phase is done, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "int32"))]
+    pub percent: Option<i32>,
+
+    /// The lock that it waits for, and who holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 /// A version that is applied.
