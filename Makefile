@@ -52,7 +52,7 @@ unit: ## Unit tests, documentation examples and the checks of the source; no ser
 
 .PHONY: integration
 integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
-	@parts/get postgres postgres-all control-plane helm health
+	@parts/get postgres postgres-all pgbouncer control-plane helm health
 	tests/harness/test_parts.py
 	tests/harness/test_servers.py
 	cargo test --locked --test it

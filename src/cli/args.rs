@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
 use crate::engine::task::Ledger;
-use crate::postgres::{LIVENESS_PERIOD, Origins, Settings, Tls, TlsMode};
+use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};
 
 use super::duration;
 use super::exit::Failure;
@@ -85,6 +85,28 @@ pub(super) struct ConnectionArgs {
         hide_env_values = true
     )]
     ca_file: Option<PathBuf>,
+
+    /// What stands between here and the server: nothing, or a pooler in session mode
+    ///
+    /// A pooler in transaction or statement mode cannot be used, and is refused.
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "POSTGRES_POOLER",
+        hide_env_values = true,
+        default_value = "none"
+    )]
+    pooler: PoolerMode,
+}
+
+/// Poolers on the way to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PoolerMode {
+    /// The server itself
+    None,
+    /// A pooler that keeps one server session for as long as a client is connected, such as PgBouncer with
+    /// `pool_mode = session`
+    Session,
 }
 
 /// The names that libpq gives to its TLS modes. Its weaker ones, which fall back to plain text without
@@ -177,6 +199,10 @@ impl ConnectionArgs {
             username: self.user.clone(),
             password: self.password()?,
             tls: self.tls()?,
+            pooler: match self.pooler {
+                PoolerMode::None => Pooler::None,
+                PoolerMode::Session => Pooler::Session,
+            },
             ledger: history.ledger(),
             role: None,
             search_path: Vec::new(),

@@ -96,6 +96,8 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
         | DatabaseErrorKind::HistoryUnreadable
         | DatabaseErrorKind::HistoryTooNew
         | DatabaseErrorKind::ServerTooOld
+        | DatabaseErrorKind::PoolerDetected
+        | DatabaseErrorKind::PrivilegedRole
         | DatabaseErrorKind::Cancelled
         | DatabaseErrorKind::Internal => Exit::NotDone,
     }
@@ -135,6 +137,8 @@ mod tests {
             (Kind::HistoryUnreadable, Exit::NotDone),
             (Kind::HistoryTooNew, Exit::NotDone),
             (Kind::ServerTooOld, Exit::NotDone),
+            (Kind::PoolerDetected, Exit::NotDone),
+            (Kind::PrivilegedRole, Exit::NotDone),
             (Kind::Cancelled, Exit::NotDone),
             (Kind::Internal, Exit::NotDone),
         ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::api::v1alpha1::{DatabaseSchemaSpec, RollbackPolicy, TlsMode, VersionSpec};
+use crate::api::v1alpha1::{DatabaseSchemaSpec, Pooler, RollbackPolicy, TlsMode, VersionSpec};
 use crate::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
 use crate::migration::catalog::{Catalog, Defect, DefectKind, Listed, Pin, SourceFile};
 use crate::migration::checksum::Checksum;
@@ -264,6 +264,10 @@ fn settings(
                 Given::Literal(text) => text.into_bytes(),
                 Given::Fetched { bytes, .. } => bytes.expose_secret().to_vec(),
             }),
+        },
+        pooler: match spec.connection.pooler {
+            Pooler::None => postgres::Pooler::None,
+            Pooler::Session => postgres::Pooler::Session,
         },
         ledger,
         role: execution.role.clone(),

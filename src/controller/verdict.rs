@@ -236,6 +236,8 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
         DatabaseErrorKind::HistoryUnreadable => Reason::HistoryUnreadable,
         DatabaseErrorKind::HistoryTooNew => Reason::HistoryTooNew,
         DatabaseErrorKind::ServerTooOld => Reason::ServerTooOld,
+        DatabaseErrorKind::PoolerDetected => Reason::PoolerDetected,
+        DatabaseErrorKind::PrivilegedRole => Reason::PrivilegedRole,
         // Cancelled by our own shutdown: whoever comes next goes on with it.
         DatabaseErrorKind::Cancelled => in_progress,
         DatabaseErrorKind::Internal => Reason::InternalError,

@@ -67,6 +67,10 @@ pub enum DatabaseErrorKind {
     HistoryTooNew,
     /// PostgreSQL older than 14.
     ServerTooOld,
+    /// A pooler that does not keep one server session for one client, or may not.
+    PoolerDetected,
+    /// The role may do more on the server than a resource may ask for.
+    PrivilegedRole,
     /// The run was cancelled from outside; what was under way was rolled back.
     Cancelled,
     /// A state that must not be.

@@ -2,12 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-use secrecy::ExposeSecret;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row};
 use tokio::sync::watch;
 
 use crate::engine::database::{Database, Holder, Inspection, Observation, Preparation, Request};
@@ -16,17 +14,27 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::sessions::Activity;
 use crate::migration::version::Version;
 
+use super::dial::open;
 use super::facts::{self, Facts, Session};
 use super::history::{self, Content};
-use super::settings::{Settings, TlsMode};
+use super::settings::{Pooler, Settings};
+use super::startup::Startup;
 use super::watch::{Subject, Watch};
-use super::{decide, error, execute, outside, prepare, query, sanitize, session, stored_text};
+use super::{
+    decide, error, execute, outside, pooler, prepare, query, sanitize, session, stored_text,
+};
 
 /// A connection to one database, for one run.
 pub struct Postgres {
     pub(super) connection: PgConnection,
     pub(super) settings: Settings,
     pub(super) cancelled: Arc<AtomicBool>,
+    /// How the session began.
+    pub(super) startup: Startup,
+    /// When we began to connect.
+    dialled: Instant,
+    /// Behind a pooler: nobody else is served by our session.
+    proven: bool,
     /// Known from the first look on.
     session: Arc<OnceLock<Session>>,
     /// The last look, which says what exists already.
@@ -35,6 +43,9 @@ pub struct Postgres {
     activity: watch::Sender<Option<Activity>>,
     watch: Option<Watch>,
 }
+
+/// A pooler that shares our session answers a second connection from it at once.
+const SHARED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Cancels what a run has under way, from a connection of its own.
 #[derive(Clone)]
@@ -50,15 +61,24 @@ impl Postgres {
     /// # Errors
     /// Any kind that reaching a server can have; nothing was changed then.
     pub async fn connect(settings: &Settings) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            connection: open(settings).await?,
+        let (dialled, startup) = (Instant::now(), Startup::new(settings));
+        let mut database = Self {
+            connection: open(settings, &startup).await?,
             settings: settings.clone(),
             cancelled: Arc::default(),
+            startup,
+            dialled,
+            proven: false,
             session: Arc::default(),
             facts: None,
             activity: watch::Sender::default(),
             watch: None,
-        })
+        };
+        if let Some(pin) = database.startup.pin() {
+            let pinned = query::last_row(&mut database.connection, pin).await;
+            pinned.map_err(|cause| error::working(settings, &cause))?;
+        }
+        Ok(database)
     }
 
     /// What the server shows of the script that runs now; nothing in its first second, and nothing
@@ -86,7 +106,13 @@ impl Postgres {
 
     async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
         let facts: Facts = self.read_json(facts::query(&self.settings)).await?;
+        if self.session.get().is_none() {
+            facts
+                .session
+                .judge(&self.settings, self.dialled.elapsed())?;
+        }
         self.session.get_or_init(|| facts.session.clone());
+        self.startup.meets(facts.version_number);
         facts.judge(&self.settings.ledger)?;
         facts.judge_reading(&self.settings)?;
         let content: Content = match history::query(&facts, &self.settings.ledger) {
@@ -130,6 +156,10 @@ impl Postgres {
     }
 
     async fn try_lock(&mut self) -> Result<Observation, DatabaseError> {
+        if self.settings.pooler == Pooler::Session && !self.proven {
+            self.prove_that_nobody_shares_it().await?;
+            self.proven = true;
+        }
         let row = self.own(session::try_lock()).await?;
         let locked = row.map(|row| column::<bool, _>(&row, 0)).transpose()?;
         if locked == Some(true) {
@@ -140,6 +170,22 @@ impl Postgres {
             None => None,
         };
         Ok(Observation::LockHeld(holder))
+    }
+
+    /// Connects a second time while our session is idle: a pooler in transaction mode serves that with the
+    /// very same server session. Before the lock is taken, because that session would keep it.
+    async fn prove_that_nobody_shares_it(&self) -> Result<(), DatabaseError> {
+        let mut second = open(&self.settings, &Startup::new(&self.settings)).await?;
+        let question = query::last_row(&mut second, self.startup.check());
+        // In session mode the pool may have no other session for us: then nobody shares ours either.
+        let answer = tokio::time::timeout(SHARED_WITHIN, question).await;
+        if answer.is_ok() {
+            let _ = tokio::time::timeout(SHARED_WITHIN, second.close()).await;
+        }
+        match answer {
+            Ok(Ok(_)) => Err(pooler::shared(&self.settings)),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
     }
 
     async fn prepare(&mut self, preparation: &Preparation) -> Result<Inspection, DatabaseError> {
@@ -180,11 +226,12 @@ impl Postgres {
         })
     }
 
-    /// Runs own statements; their failure is trouble with the database.
+    /// Runs own statements, the session checked first; their failure is trouble with the database.
     pub(super) async fn own(
         &mut self,
         sql: String,
     ) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
+        let sql = format!("{}; {sql}", self.startup.check());
         match query::last_row(&mut self.connection, sql).await {
             Ok(row) => Ok(row),
             Err(cause) => {
@@ -290,7 +337,7 @@ impl Canceller {
         let Some(session) = self.session.get() else {
             return Ok(());
         };
-        let mut connection = open(&self.settings).await?;
+        let mut connection = open(&self.settings, &Startup::new(&self.settings)).await?;
         let cancelled = query::last_row(
             &mut connection,
             format!(
@@ -330,57 +377,4 @@ where
 {
     row.try_get(index)
         .map_err(|_| error::internal("a column of an own query has an unexpected type"))
-}
-
-pub(super) async fn open(settings: &Settings) -> Result<PgConnection, DatabaseError> {
-    let options = options(settings)?;
-    match tokio::time::timeout(settings.connect_timeout, options.connect()).await {
-        Err(_) => Err(error::connect_timeout(settings)),
-        Ok(Err(cause)) => Err(error::connecting(settings, &cause)),
-        Ok(Ok(connection)) => Ok(connection),
-    }
-}
-
-/// The driver's options. Its constructors read PG* variables of the environment, so every field is set;
-/// those that can only be set and not cleared are kept out of the environment by `main`.
-fn options(settings: &Settings) -> Result<PgConnectOptions, DatabaseError> {
-    let password = settings
-        .password
-        .as_ref()
-        .map_or("", |password| password.expose_secret());
-    let options = PgConnectOptions::new_without_pgpass()
-        .host(&settings.host)
-        .port(settings.port)
-        .username(&settings.username)
-        .password(password)
-        .database(&settings.database)
-        .ssl_mode(match settings.tls.mode {
-            TlsMode::Disable => PgSslMode::Disable,
-            TlsMode::Require => PgSslMode::Require,
-            TlsMode::VerifyCa => PgSslMode::VerifyCa,
-            TlsMode::VerifyFull => PgSslMode::VerifyFull,
-        })
-        .application_name(&format!("schemaward/{}", settings.application))
-        .options(session::startup_options(settings))
-        .disable_statement_logging();
-    match &settings.tls.ca {
-        None => Ok(options),
-        Some(pem) => {
-            check_pem(pem)?;
-            Ok(options.ssl_root_cert_from_pem(pem.clone()))
-        }
-    }
-}
-
-/// The driver reports a CA that is no certificate as an unknown issuer; so it is looked at first.
-fn check_pem(pem: &[u8]) -> Result<(), DatabaseError> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    if certificates.is_ok_and(|certificates| !certificates.is_empty()) {
-        return Ok(());
-    }
-    Err(DatabaseError::new(
-        DatabaseErrorKind::InvalidCredentials,
-        "The CA in tls.ca (--ca-file) holds no PEM certificate. Nothing was sent. Give the server's \
-         CA bundle, which begins with BEGIN CERTIFICATE.",
-    ))
 }

@@ -7,8 +7,8 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailureKind};
 
-use super::sanitize;
 use super::settings::{Settings, TlsMode};
+use super::{pooler, sanitize};
 
 /// `lock_not_available` and `deadlock_detected`: the version may be tried again.
 pub fn is_lock_trouble(code: &str) -> bool {
@@ -17,6 +17,9 @@ pub fn is_lock_trouble(code: &str) -> bool {
 
 /// `query_canceled`.
 pub const QUERY_CANCELED: &str = "57014";
+
+/// `invalid_datetime_format`: what [`super::startup::Startup::check`] fails with, and no other own statement.
+pub const ANOTHER_SESSION: &str = "22007";
 
 /// `invalid_savepoint_specification` and `no_active_sql_transaction`: what releasing the guard
 /// savepoint answers when the script ended our transaction.
@@ -111,6 +114,9 @@ pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
         return lost(settings);
     };
     let code = server.code();
+    if code == ANOTHER_SESSION {
+        return pooler::another_session(settings);
+    }
     let text = sanitize::message(code, server.message());
     let kind = match code {
         "42501" => Kind::PermissionDenied,
@@ -182,6 +188,9 @@ pub fn internal(what: &str) -> DatabaseError {
 fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
     let place = place(settings);
     let code = server.code();
+    if let Some(error) = pooler::refused(settings, server) {
+        return error;
+    }
     let role = role(settings);
     let plaintext_refused = code == "28000"
         && settings.tls.mode == TlsMode::Disable
@@ -262,7 +271,7 @@ fn io_text(error: &io::Error) -> String {
     }
 }
 
-fn place(settings: &Settings) -> String {
+pub(super) fn place(settings: &Settings) -> String {
     match &settings.origins.host {
         None => format!("{}:{}", sanitize::name(&settings.host), settings.port),
         Some(origin) => format!("the server of {origin}, port {}", settings.port),

@@ -74,9 +74,8 @@ async fn in_transaction(
 /// Everything before the script: the session as new, the lock checked, the transaction fenced, the
 /// guard set.
 fn opening(database: &Postgres, guard: &str) -> Vec<String> {
-    let mut statements: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
+    let mut statements = database.startup.again();
     statements.extend([
-        session::NO_TRANSACTION_TIMEOUT.to_owned(),
         "BEGIN".to_owned(),
         session::OWN_SEARCH_PATH.to_owned(),
         session::lock_check(),
@@ -97,7 +96,7 @@ fn closing(
     guard: &str,
 ) -> Result<Vec<String>, DatabaseError> {
     let mut statements = vec![format!("RELEASE SAVEPOINT {guard}")];
-    statements.extend(session::OURS_AGAIN.iter().map(ToString::to_string));
+    statements.extend(database.startup.after_script());
     statements.extend(record::statements(
         &database.settings.ledger,
         execution,

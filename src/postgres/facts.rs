@@ -1,13 +1,16 @@
 //! What the server, our rights and the history table look like. Reads only.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::engine::database::{LedgerLimits, Server};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 
+use super::pooler;
 use super::quote::{identifier, ledger as quoted, literal};
-use super::settings::Settings;
+use super::settings::{Pooler, Settings};
 
 /// The oldest server that is supported: 14.
 const OLDEST_SERVER: i32 = 140_000;
@@ -20,7 +23,7 @@ const OLDEST_SERVER: i32 = 140_000;
 #[derive(Debug, Deserialize)]
 pub struct Facts {
     pub session: Session,
-    version_number: i32,
+    pub version_number: i32,
     version: String,
     in_recovery: bool,
     database: String,
@@ -50,6 +53,22 @@ pub struct Facts {
 pub struct Session {
     pub pid: i32,
     pub began: String,
+    /// Seconds since then, by the server's clock.
+    age: f64,
+}
+
+/// A server's clock may be put forward while we connect.
+const AGE_TOLERANCE: Duration = Duration::from_secs(2);
+
+impl Session {
+    /// Refuses a session that is older than our connection: a pooler had it before.
+    pub fn judge(&self, settings: &Settings, connected: Duration) -> Result<(), DatabaseError> {
+        let age = Duration::try_from_secs_f64(self.age).unwrap_or_default();
+        if settings.pooler == Pooler::None && age > connected + AGE_TOLERANCE {
+            return Err(pooler::handed_out(settings));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +119,8 @@ pub fn query(settings: &Settings) -> String {
     format!(
         "SELECT pg_catalog.json_build_object(\
          'session', (SELECT pg_catalog.json_build_object('pid', a.pid, \
-            'began', a.backend_start::pg_catalog.text) \
+            'began', a.backend_start::pg_catalog.text, \
+            'age', EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)) \
             FROM pg_catalog.pg_stat_activity a WHERE a.pid = pg_catalog.pg_backend_pid()), \
          'version_number', pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
          'version', pg_catalog.current_setting('server_version'), \

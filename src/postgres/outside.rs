@@ -22,8 +22,7 @@ pub async fn execute(
     execution: &Execution,
     statement: &Statement,
 ) -> Result<Observation, DatabaseError> {
-    let mut before: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
-    before.push(session::NO_TRANSACTION_TIMEOUT.to_owned());
+    let mut before = database.startup.again();
     before.push(session::lock_check());
     before.extend(session::script_settings(&database.settings, Scope::Session));
     before.push("SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned());
@@ -36,9 +35,8 @@ pub async fn execute(
          ::pg_catalog.int8",
         literal(&began)
     );
-    let mut closing: Vec<_> = session::RESET.iter().map(ToString::to_string).collect();
+    let mut closing = database.startup.again();
     closing.extend([
-        session::NO_TRANSACTION_TIMEOUT.to_owned(),
         "BEGIN".to_owned(),
         session::OWN_SEARCH_PATH.to_owned(),
         session::lock_check(),
@@ -56,7 +54,7 @@ pub async fn execute(
             .filter(|other| other.is_self_record)
             .map(|other| execution.script.text()[other.range.clone()].to_owned()),
     );
-    closing.extend(session::OURS_AGAIN.iter().map(ToString::to_string));
+    closing.extend(database.startup.after_script());
     closing.extend(record::statements(
         &database.settings.ledger,
         execution,

@@ -1,6 +1,4 @@
-//! The session: start-up settings, the migration lock, what is reset between versions.
-
-use std::time::Duration;
+//! The session: the migration lock, and what scripts run under.
 
 use super::quote::identifier;
 use super::settings::Settings;
@@ -9,62 +7,6 @@ use super::settings::Settings;
 /// database is one lock, whatever the number of ledgers in it. The first key is the word "schw" in
 /// ASCII, to stay clear of applications' own locks.
 const LOCK: (i32, i32) = (0x7363_6877, 1);
-
-/// Settings that a start-up packet pins: they win over `ALTER DATABASE … SET` and `ALTER ROLE … SET`,
-/// and `RESET ALL` returns to them. The keepalives let the server notice within seconds that we are
-/// gone (measured: 8 s with a dead network instead of minutes; under 1 s after a kill).
-pub fn startup_options(settings: &Settings) -> Vec<(&'static str, String)> {
-    let milliseconds = |time: Duration| time.as_millis().to_string();
-    vec![
-        ("lock_timeout", milliseconds(settings.lock_timeout)),
-        (
-            "statement_timeout",
-            milliseconds(settings.statement_timeout),
-        ),
-        ("idle_in_transaction_session_timeout", "0".to_owned()),
-        ("default_transaction_read_only", "off".to_owned()),
-        ("default_transaction_isolation", "read committed".to_owned()),
-        ("idle_session_timeout", "0".to_owned()),
-        ("standard_conforming_strings", "on".to_owned()),
-        ("bytea_output", "hex".to_owned()),
-        ("row_security", "on".to_owned()),
-        ("client_connection_check_interval", "1000".to_owned()),
-        ("tcp_user_timeout", "5000".to_owned()),
-        ("tcp_keepalives_idle", "3".to_owned()),
-        ("tcp_keepalives_interval", "2".to_owned()),
-        ("tcp_keepalives_count", "2".to_owned()),
-    ]
-}
-
-/// Statements that bring the session back to how it started (decision 6).
-pub const RESET: [&str; 8] = [
-    "RESET SESSION AUTHORIZATION",
-    "RESET ROLE",
-    "RESET ALL",
-    "DISCARD TEMP",
-    "DISCARD PLANS",
-    "DISCARD SEQUENCES",
-    "UNLISTEN *",
-    "CLOSE ALL",
-];
-
-/// Back to the login role, to the start-up settings (a script's own `statement_timeout` would cancel its
-/// record), to names that nobody can shadow, and to a session that listens to nothing (a notification
-/// of its own would arrive in the middle of the answer): what own statements after a script begin with.
-pub const OURS_AGAIN: [&str; 5] = [
-    "RESET SESSION AUTHORIZATION",
-    "RESET ROLE",
-    "RESET ALL",
-    OWN_SEARCH_PATH,
-    "UNLISTEN *",
-];
-
-/// Switches `transaction_timeout` off where the server has it (from 17 on); the start-up packet cannot,
-/// because an older server refuses a name that it does not know. There is no limit over all of a version
-/// (decision 10).
-pub const NO_TRANSACTION_TIMEOUT: &str = "SELECT CASE WHEN \
-     pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL \
-     THEN pg_catalog.set_config('transaction_timeout', '0', false) END";
 
 /// Names that nobody can shadow (CVE-2018-1058).
 pub const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
@@ -81,7 +23,7 @@ pub fn try_lock() -> String {
 pub fn lock_check() -> String {
     format!(
         "SELECT (CASE WHEN EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid()) \
-         THEN '1' ELSE 'the migration lock is lost' END)::pg_catalog.int4",
+         THEN '1' ELSE 'lost' END)::pg_catalog.int4",
         held_locks()
     )
 }
@@ -91,7 +33,7 @@ pub fn lock_check() -> String {
 pub fn fence() -> String {
     format!(
         "SELECT (CASE WHEN pg_catalog.pg_try_advisory_xact_lock({}, {}) \
-         THEN '1' ELSE 'the migration lock is held elsewhere' END)::pg_catalog.int4",
+         THEN '1' ELSE 'held elsewhere' END)::pg_catalog.int4",
         LOCK.0, LOCK.1
     )
 }

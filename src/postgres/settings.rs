@@ -25,6 +25,8 @@ pub struct Settings {
     pub password: Option<SecretString>,
     /// Encryption and whom to trust.
     pub tls: Tls,
+    /// What stands between us and the server, by the user's word.
+    pub pooler: Pooler,
     /// The history table.
     pub ledger: Ledger,
     /// Role that scripts run as (`SET ROLE`); bookkeeping stays with the login role.
@@ -57,6 +59,16 @@ pub struct Origins {
     pub database: Option<String>,
     /// Of the role's name.
     pub username: Option<String>,
+}
+
+/// A connection pooler on the way to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// The server itself is connected to; a pooler is refused.
+    #[default]
+    None,
+    /// A pooler that keeps one server session for as long as we are connected.
+    Session,
 }
 
 /// Encryption of the connection.

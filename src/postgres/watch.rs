@@ -17,10 +17,11 @@ use crate::engine::error::DatabaseErrorKind;
 use crate::engine::sessions::Activity;
 
 use super::activity::{self, Seen};
-use super::connection::open;
+use super::dial::open;
 use super::facts::Session;
 use super::query;
 use super::settings::Settings;
+use super::startup::Startup;
 
 /// So many questions in a row that found no server: then it is gone.
 const UNANSWERED: u32 = 4;
@@ -115,7 +116,7 @@ impl Watch {
     async fn look(&mut self) -> Answer {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => match open(&self.settings).await {
+            None => match open(&self.settings, &Startup::new(&self.settings)).await {
                 Ok(connection) => connection,
                 Err(error) if error.kind == DatabaseErrorKind::Unreachable => {
                     return Answer::Silence;

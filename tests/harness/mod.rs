@@ -5,6 +5,7 @@
 //! Tests stay apart by a database and a namespace each: [`Postgres::database`], [`Api::namespace`].
 
 mod api;
+mod pgbouncer;
 mod postgres;
 mod supervisor;
 
@@ -14,6 +15,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 pub use api::{Api, Namespace, api};
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres, postgres, postgres_major};
 
 /// The built program, in an environment that holds nothing of the developer's own.
@@ -40,6 +42,12 @@ pub fn part(variable: &str) -> PathBuf {
         "{variable} is not here yet: run `make parts`"
     );
     path.into()
+}
+
+/// A loopback port for a server that cannot be asked for any free one.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
 }
 
 /// Calls `probe` until it gives `Ok`, and returns that. `Err` carries what was seen instead.

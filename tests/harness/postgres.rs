@@ -77,10 +77,8 @@ impl Postgres {
     /// Runs SQL as superuser in the database `postgres`.
     #[track_caller]
     pub fn admin_exec(&self, sql: &str) -> String {
-        stdout_of(
-            &self.psql("postgres", &self.superuser, &self.password, sql),
-            sql,
-        )
+        let output = self.psql(self.port, "postgres", &self.superuser, &self.password, sql);
+        stdout_of(&output, sql)
     }
 
     /// Stops the server; `mode` is `smart`, `fast` or `immediate`. Not for the shared ones.
@@ -101,12 +99,12 @@ impl Postgres {
     }
 
     /// SQL comes by standard input: each statement on its own, not in one transaction as with `-c`.
-    fn psql(&self, database: &str, user: &str, password: &str, sql: &str) -> Output {
+    fn psql(&self, port: u16, database: &str, user: &str, password: &str, sql: &str) -> Output {
         let mut psql = Command::new(&self.psql);
         psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"])
             .env_clear()
             .env("PGHOST", &self.host)
-            .env("PGPORT", self.port.to_string())
+            .env("PGPORT", port.to_string())
             .env("PGDATABASE", database)
             .env("PGUSER", user)
             .env("PGPASSWORD", password)
@@ -141,24 +139,42 @@ impl Database<'_> {
 
     /// Runs SQL as the owner and lets it fail.
     pub fn try_exec(&self, sql: &str) -> Output {
-        self.server
-            .psql(&self.name, &self.user, &self.password, sql)
+        self.server.psql(
+            self.server.port,
+            &self.name,
+            &self.user,
+            &self.password,
+            sql,
+        )
     }
 
     /// Runs SQL in this database as superuser and gives what [`Self::query_text`] would.
     #[track_caller]
     pub fn admin_exec(&self, sql: &str) -> String {
         let server = self.server;
-        stdout_of(
-            &server.psql(&self.name, &server.superuser, &server.password, sql),
-            sql,
-        )
+        let (superuser, password) = (&server.superuser, &server.password);
+        let output = server.psql(server.port, &self.name, superuser, password, sql);
+        stdout_of(&output, sql)
+    }
+
+    /// Runs SQL as the owner in another database at another port, such as the console of a pooler.
+    #[track_caller]
+    pub fn query_at(&self, port: u16, database: &str, sql: &str) -> String {
+        let output = self
+            .server
+            .psql(port, database, &self.user, &self.password, sql);
+        stdout_of(&output, sql)
     }
 
     /// A psql that did what `sql` says and keeps its session, named `application`, open until it is killed.
     pub fn hold(&self, application: &str, sql: &str) -> Child {
+        self.hold_at(self.server.port, application, sql)
+    }
+
+    /// The same at another port, where a pooler listens.
+    pub fn hold_at(&self, port: u16, application: &str, sql: &str) -> Child {
         use std::io::{BufRead, BufReader};
-        let mut child = self.session(application, &format!("{sql}\n\\echo held"));
+        let mut child = self.session_at(port, application, &format!("{sql}\n\\echo held"));
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let held = stdout
             .lines()
@@ -171,12 +187,16 @@ impl Database<'_> {
     /// A psql that is about to do what `sql` says, in a session named `application` that stays open until it
     /// is killed.
     pub fn session(&self, application: &str, sql: &str) -> Child {
+        self.session_at(self.server.port, application, sql)
+    }
+
+    fn session_at(&self, port: u16, application: &str, sql: &str) -> Child {
         use std::io::Write;
         let mut child = Command::new(&self.server.psql)
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1"])
             .env_clear()
             .env("PGHOST", &self.server.host)
-            .env("PGPORT", self.server.port.to_string())
+            .env("PGPORT", port.to_string())
             .env("PGDATABASE", &self.name)
             .env("PGUSER", &self.user)
             .env("PGPASSWORD", &self.password)

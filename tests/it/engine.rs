@@ -10,7 +10,7 @@ use schemaward::engine::{Progress, run};
 use schemaward::migration::catalog::{Catalog, SourceFile};
 use schemaward::migration::target::{Policy, Rollback, Target};
 use schemaward::migration::version::Version;
-use schemaward::postgres::{LIVENESS_PERIOD, Origins, Postgres, Settings, Tls, TlsMode};
+use schemaward::postgres::{LIVENESS_PERIOD, Origins, Pooler, Postgres, Settings, Tls, TlsMode};
 
 use crate::harness::{Database, postgres, postgres_major};
 
@@ -44,6 +44,7 @@ impl Run {
                 database: database.name.clone(),
                 username: database.user.clone(),
                 password: Some(database.password.clone().into()),
+                pooler: Pooler::None,
                 tls: Tls {
                     mode: TlsMode::Disable,
                     ca: None,

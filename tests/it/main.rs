@@ -33,6 +33,7 @@ mod operator_replicas;
 mod operator_rest;
 mod operator_rig;
 mod operator_seen;
+mod pooler;
 mod servers;
 mod shipped_migrations;
 mod statements;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Database, Namespace, eventually, schemaward};
+use crate::harness::{Api, Database, Namespace, eventually, free_port, schemaward};
 
 /// How long anything may take that should be a matter of a second or two.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -251,11 +251,6 @@ impl Drop for Operator {
         }
         self.keeper.wait().ok();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// A `DatabaseSchema` for `database`, with its password in Secret `db`. Change what a test is about.

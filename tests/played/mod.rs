@@ -66,6 +66,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
             username: text("ledger"),
             password: None,
             tls: schemaward::api::v1alpha1::Tls::default(),
+            pooler: schemaward::api::v1alpha1::Pooler::None,
         },
         target_version: None,
         versions: Some(

@@ -38,6 +38,22 @@ pub struct Connection {
     /// Encryption of the connection. Default: mode VerifyFull.
     #[serde(default)]
     pub tls: Tls,
+
+    /// None (default): host is the server itself; a pooler there is refused with PoolerDetected, because
+    /// the lock and the scripts would be on different server sessions. Session: host is a pooler that
+    /// keeps one server session for as long as a client is connected, such as PgBouncer with
+    /// pool_mode = session; what it does is checked before each version.
+    #[serde(default)]
+    pub pooler: Pooler,
+}
+
+/// What stands between the operator and the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains both")]
+pub enum Pooler {
+    #[default]
+    None,
+    Session,
 }
 
 /// A key of a Secret or ConfigMap of the same namespace.
