@@ -9,7 +9,7 @@ STATIC_TARGET := x86_64-unknown-linux-gnu
 IMAGE := target/schemaward-image.tar
 
 # The phases of `make test`, in order; the demo and e2e come last because they take longest.
-PHASES := parts fmt-check lint unit integration chart-check docs-check demo e2e
+PHASES := parts fmt-check lint unit model integration chart-check docs-check demo e2e
 
 .PHONY: help
 help: ## List the targets
@@ -49,6 +49,16 @@ unit: ## Unit tests, documentation examples and the checks of the source; no ser
 	cargo test --locked --lib --bins
 	cargo test --locked --doc
 	@for test in $(basename $(notdir $(wildcard tests/*.rs))); do cargo test --locked --test $$test; done
+
+.PHONY: model
+model: ## The engine on a simulated database: every order of small runs, and 100,000 random ones
+	cargo test --locked --test model -- --show-output
+
+.PHONY: model-long
+model-long: ## The same with all faults everywhere, and 1,000,000 random runs from a new seed
+	SCHEMAWARD_MODEL_ALL_FAULTS=1 SCHEMAWARD_MODEL_RUNS=1000000 \
+	  SCHEMAWARD_MODEL_SEED=$${SCHEMAWARD_MODEL_SEED:-$$(date +%s)000000} \
+	  cargo test --locked --test model -- --show-output
 
 .PHONY: integration
 integration: ## Tests on a real PostgreSQL and a real Kubernetes API server

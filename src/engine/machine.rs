@@ -24,7 +24,7 @@ use super::outcome::{Done, End, Outcome, Stop};
 use super::task::{Mode, Task};
 use deciding::Locked;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum State {
     Beginning,
     /// Looking without the lock: most runs end here.
@@ -47,7 +47,7 @@ enum State {
 }
 
 /// One run in progress.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     task: Task,
     state: State,

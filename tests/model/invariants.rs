@@ -1,0 +1,258 @@
+//! What must hold in every state, whatever happens. Nothing here asks the planner or the machine what
+//! it thinks of it.
+
+use schemaward::engine::database::{Execution, Preparation, Record, Request};
+use schemaward::engine::error::DatabaseErrorKind;
+use schemaward::engine::outcome::{End, Outcome, Stop};
+use schemaward::engine::task::Task;
+use schemaward::migration::target::{Rollback, Target};
+
+use super::database::{Committed, Session};
+use super::memory::{Handle, Memory};
+use super::scenario::owner;
+use super::texts::{self, STATEMENTS, VERSIONS};
+use super::world::World;
+
+/// The invariants, numbered as in the issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Invariant {
+    /// Effects and record of a version are both there or both not.
+    EffectsAndRecord,
+    /// No statement takes effect twice.
+    AtMostOnce,
+    /// Never two sessions that write at once.
+    NeverTwo,
+    /// The history is a prefix of the declared order.
+    Prefix,
+    /// Going back needs leave, and takes the text that was kept.
+    WayBack,
+    /// A ledger that somebody owns is not taken from him.
+    Claim,
+    /// What a run says is what the database says.
+    Honest,
+    /// Every run ends, and one that nothing disturbs ends as it should.
+    Ends,
+}
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// Which one.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub what: String,
+}
+
+/// `Err` unless it holds.
+pub fn hold(
+    holds: bool,
+    invariant: Invariant,
+    what: impl FnOnce() -> String,
+) -> Result<(), Violation> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Violation {
+            invariant,
+            what: what(),
+        })
+    }
+}
+
+/// Never two that write.
+pub fn of_sessions(world: &World) -> Result<(), Violation> {
+    let writing = world.sessions().filter(|session| session.writes()).count();
+    hold(writing <= 1, Invariant::NeverTwo, || {
+        format!("{writing} sessions have a transaction open that writes")
+    })
+}
+
+/// What is committed is whole.
+pub fn of_database(memory: &Memory<'_>, committed: &Committed) -> Result<(), Violation> {
+    for number in 1..=VERSIONS {
+        let fate = committed.fate(number);
+        let recorded = fate.row.map(|row| {
+            let known = row.stored.map(|stored| stored.variant).or(row.checksum);
+            known.map_or(0, usize::from)
+        });
+        for (variant, marks) in fate.marks.iter().enumerate() {
+            let (least, most) = (marks.iter().min(), marks.iter().max());
+            hold(
+                least >= Some(&0) && most <= Some(&1),
+                Invariant::AtMostOnce,
+                || format!("the statements of {number} have taken effect so often: {marks:?}"),
+            )?;
+            let expected = i8::from(recorded == Some(variant));
+            hold(
+                *marks == [expected; STATEMENTS],
+                Invariant::EffectsAndRecord,
+                || {
+                    format!(
+                        "the record of {number} is {:?}, its effects are {:?}",
+                        fate.row, fate.marks
+                    )
+                },
+            )?;
+        }
+    }
+    if memory.scenario.declares_all() {
+        let top = committed.top();
+        hold(
+            committed.applied().count() == top,
+            Invariant::Prefix,
+            || format!("applied are {:?}", committed.applied().collect::<Vec<_>>()),
+        )?;
+    }
+    Ok(())
+}
+
+/// What a transaction is about to commit, beside what is committed.
+pub fn of_commit(memory: &Memory<'_>, handle: Handle, before: &Committed) -> Result<(), Violation> {
+    let task = memory.task(handle);
+    match memory.request(handle) {
+        Request::Prepare(preparation) => of_preparation(preparation, before),
+        Request::Execute(execution) => match &execution.record {
+            Record::Apply(_) => of_apply(task, execution, before),
+            Record::Undo => of_undo(task, execution, before),
+        },
+        other => panic!("it writes nothing, or is not in the model: {other:?}"),
+    }
+}
+
+fn of_preparation(preparation: &Preparation, before: &Committed) -> Result<(), Violation> {
+    if let (Some(new), Some(old)) = (&preparation.claim, before.claim) {
+        hold(owner(old).is_same_resource(new), Invariant::Claim, || {
+            format!("{new:?} takes it from {:?}", owner(old))
+        })?;
+    }
+    for adopted in &preparation.adopt {
+        let row = before.fate(texts::number(&adopted.version)).row;
+        hold(
+            row.is_some_and(|row| row.stored.is_none()),
+            Invariant::EffectsAndRecord,
+            || format!("{} is taken over, and there is {row:?}", adopted.version),
+        )?;
+    }
+    Ok(())
+}
+
+fn of_apply(task: &Task, execution: &Execution, before: &Committed) -> Result<(), Violation> {
+    let number = texts::number(&execution.version);
+    let applied: Vec<usize> = before.applied().collect();
+    hold(!applied.contains(&number), Invariant::AtMostOnce, || {
+        format!("{number} is applied upon {applied:?}")
+    })?;
+    hold(before.top() < number, Invariant::Prefix, || {
+        format!("{number} is applied upon {applied:?}")
+    })?;
+    let declared = task
+        .catalog
+        .iter()
+        .map(|known| texts::number(&known.version));
+    for below in declared.filter(|declared| *declared < number) {
+        hold(applied.contains(&below), Invariant::Prefix, || {
+            format!("{number} is applied upon {applied:?}, before {below}")
+        })?;
+    }
+    Ok(())
+}
+
+fn of_undo(task: &Task, execution: &Execution, before: &Committed) -> Result<(), Violation> {
+    let number = texts::number(&execution.version);
+    hold(
+        before.fate(number).row.is_some(),
+        Invariant::AtMostOnce,
+        || format!("{number} is undone and not applied"),
+    )?;
+    hold(before.top() == number, Invariant::Prefix, || {
+        let applied: Vec<usize> = before.applied().collect();
+        format!("{number} is undone while {applied:?} are applied")
+    })?;
+    let may = task.policy.rollback == Rollback::Allow;
+    hold(may, Invariant::WayBack, || {
+        format!("{number} is undone without leave")
+    })?;
+    let row = before.fate(number).row;
+    let text = texts::mark(execution.script.text());
+    let stored = row.and_then(|row| row.stored);
+    hold(
+        text.number == number
+            && stored.is_some_and(|stored| usize::from(stored.variant) == text.variant),
+        Invariant::WayBack,
+        || format!("{number} is undone by {text:?}, and kept is {stored:?}"),
+    )?;
+    hold(
+        row.is_some_and(|row| row.zeros == texts::zeros(&execution.version)),
+        Invariant::WayBack,
+        || format!("{} is not how the ledger writes it", execution.version),
+    )
+}
+
+/// What a run says when it ends, beside what is committed.
+pub fn of_outcome(
+    task: &Task,
+    committed: &Committed,
+    session: Option<Session>,
+    outcome: &Outcome,
+) -> Result<(), Violation> {
+    let honest = |holds: bool, what: &str| {
+        hold(holds, Invariant::Honest, || {
+            format!("{what}: {}", outcome.message())
+        })
+    };
+    if let Some(Stop::Database(error)) = outcome.stop() {
+        let strange = [
+            DatabaseErrorKind::Internal,
+            DatabaseErrorKind::HistoryUnreadable,
+        ];
+        honest(!strange.contains(&error.kind), "a state that must not be")?;
+        return Ok(());
+    }
+    let applied: Vec<usize> = committed.applied().collect();
+    // Without its session nobody can say more than what was seen last.
+    let Some(session) = session else {
+        return Ok(());
+    };
+    if session.locked {
+        let said: Option<Vec<usize>> = outcome.history().map(|history| {
+            history
+                .iter()
+                .map(|row| texts::number(&row.version))
+                .collect()
+        });
+        honest(
+            said.as_ref() == Some(&applied),
+            "it says another history than there is",
+        )?;
+        if matches!(outcome.end(), End::Reached) {
+            honest(is_at_target(task, &applied), "it is not at its target")?;
+        }
+    } else {
+        honest(
+            outcome.done().is_empty(),
+            "it says that it did something, without the lock",
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether these versions are what the task asks for.
+pub fn is_at_target(task: &Task, applied: &[usize]) -> bool {
+    let declared: Vec<usize> = task
+        .catalog
+        .iter()
+        .map(|known| texts::number(&known.version))
+        .collect();
+    let goes_up = |top: usize| {
+        let wanted: Vec<usize> = declared.iter().copied().filter(|one| *one <= top).collect();
+        wanted == applied
+    };
+    match &task.target {
+        Target::Latest => goes_up(declared.last().copied().unwrap_or(0)),
+        Target::Version(version) => goes_up(texts::number(version)),
+        Target::DownTo(version) => {
+            let top = version.as_ref().map_or(0, texts::number);
+            applied.iter().all(|one| *one <= top)
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What the small states of the model point to: the machines, with what each asks for, and the
+//! databases that were seen.
+//!
+//! A machine is a pure function of what it was told, so the same machine told the same thing is
+//! stepped once; the search meets it a thousand times. `Debug` shows all that a machine holds, and so
+//! tells two machines apart.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemaward::engine::database::{
+    Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded, Request, Server,
+};
+use schemaward::engine::error::{
+    DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
+};
+use schemaward::engine::event::{Event, Next};
+use schemaward::engine::machine::Machine;
+use schemaward::engine::outcome::Outcome;
+use schemaward::engine::task::Task;
+use schemaward::migration::file_name::Direction;
+use schemaward::migration::history::{self, Applied, History};
+use uuid::Uuid;
+
+use super::database::{Answer, Committed};
+use super::scenario::{Scenario, owner};
+use super::texts;
+
+/// Names a [`Position`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle(u32);
+
+/// Names a database that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Snapshot(u32);
+
+/// A machine, and what it asks for.
+pub struct Position {
+    /// The index of its task.
+    pub task: usize,
+    machine: Option<Machine>,
+    /// What it asks for.
+    pub next: Next,
+}
+
+/// What a machine is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Told {
+    /// The database answered.
+    Answer(Answer),
+    /// The pause is over.
+    Waited,
+    /// Go on.
+    Continue,
+    /// End before the next version.
+    Interrupt,
+}
+
+/// How long a pause of the model is.
+pub const PAUSE: Duration = Duration::from_secs(1);
+
+/// All that was met so far.
+pub struct Memory<'s> {
+    /// What it is about.
+    pub scenario: &'s Scenario,
+    /// Whether equal things are looked for; without it everything is new, and nothing is copied.
+    interns: bool,
+    positions: Vec<Position>,
+    position_of: HashMap<String, Handle>,
+    steps: HashMap<(Handle, Told), Handle>,
+    snapshots: Vec<Committed>,
+    snapshot_of: HashMap<Committed, Snapshot>,
+    ended: Option<Handle>,
+}
+
+impl<'s> Memory<'s> {
+    /// For a search: equal machines and databases are one.
+    pub fn interning(scenario: &'s Scenario) -> Self {
+        Self {
+            interns: true,
+            ..Self::forgetful(scenario)
+        }
+    }
+
+    /// For a single walk, where looking for equal ones costs more than it saves.
+    pub fn forgetful(scenario: &'s Scenario) -> Self {
+        Self {
+            scenario,
+            interns: false,
+            positions: Vec::new(),
+            position_of: HashMap::new(),
+            steps: HashMap::new(),
+            snapshots: Vec::new(),
+            snapshot_of: HashMap::new(),
+            ended: None,
+        }
+    }
+
+    /// How many different machines there are.
+    pub fn machines(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// The position of a handle.
+    pub fn position(&self, handle: Handle) -> &Position {
+        &self.positions[handle.0 as usize]
+    }
+
+    /// The request that a position asks for.
+    pub fn request(&self, handle: Handle) -> &Request {
+        match &self.position(handle).next {
+            Next::Ask(request) => request,
+            other => panic!("a session works for {other:?}"),
+        }
+    }
+
+    /// The task of a position.
+    pub fn task(&self, handle: Handle) -> &Task {
+        &self.scenario.tasks[self.position(handle).task]
+    }
+
+    /// A run is over.
+    pub fn end(&mut self, handle: Handle) {
+        self.ended = Some(handle);
+    }
+
+    /// What the run came to that was over last.
+    pub fn ended(&self) -> &Outcome {
+        let handle = self.ended.expect("a run that is over");
+        match &self.position(handle).next {
+            Next::Done(outcome) => outcome,
+            other => panic!("a run is over and asks for {other:?}"),
+        }
+    }
+
+    /// The database of a snapshot.
+    pub fn committed(&self, snapshot: Snapshot) -> &Committed {
+        &self.snapshots[snapshot.0 as usize]
+    }
+
+    /// The snapshot of a database.
+    pub fn snapshot(&mut self, committed: Committed) -> Snapshot {
+        let new = Snapshot(u32::try_from(self.snapshots.len()).expect("few databases"));
+        let snapshot = if self.interns {
+            *self.snapshot_of.entry(committed).or_insert(new)
+        } else {
+            new
+        };
+        if snapshot == new {
+            self.snapshots.push(committed);
+        }
+        snapshot
+    }
+
+    /// A run begins.
+    pub fn begin(&mut self, task: usize) -> Handle {
+        let mut machine = Machine::new(self.scenario.tasks[task].clone());
+        let next = machine.step(Event::Begin);
+        self.keep(task, machine, next)
+    }
+
+    /// A machine is told something.
+    pub fn step(&mut self, handle: Handle, told: Told) -> Handle {
+        if let Some(known) = self.steps.get(&(handle, told)) {
+            return *known;
+        }
+        let event = self.event(handle, told);
+        let position = &mut self.positions[handle.0 as usize];
+        let task = position.task;
+        let machine = if self.interns {
+            position.machine.clone()
+        } else {
+            position.machine.take()
+        };
+        let mut machine = machine.expect("each machine is stepped once");
+        let next = machine.step(event);
+        let reached = self.keep(task, machine, next);
+        if self.interns {
+            self.steps.insert((handle, told), reached);
+        }
+        reached
+    }
+
+    fn keep(&mut self, task: usize, machine: Machine, next: Next) -> Handle {
+        let new = Handle(u32::try_from(self.positions.len()).expect("few machines"));
+        if self.interns {
+            let text = format!("{task} {next:?} {machine:?}");
+            let handle = *self.position_of.entry(text).or_insert(new);
+            if handle != new {
+                return handle;
+            }
+        }
+        self.positions.push(Position {
+            task,
+            machine: Some(machine),
+            next,
+        });
+        new
+    }
+
+    fn event(&self, handle: Handle, told: Told) -> Event {
+        let answer = match told {
+            Told::Answer(answer) => answer,
+            Told::Waited => return Event::Waited(PAUSE),
+            Told::Continue => return Event::Continue,
+            Told::Interrupt => return Event::Interrupt,
+        };
+        let failed = |kind| Event::Failed(DatabaseError::new(kind, "a fault of the model"));
+        let observation = match answer {
+            Answer::Inspected(snapshot) => {
+                Observation::Inspected(Box::new(inspection(self.committed(snapshot))))
+            }
+            Answer::Locked => Observation::Locked,
+            Answer::LockHeld => Observation::LockHeld(Some(Holder {
+                pid: 7,
+                application_name: "schemaward/cli".to_owned(),
+                user: "u".to_owned(),
+                connected_seconds: 5,
+                state: None,
+                is_same_identity: false,
+            })),
+            Answer::DownLoaded { number, variant } => Observation::DownLoaded(
+                texts::down(usize::from(number), usize::from(variant)).into_bytes(),
+            ),
+            Answer::Done => Observation::Done(Recorded {
+                at: Timestamp::UNIX_EPOCH,
+                execution_time_ms: 1,
+            }),
+            Answer::ScriptFailed => Observation::Failed(failure(self.request(handle))),
+            Answer::LockNotAvailable => Observation::LockNotAvailable(Vec::new()),
+            Answer::Lost => return failed(DatabaseErrorKind::ConnectionLost),
+            Answer::Cancelled => return failed(DatabaseErrorKind::Cancelled),
+            Answer::DiskFull => return failed(DatabaseErrorKind::DiskFull),
+            Answer::NoSuchText => return failed(DatabaseErrorKind::HistoryUnreadable),
+        };
+        Event::Observed(Box::new(observation))
+    }
+}
+
+fn failure(request: &Request) -> ScriptFailure {
+    let Request::Execute(execution) = request else {
+        panic!("only scripts fail so: {request:?}");
+    };
+    ScriptFailure {
+        kind: ScriptFailureKind::Failed,
+        version: execution.version.clone(),
+        name: execution.name.clone(),
+        direction: match execution.record {
+            Record::Apply(_) => Direction::Up,
+            Record::Undo => Direction::Down,
+        },
+        statement: Some(1),
+        position: None,
+        sqlstate: Some("42P01".to_owned()),
+        message: "a fault of the model".to_owned(),
+        outside_transaction: false,
+    }
+}
+
+/// What a look at a database shows.
+fn inspection(committed: &Committed) -> Inspection {
+    Inspection {
+        server: Server {
+            version: "16".to_owned(),
+            database: "d".to_owned(),
+            user: "u".to_owned(),
+        },
+        ledger_exists: committed.ledger,
+        limits: LedgerLimits::default(),
+        installation: committed.installed.then_some(Installation {
+            database_id: Uuid::from_u128(7),
+        }),
+        claim: committed.claim.map(owner),
+        history: history(committed),
+        missing_grants: Vec::new(),
+    }
+}
+
+fn history(committed: &Committed) -> History {
+    let rows = committed.applied().map(|number| {
+        let row = committed.fate(number).row.expect("it is applied");
+        Applied {
+            version: texts::version(number, row.zeros),
+            name: "v".to_owned(),
+            applied_at: Some(Timestamp::UNIX_EPOCH),
+            execution_time_ms: Some(1),
+            checksum: row
+                .checksum
+                .map(|variant| texts::up_checksum_text(number, usize::from(variant))),
+            stored: row.stored.map(|stored| history::Stored {
+                up: texts::up_checksum(number, usize::from(stored.variant)),
+                down: stored
+                    .down
+                    .then(|| texts::down_checksum(number, usize::from(stored.variant))),
+            }),
+        }
+    });
+    History::new(rows.collect(), Vec::new()).expect("each version is there once")
+}

@@ -1,0 +1,138 @@
+//! The scripts of the model, and how a simulated database reads them.
+//!
+//! Every statement leaves a mark that nothing protects against coming twice, as an INSERT without a
+//! key would: what runs twice is seen.
+
+use std::sync::LazyLock;
+
+use schemaward::engine::database::Texts;
+use schemaward::migration::catalog::SourceFile;
+use schemaward::migration::checksum::Checksum;
+use schemaward::migration::version::Version;
+
+/// The highest version that the model knows.
+pub const VERSIONS: usize = 12;
+/// Statements in a script.
+pub const STATEMENTS: usize = 2;
+/// How many different texts a version can have: the one everybody means, and a changed one.
+pub const VARIANTS: usize = 2;
+
+/// What a statement does to the marks of its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The version whose script it is, from 1.
+    pub number: usize,
+    /// Which statement of the script, from 0.
+    pub statement: usize,
+    /// Which text of the version.
+    pub variant: usize,
+    /// One more, or one less.
+    pub change: i8,
+}
+
+fn script(verb: &str, number: usize, variant: usize) -> String {
+    (0..STATEMENTS).fold(String::new(), |text, statement| {
+        format!("{text}{verb} '{number}.{statement}.{variant}';\n")
+    })
+}
+
+/// The UP of a version.
+pub fn up(number: usize, variant: usize) -> String {
+    script("INSERT INTO marks SELECT", number, variant)
+}
+
+/// The DOWN of a version.
+pub fn down(number: usize, variant: usize) -> String {
+    script("DELETE FROM marks WHERE mark =", number, variant)
+}
+
+/// Reads one statement of a script.
+pub fn mark(statement: &str) -> Mark {
+    let mut parts = statement
+        .split('\'')
+        .nth(1)
+        .expect("a quoted mark")
+        .split('.')
+        .map(|digits| digits.parse::<usize>().expect("a number"));
+    let mut next = || parts.next().expect("three numbers");
+    Mark {
+        number: next(),
+        statement: next(),
+        variant: next(),
+        change: if statement.starts_with("INSERT") {
+            1
+        } else {
+            -1
+        },
+    }
+}
+
+/// The number of a version, however it is spelled.
+pub fn number(version: &Version) -> usize {
+    version.as_str().parse().expect("a small number")
+}
+
+/// A version with so many zeros in front.
+pub fn version(number: usize, zeros: u8) -> Version {
+    let text = format!("{}{number}", "0".repeat(usize::from(zeros)));
+    Version::parse(&text).expect("digits")
+}
+
+/// The zeros in front of a version.
+pub fn zeros(version: &Version) -> u8 {
+    let text = version.as_str();
+    let digits = text.trim_start_matches('0').len();
+    u8::try_from(text.len() - digits).expect("few zeros")
+}
+
+/// Which text of a version these are.
+pub fn variant(texts: &Texts) -> usize {
+    let up = std::str::from_utf8(&texts.up).expect("UTF-8");
+    mark(up).variant
+}
+
+/// The checksums of all texts: of the UP and of the DOWN.
+static CHECKSUMS: LazyLock<Vec<[[Checksum; 2]; VARIANTS]>> = LazyLock::new(|| {
+    (0..=VERSIONS)
+        .map(|number| {
+            [0, 1].map(|variant| {
+                [up(number, variant), down(number, variant)]
+                    .map(|text| Checksum::of(text.as_bytes()))
+            })
+        })
+        .collect()
+});
+
+/// The checksum of an UP.
+pub fn up_checksum(number: usize, variant: usize) -> Checksum {
+    CHECKSUMS[number][variant][0]
+}
+
+/// The checksum of an UP as the ledger writes it; made once, because it is read again and again.
+pub fn up_checksum_text(number: usize, variant: usize) -> String {
+    static TEXTS: LazyLock<Vec<[String; VARIANTS]>> = LazyLock::new(|| {
+        (0..=VERSIONS)
+            .map(|number| [0, 1].map(|variant| up_checksum(number, variant).to_string()))
+            .collect()
+    });
+    TEXTS[number][variant].clone()
+}
+
+/// The checksum of a DOWN.
+pub fn down_checksum(number: usize, variant: usize) -> Checksum {
+    CHECKSUMS[number][variant][1]
+}
+
+/// The files of a version.
+pub fn files(number: usize, zeros: u8, variant: usize, with_down: bool) -> Vec<SourceFile> {
+    let version = version(number, zeros);
+    let file = |way: &str, text: String| SourceFile {
+        name: format!("{version}_v_{way}.sql"),
+        bytes: text.into_bytes(),
+    };
+    let mut files = vec![file("UP", up(number, variant))];
+    if with_down {
+        files.push(file("DOWN", down(number, variant)));
+    }
+    files
+}
