@@ -839,7 +839,6 @@ fn the_cases_reach_every_reason_that_this_version_can_give() {
     let later = [
         Reason::RollingBack, // only while it runs
         Reason::ProgressingWithRetry,
-        Reason::PreviousRunStillActive,
         Reason::PoisonMigration,
         Reason::InDoubt,
         Reason::InvalidIndex,

@@ -68,7 +68,7 @@ pub(super) fn exit_for(outcome: &Outcome) -> Exit {
 fn exit_for_stop(stop: &Stop) -> Exit {
     match stop {
         Stop::Database(error) => exit_for_database(error.kind),
-        Stop::LockHeld(_) | Stop::LockTimeout(_) => Exit::Retry,
+        Stop::LockHeld(_) | Stop::PreviousRunStillActive(_) | Stop::LockTimeout(_) => Exit::Retry,
         Stop::Blocked(_)
         | Stop::Script(_)
         | Stop::Claimed(_)
@@ -204,6 +204,13 @@ mod tests {
             ),
             (
                 Stop::LockHeld(LockHeld {
+                    holder: None,
+                    waited_seconds: 1,
+                }),
+                Exit::Retry,
+            ),
+            (
+                Stop::PreviousRunStillActive(LockHeld {
                     holder: None,
                     waited_seconds: 1,
                 }),

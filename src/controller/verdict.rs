@@ -182,6 +182,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
             Some(concerned(&value.version, None, None)),
         ),
         Stop::LockHeld(_) => about(Reason::LockHeld, None),
+        Stop::PreviousRunStillActive(_) => about(Reason::PreviousRunStillActive, None),
         Stop::LockTimeout(timeout) => about(
             Reason::LockTimeout,
             Some(concerned(&timeout.version, Some(&timeout.name), None)),

@@ -8,6 +8,7 @@ use crate::migration::statement::Position;
 use crate::migration::version::Version;
 
 use super::database::{Blocker, Holder};
+use super::sessions::waited_for;
 
 /// An error that is not about one script: reaching the server, rights, the shape of the history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,4 +155,63 @@ pub struct LockHeld {
     pub holder: Option<Holder>,
     /// How long the run waited, in whole seconds.
     pub waited_seconds: u64,
+}
+
+impl LockTimeout {
+    /// What it waited for, what that means for the data, and what to do. `stands_at` is where the database
+    /// stands, as a clause.
+    pub(super) fn message(&self, stands_at: &str) -> String {
+        let Self {
+            version,
+            name,
+            attempts,
+            blockers,
+        } = self;
+        let held = waited_for(blockers);
+        let attempts = match attempts {
+            1 => "1 attempt".to_owned(),
+            count => format!("{count} attempts"),
+        };
+        let way_out = if blockers.is_empty() {
+            ""
+        } else {
+            " End that transaction, or let it end."
+        };
+        format!(
+            "{version} {name} waits for {held}. Nothing of {version} was applied; {stands_at}. Gave up after \
+             {attempts}.{way_out}"
+        )
+    }
+}
+
+impl LockHeld {
+    /// Who holds it, for how long it was waited, and what that means for the data.
+    pub(super) fn message(&self) -> String {
+        format!(
+            "Another run migrates this database: the migration lock is held by {}. Waited {} s; nothing was \
+             changed.",
+            self.holder(),
+            self.waited_seconds
+        )
+    }
+
+    /// The same where the holder is of an earlier run for the same resource, which a person may have to end.
+    pub(super) fn message_of_earlier_run(&self) -> String {
+        let way_out = self.holder.as_ref().map_or_else(String::new, |holder| {
+            format!(" To end it: SELECT pg_terminate_backend({}).", holder.pid)
+        });
+        format!(
+            "An earlier run for this resource is still active on the server and holds the migration lock: {}. \
+             Waited {} s; nothing was changed. What it has under way is recorded whole or rolled back when \
+             that session ends, and nothing runs beside it.{way_out}",
+            self.holder(),
+            self.waited_seconds
+        )
+    }
+
+    fn holder(&self) -> String {
+        self.holder
+            .as_ref()
+            .map_or_else(|| "another session".to_owned(), ToString::to_string)
+    }
 }

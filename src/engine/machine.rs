@@ -91,10 +91,11 @@ impl Machine {
             (State::PausedForLock(holder), Event::Waited(time)) => {
                 self.waited += time;
                 if self.waited >= self.task.patience.lock_wait {
-                    return self.stop(Stop::LockHeld(LockHeld {
+                    let held = LockHeld {
                         holder,
                         waited_seconds: self.waited.as_secs(),
-                    }));
+                    };
+                    return self.stop(Stop::lock_held(held, &self.task.actor));
                 }
                 self.ask(State::TryingLock, Request::TryLock)
             }

@@ -15,8 +15,7 @@ use crate::migration::version::Version;
 use super::database::Server;
 use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind};
-use super::sessions::waited_for;
-use super::task::Owner;
+use super::task::{Actor, Owner};
 
 /// The result of one run: where the database stands, what was done, and why it ended.
 ///
@@ -79,6 +78,8 @@ pub enum Stop {
     DoesNotFit(DoesNotFit),
     /// Somebody else is migrating.
     LockHeld(LockHeld),
+    /// A session of an earlier run for the same resource still holds the lock.
+    PreviousRunStillActive(LockHeld),
     /// A version did not get its locks in all its attempts.
     LockTimeout(LockTimeout),
     /// A script that was kept or known before cannot be run by this version of Schemaward.
@@ -99,6 +100,22 @@ pub struct Claimed {
     pub owner: Owner,
     /// The one that the run acted for.
     pub wanted: Owner,
+}
+
+impl Stop {
+    /// The migration lock stayed with its holder. A session that is of the very resource we act for is one of
+    /// an earlier run: its operator is gone, or about to go, and the server has not noticed yet or cannot.
+    /// Two command lines are two people's, although they are called the same.
+    pub(super) fn lock_held(held: LockHeld, actor: &Actor) -> Self {
+        let is_same_identity = held
+            .holder
+            .as_ref()
+            .is_some_and(|holder| holder.is_same_identity);
+        match actor {
+            Actor::Resource(_) if is_same_identity => Self::PreviousRunStillActive(held),
+            Actor::Resource(_) | Actor::CommandLine => Self::LockHeld(held),
+        }
+    }
 }
 
 /// A value too long for a ledger that somebody else created.
@@ -211,8 +228,9 @@ impl Outcome {
             Stop::Claimed(claimed) => claimed.to_string(),
             Stop::Refused(refusal) => refusal.to_string(),
             Stop::DoesNotFit(value) => value.to_string(),
-            Stop::LockHeld(held) => held_message(held),
-            Stop::LockTimeout(timeout) => self.lock_timeout_message(timeout),
+            Stop::LockHeld(held) => held.message(),
+            Stop::PreviousRunStillActive(held) => held.message_of_earlier_run(),
+            Stop::LockTimeout(timeout) => timeout.message(&self.stands_at()),
             Stop::Unusable {
                 version,
                 direction,
@@ -260,23 +278,6 @@ impl Outcome {
             ),
         }
     }
-
-    fn lock_timeout_message(&self, timeout: &LockTimeout) -> String {
-        let version = &timeout.version;
-        let held = waited_for(&timeout.blockers);
-        let way_out = if timeout.blockers.is_empty() {
-            ""
-        } else {
-            " End that transaction, or let it end."
-        };
-        format!(
-            "{version} {} waits for {held}. Nothing of {version} was applied; {}. Gave up after {} \
-             attempts.{way_out}",
-            timeout.name,
-            self.stands_at(),
-            timeout.attempts
-        )
-    }
 }
 
 /// What to do about a script that failed and left nothing behind.
@@ -302,18 +303,6 @@ fn decided_message(changes: &[Change]) -> String {
     }
     let said: Vec<_> = changes.iter().map(ToString::to_string).collect();
     format!("{} No script was run.", said.join(" "))
-}
-
-fn held_message(held: &LockHeld) -> String {
-    let holder = held
-        .holder
-        .as_ref()
-        .map_or_else(|| "another session".to_owned(), ToString::to_string);
-    format!(
-        "Another run migrates this database: the migration lock is held by {holder}. Waited {} s; \
-         nothing was changed.",
-        held.waited_seconds
-    )
 }
 
 impl fmt::Display for Claimed {

@@ -39,6 +39,8 @@ struct Simulated {
     lock_refusals: usize,
     /// Answers to scripts, in order; afterwards they succeed.
     script_answers: VecDeque<Observation>,
+    /// The lock's holder bears our identity.
+    is_same_identity: bool,
     /// The request (counted from 0) that ends in an error.
     fail_at: Option<usize>,
     /// Labels of what was asked.
@@ -65,7 +67,7 @@ impl Simulated {
                     user: "u".to_owned(),
                     connected_seconds: 5,
                     state: None,
-                    is_same_identity: false,
+                    is_same_identity: self.is_same_identity,
                 }))
             }
             Request::TryLock => Observation::Locked,
@@ -368,6 +370,37 @@ fn the_lock_is_waited_for_and_then_given_up_with_its_holder() {
     assert_eq!(held.waited_seconds, 3);
     assert_eq!(held.holder.as_ref().map(|holder| holder.pid), Some(7));
     assert!(!database.asked.iter().any(|asked| asked == "prepare"));
+}
+
+#[test]
+fn only_a_session_of_the_same_resource_is_an_earlier_run() {
+    let resource = || {
+        Actor::Resource(Owner {
+            cluster: "c".to_owned(),
+            namespace: "n".to_owned(),
+            name: "shop".to_owned(),
+            uid: "u".to_owned(),
+        })
+    };
+    for (actor, is_same_identity, is_earlier) in [
+        (resource(), true, true),
+        (resource(), false, false),
+        (Actor::CommandLine, true, false),
+        (Actor::CommandLine, false, false),
+    ] {
+        let mut database = Simulated {
+            lock_refusals: 100,
+            is_same_identity,
+            ..Simulated::default()
+        };
+        let task = Task {
+            actor: actor.clone(),
+            ..task(&["1"])
+        };
+        let outcome = run(task, &mut database);
+        let seen = matches!(outcome.stop(), Some(Stop::PreviousRunStillActive(_)));
+        assert_eq!(seen, is_earlier, "{actor:?}: {}", outcome.message());
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use super::supervisor::{Supervisor, text};
-use super::{run_with_input, schemaward, stdout_of};
+use super::{eventually, run_with_input, schemaward, stdout_of};
 
 /// The PostgreSQL 16 that all tests of the run share.
 pub fn postgres() -> &'static Postgres {
@@ -208,6 +209,39 @@ impl Database<'_> {
         let stdin = child.stdin.as_mut().expect("stdin is piped");
         writeln!(stdin, "{sql}").expect("psql reads");
         child
+    }
+
+    /// Waits until no session of ours is in this database, and with it no lock and no transaction that was
+    /// prepared.
+    #[track_caller]
+    pub fn no_session_is_left(&self) {
+        self.becomes_empty(&format!(
+            "SELECT 'session ' || pid || ' ' || application_name FROM pg_stat_activity
+             WHERE datname = '{0}' AND application_name LIKE 'schemaward/%'
+             UNION ALL SELECT 'migration lock of ' || pid FROM pg_locks
+             WHERE locktype = 'advisory' AND classid = 1935894647
+             AND database = (SELECT oid FROM pg_database WHERE datname = '{0}')
+             UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = '{0}'",
+            self.name
+        ));
+    }
+
+    /// Waits until nothing of a run is left in this database but what is recorded: no session, no lock, no
+    /// transaction that was prepared, no INVALID index.
+    #[track_caller]
+    pub fn nothing_is_left(&self) {
+        self.no_session_is_left();
+        self.becomes_empty("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid");
+    }
+
+    #[track_caller]
+    fn becomes_empty(&self, sql: &str) {
+        eventually(Duration::from_secs(30), || {
+            match self.admin_exec(sql).as_str() {
+                "" => Ok(()),
+                left => Err(left.to_owned()),
+            }
+        });
     }
 
     /// From now on the server takes the owner only over TLS.

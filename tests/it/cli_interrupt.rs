@@ -42,18 +42,6 @@ fn wait_for_statement(project: &Project, pattern: &str) {
     });
 }
 
-fn sessions_end(project: &Project) {
-    let sql = format!(
-        "SELECT count(*) FROM pg_stat_activity
-         WHERE datname = '{}' AND application_name LIKE 'schemaward/%'",
-        project.database.name
-    );
-    eventually(LIMIT, || match project.database.admin_exec(&sql).as_str() {
-        "0" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
-}
-
 #[test]
 fn two_runs_at_once_apply_every_version_once() {
     let project = Project::new("two");
@@ -130,10 +118,25 @@ fn a_signal_in_the_middle_of_a_version_leaves_nothing_of_it() {
         for part in ["002 slow", "rolled back"] {
             assert!(ended.stderr.contains(part), "{ended:#?}");
         }
-        sessions_end(&project);
+        project.database.nothing_is_left();
         assert!(!project.has("b") && !project.has("c"));
         assert_eq!(project.applied(), "001");
     }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nothing_to_the_next_one_either() {
+    let project = Project::new("killed");
+    project.write(
+        "001_slow_UP.sql",
+        "CREATE TABLE b ();\nSELECT pg_sleep(600);\n",
+    );
+    let run = start(&mut project.command("up"));
+    wait_for_statement(&project, "pg_sleep(600)");
+    send("-KILL", &run);
+    end(run);
+    project.database.nothing_is_left();
+    assert!(!project.has("b"));
 }
 
 #[test]
@@ -157,7 +160,7 @@ fn a_signal_while_waiting_for_the_lock_ends_the_wait() {
     assert!(said.contains("on request"), "{said}");
     send("-TERM", &holder);
     assert_eq!(end(holder).code, Some(1));
-    sessions_end(&project);
+    project.database.nothing_is_left();
 }
 
 #[test]
@@ -217,6 +220,7 @@ fn a_signal_outside_of_a_transaction_says_that_a_part_may_remain() {
     application.wait().unwrap();
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert_eq!(ended.stdout, "");
+    project.database.no_session_is_left();
     for part in ["001 index failed", "a part of it may remain", "INVALID"] {
         assert!(ended.stderr.contains(part), "no {part:?}: {ended:#?}");
     }

@@ -772,6 +772,8 @@ async fn a_run_that_is_cancelled_rolls_back_and_says_so() {
         "{}",
         outcome.message()
     );
+    connection.close().await;
+    database.nothing_is_left();
     assert_eq!(ledger(&database), "001|one|t|t");
     assert_eq!(
         database.query_text("SELECT to_regclass('slow') IS NULL"),

@@ -29,6 +29,7 @@ mod engine;
 mod operator;
 mod operator_api_server;
 mod operator_bad_input;
+mod operator_hung;
 mod operator_replicas;
 mod operator_rest;
 mod operator_rig;

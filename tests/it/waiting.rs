@@ -56,7 +56,7 @@ pub fn without_numbers(text: &str) -> String {
     let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
     for at in 1..words.len() {
         let is_number = words[at].parse::<u64>().is_ok();
-        if is_number && matches!(words[at - 1].as_str(), "pid" | "for") {
+        if is_number && matches!(words[at - 1].as_str(), "pid" | "for" | "Waited") {
             "N".clone_into(&mut words[at]);
         }
     }
@@ -74,7 +74,7 @@ async fn who_is_idle_in_a_transaction_is_named_on_every_supported_server() {
             format!(
                 "018 note waits for a lock on public.orders held for N s by pid N (app \"report\", role \
                  \"{}\", idle in transaction). Nothing of 018 was applied; the database has no version \
-                 yet. Gave up after 1 attempts. End that transaction, or let it end.",
+                 yet. Gave up after 1 attempt. End that transaction, or let it end.",
                 database.user
             ),
             "PostgreSQL {major}"

@@ -96,8 +96,10 @@ pub enum Answer {
     Error(DatabaseErrorKind),
     /// Scripts fail with this statement error.
     Fails(ScriptFailureKind),
-    /// The migration lock is held.
+    /// The migration lock is held by somebody else.
     LockHeld,
+    /// The migration lock is held by a session of the same resource.
+    PreviousRunStillActive,
     /// Scripts never get their locks.
     NoLocks,
 }
@@ -130,6 +132,18 @@ pub struct Scene {
     pub claimed: bool,
     /// GRANTs that are missing.
     pub missing_grants: Vec<String>,
+}
+
+/// A session that holds the migration lock.
+fn holder(application: &str, is_same_identity: bool) -> Holder {
+    Holder {
+        pid: 4711,
+        application_name: format!("schemaward/{application}"),
+        user: "ledger".to_owned(),
+        connected_seconds: 730,
+        state: Some(("active".to_owned(), 720)),
+        is_same_identity,
+    }
 }
 
 impl Default for Scene {
@@ -269,14 +283,12 @@ impl Scene {
             (Request::Inspect | Request::Prepare(_) | Request::Decide(_), _) => {
                 Observation::Inspected(Box::new(self.inspection()))
             }
-            (Request::TryLock, Answer::LockHeld) => Observation::LockHeld(Some(Holder {
-                pid: 4711,
-                application_name: "schemaward/cli".to_owned(),
-                user: "ledger".to_owned(),
-                connected_seconds: 40,
-                state: Some(("active".to_owned(), 30)),
-                is_same_identity: false,
-            })),
+            (Request::TryLock, Answer::LockHeld) => {
+                Observation::LockHeld(Some(holder("cli", false)))
+            }
+            (Request::TryLock, Answer::PreviousRunStillActive) => {
+                Observation::LockHeld(Some(holder("operator billing/ledger", true)))
+            }
             (Request::TryLock, _) => Observation::Locked,
             (Request::LoadDown(version), _) => {
                 Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
@@ -437,6 +449,10 @@ pub fn attempts() -> Vec<(&'static str, Attempt)> {
             fails(ScriptFailureKind::TransactionEscaped),
         ),
         ("LockHeld", scene(&|s| s.answer = Answer::LockHeld)),
+        (
+            "PreviousRunStillActive",
+            scene(&|s| s.answer = Answer::PreviousRunStillActive),
+        ),
         ("LockTimeout", scene(&|s| s.answer = Answer::NoLocks)),
         (
             "ChecksumMismatch",

@@ -1,0 +1,96 @@
+//! A server that hangs, and what an operator leaves behind on one.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Database, Postgres, eventually};
+use crate::operator_rig::{LIMIT, Operator, Tenant, apart, condition, inline, resource};
+use crate::waiting::without_numbers;
+
+const SLOW: (&str, &str) = (
+    "001_slow_UP.sql",
+    "CREATE TABLE slow (id int); SELECT pg_sleep(2);",
+);
+
+/// The server process that runs a script of ours; it is stopped until this value is dropped.
+struct Stopped(String);
+
+impl Stopped {
+    fn of_script(database: &Database<'_>) -> Self {
+        let sql = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'schemaward/%' \
+                   AND wait_event = 'PgSleep' AND datname = current_database()";
+        let pid = eventually(LIMIT, || match database.query_text(sql) {
+            seen if seen.parse::<u32>().is_ok() => Ok(seen),
+            seen => Err(seen),
+        });
+        signal("-STOP", &pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal("-CONT", &self.0);
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    let sent = Command::new("kill").args([name, pid]).status();
+    assert!(sent.expect("kill is there").success());
+}
+
+#[test]
+fn a_shutdown_leaves_a_hung_server_in_time_and_the_next_run_says_so() {
+    an_earlier_run_is_told("term", |operator| {
+        let began = Instant::now();
+        operator.signal("TERM");
+        assert_eq!(operator.wait().code(), Some(0), "{}", operator.log());
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(25), "{took:?}");
+    });
+}
+
+#[test]
+fn after_a_kill_the_session_that_is_left_is_told_by_the_next_run() {
+    an_earlier_run_is_told("kill", |operator| {
+        operator.signal("KILL");
+        operator.wait();
+    });
+}
+
+/// A server process hangs in a version, `end` ends the operator, and another one comes.
+fn an_earlier_run_is_told(name: &str, end: impl Fn(&mut Operator)) {
+    // A server of its own: others wait for a process that does not answer, such as CREATE DATABASE.
+    let server = Postgres::start(16, &[]);
+    let database = server.database("hung");
+    let apart = apart(&format!("hung-{name}"));
+    let namespace = &apart.namespace;
+    namespace.secret(&database);
+    let mut first = apart.operator(&["--shutdown-grace=12s"]);
+    let schema = namespace.schema("shop", &resource("shop", &database, &inline(&[SLOW])));
+    let stopped = Stopped::of_script(&database);
+    end(&mut first);
+
+    let _second = apart.operator(&[]);
+    let status = schema.reaches("PreviousRunStillActive");
+    let message = condition(&status, "Ready")["message"].clone();
+    assert_eq!(
+        without_numbers(message.as_str().expect("a text")),
+        format!(
+            "An earlier run for this resource is still active on the server and holds the migration lock: \
+             pid N (app \"schemaward/operator {}/shop\", role \"{}\"), connected for N s, active for N s. \
+             Waited N s; nothing was changed. What it has under way is recorded whole or rolled back when \
+             that session ends, and nothing runs beside it. To end it: SELECT pg_terminate_backend({}). \
+             Tries again by itself.",
+            namespace.name, database.user, stopped.0
+        )
+    );
+    assert_eq!(
+        condition(&status, "Reconciling")["reason"],
+        "ProgressingWithRetry"
+    );
+    drop(stopped);
+    schema.reaches("UpToDate");
+    let rows = "SELECT count(*) FROM schema_migrations";
+    assert_eq!(database.query_text(rows), "1");
+}
