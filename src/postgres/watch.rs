@@ -23,7 +23,7 @@ use super::query;
 use super::settings::Settings;
 use super::startup::Startup;
 
-/// So many questions in a row that found no server: then it is gone.
+/// So many questions in a row without an answer: then it is gone.
 const UNANSWERED: u32 = 4;
 
 /// Pause before and between looks at a script. Most versions are over before the first one and cost
@@ -59,7 +59,7 @@ enum Answer {
     Alive,
     /// The server is there and our session is not.
     Gone,
-    /// No server answered.
+    /// Nothing that speaks for the session.
     Silence,
 }
 
@@ -126,7 +126,9 @@ impl Watch {
             },
         };
         let Some(session) = self.session.get() else {
-            return Answer::Alive;
+            // Nobody can ask for a session that has not said its name. The first look, which asks it,
+            // takes moments on a server that is there.
+            return Answer::Silence;
         };
         let question = query::last_row(&mut connection, activity::query(session));
         let Ok(Ok(row)) = timeout(self.settings.connect_timeout, question).await else {
