@@ -9,7 +9,7 @@ STATIC_TARGET := x86_64-unknown-linux-gnu
 IMAGE := target/schemaward-image.tar
 
 # The phases of `make test`, in order; the demo and e2e come last because they take longest.
-PHASES := parts fmt-check lint unit model integration chart-check docs-check demo e2e
+PHASES := parts fmt-check lint unit model integration faults-sample chart-check docs-check demo e2e
 
 .PHONY: help
 help: ## List the targets
@@ -66,6 +66,16 @@ integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
 	tests/harness/test_parts.py
 	tests/harness/test_servers.py
 	cargo test --locked --test it
+
+.PHONY: faults-sample
+faults-sample:
+	@parts/get postgres
+	cargo test --locked --test faults -- --nocapture
+
+.PHONY: faults
+faults: ## A fault at every message of every scenario; FAULTS=… for some of them (CONTRIBUTING.md)
+	@parts/get postgres
+	FAULTS="$${FAULTS:-all}" cargo test --locked --test faults -- --nocapture
 
 .PHONY: chart-check
 chart-check: ## The chart: lint, and rendered with several values; and what builds the image

@@ -78,8 +78,27 @@ impl Postgres {
     /// Runs SQL as superuser in the database `postgres`.
     #[track_caller]
     pub fn admin_exec(&self, sql: &str) -> String {
-        let output = self.psql(self.port, "postgres", &self.superuser, &self.password, sql);
-        stdout_of(&output, sql)
+        stdout_of(&self.try_admin_exec(sql), sql)
+    }
+
+    /// Runs SQL as superuser in the database `postgres` and lets it fail.
+    pub fn try_admin_exec(&self, sql: &str) -> Output {
+        self.psql(self.port, "postgres", &self.superuser, &self.password, sql)
+    }
+
+    /// A psql of the superuser in the database `postgres` that does what `sql` says until it is killed.
+    pub fn admin_spawn(&self, sql: &str) -> Child {
+        use std::io::Write;
+        let mut child = self
+            .psql_command(self.port, "postgres", &self.superuser, &self.password)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql starts");
+        let stdin = child.stdin.as_mut().expect("stdin is piped");
+        writeln!(stdin, "{sql}").expect("psql reads");
+        child
     }
 
     /// Stops the server; `mode` is `smart`, `fast` or `immediate`. Not for the shared ones.
@@ -101,8 +120,13 @@ impl Postgres {
 
     /// SQL comes by standard input: each statement on its own, not in one transaction as with `-c`.
     fn psql(&self, port: u16, database: &str, user: &str, password: &str, sql: &str) -> Output {
+        let mut psql = self.psql_command(port, database, user, password);
+        run_with_input(psql.args(["-f", "-"]), sql)
+    }
+
+    fn psql_command(&self, port: u16, database: &str, user: &str, password: &str) -> Command {
         let mut psql = Command::new(&self.psql);
-        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"])
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1"])
             .env_clear()
             .env("PGHOST", &self.host)
             .env("PGPORT", port.to_string())
@@ -111,7 +135,7 @@ impl Postgres {
             .env("PGPASSWORD", password)
             .env("PGAPPNAME", "test")
             .env("PGCLIENTENCODING", "UTF8");
-        run_with_input(&mut psql, sql)
+        psql
     }
 }
 
@@ -167,6 +191,12 @@ impl Database<'_> {
         stdout_of(&output, sql)
     }
 
+    /// A psql of the owner at this port, still without a task.
+    pub fn psql(&self, port: u16) -> Command {
+        self.server
+            .psql_command(port, &self.name, &self.user, &self.password)
+    }
+
     /// A psql that did what `sql` says and keeps its session, named `application`, open until it is killed.
     pub fn hold(&self, application: &str, sql: &str) -> Child {
         self.hold_at(self.server.port, application, sql)
@@ -193,14 +223,8 @@ impl Database<'_> {
 
     fn session_at(&self, port: u16, application: &str, sql: &str) -> Child {
         use std::io::Write;
-        let mut child = Command::new(&self.server.psql)
-            .args(["-XqAt", "-v", "ON_ERROR_STOP=1"])
-            .env_clear()
-            .env("PGHOST", &self.server.host)
-            .env("PGPORT", port.to_string())
-            .env("PGDATABASE", &self.name)
-            .env("PGUSER", &self.user)
-            .env("PGPASSWORD", &self.password)
+        let mut child = self
+            .psql(port)
             .env("PGAPPNAME", application)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

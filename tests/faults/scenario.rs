@@ -1,0 +1,209 @@
+//! What is run under faults: the versions, what the database holds before, what is asked for.
+
+use std::path::Path;
+
+/// One way to use the product.
+#[derive(Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub versions: Vec<Version>,
+    /// How many of the versions are applied before the run that is looked at; `None`: the database was never used.
+    pub applied_before: Option<usize>,
+    /// How many of them are applied when it is done.
+    pub target: usize,
+}
+
+/// A version with its files, and what its scripts do.
+#[derive(Debug)]
+pub struct Version {
+    pub number: String,
+    pub up: String,
+    pub down: String,
+    /// What UP makes and DOWN takes away, by kind and name as PostgreSQL's command tags have them: `TABLE` `t001`.
+    pub objects: Vec<(&'static str, String)>,
+    /// Whether every statement can run inside a transaction.
+    pub transactional: bool,
+}
+
+/// Stands in every script and in every row that one writes; nothing that a person reads may hold it.
+pub const ROW_CANARY: &str = "canary-row/4111 1111?";
+
+/// All scenarios.
+pub fn all() -> Vec<Scenario> {
+    vec![plain(), bootstrap(), five(), way_back(), concurrently()]
+}
+
+/// Two pending versions on a database that is in use; the second one takes its time in the middle.
+fn plain() -> Scenario {
+    Scenario {
+        name: "plain",
+        versions: vec![table("001"), table("002"), slow_table("003")],
+        applied_before: Some(1),
+        target: 3,
+    }
+}
+
+/// The very first run on an empty database.
+fn bootstrap() -> Scenario {
+    Scenario {
+        name: "bootstrap",
+        versions: vec![table("001")],
+        applied_before: None,
+        target: 1,
+    }
+}
+
+/// Five pending versions.
+fn five() -> Scenario {
+    Scenario {
+        name: "five",
+        versions: ["001", "002", "003", "004", "005", "006"].map(table).into(),
+        applied_before: Some(1),
+        target: 6,
+    }
+}
+
+/// Two versions are undone, one stays.
+fn way_back() -> Scenario {
+    Scenario {
+        name: "way-back",
+        versions: vec![table("001"), table("002"), slow_table("003")],
+        applied_before: Some(3),
+        target: 1,
+    }
+}
+
+/// A statement that PostgreSQL refuses in a transaction, between two versions that need none.
+fn concurrently() -> Scenario {
+    Scenario {
+        name: "concurrently",
+        versions: vec![table("001"), index("002"), table("003")],
+        applied_before: Some(1),
+        target: 3,
+    }
+}
+
+/// On a database without any history: two plain versions.
+pub fn two_tables() -> Scenario {
+    on_nothing("two-tables", vec![table("001"), slow_table("002")])
+}
+
+/// A version that works for a while.
+pub fn slow() -> Scenario {
+    on_nothing(
+        "slow",
+        vec![with_table("001", "SELECT pg_catalog.pg_sleep(1.5);\n")],
+    )
+}
+
+/// A version whose script takes back what it did, and the transaction with it.
+pub fn escaping() -> Scenario {
+    let version = Version {
+        up: "CREATE TABLE t001 (id int);\nROLLBACK;\n".to_owned(),
+        ..table("001")
+    };
+    on_nothing("escaping", vec![version])
+}
+
+/// A version that changes data and then builds an index outside of a transaction.
+pub fn mixed() -> Scenario {
+    let both = Version {
+        up: format!("{}{}", mark("002", "up"), index("002").up),
+        ..index("002")
+    };
+    on_nothing("mixed", vec![table("001"), both])
+}
+
+fn on_nothing(name: &'static str, versions: Vec<Version>) -> Scenario {
+    Scenario {
+        name,
+        applied_before: None,
+        target: versions.len(),
+        versions,
+    }
+}
+
+fn table(number: &str) -> Version {
+    with_table(number, "")
+}
+
+/// A fault finds this one at work.
+fn slow_table(number: &str) -> Version {
+    with_table(number, "SELECT pg_catalog.pg_sleep(0.1);\n")
+}
+
+fn with_table(number: &str, pause: &str) -> Version {
+    Version {
+        number: number.to_owned(),
+        up: format!(
+            "CREATE TABLE t{number} (id int, note text);\n{pause}{}\
+             INSERT INTO t{number} VALUES (1, '{ROW_CANARY}');\n",
+            mark(number, "up")
+        ),
+        down: format!("{}{pause}DROP TABLE t{number};\n", mark(number, "down")),
+        objects: vec![("TABLE", format!("t{number}"))],
+        transactional: true,
+    }
+}
+
+fn index(number: &str) -> Version {
+    Version {
+        number: number.to_owned(),
+        up: format!("CREATE INDEX CONCURRENTLY i{number} ON t001 (id);\n"),
+        down: format!("DROP INDEX CONCURRENTLY i{number};\n"),
+        objects: vec![("INDEX", format!("i{number}"))],
+        transactional: false,
+    }
+}
+
+fn mark(number: &str, direction: &str) -> String {
+    format!("INSERT INTO oracle.mark VALUES ('{number}', '{direction}', '{ROW_CANARY}');\n")
+}
+
+impl Scenario {
+    /// Whether what is asked for is to undo versions.
+    pub fn goes_back(&self) -> bool {
+        self.applied_before
+            .is_some_and(|before| before > self.target)
+    }
+
+    /// The versions that the run under faults executes.
+    pub fn executed(&self) -> &[Version] {
+        let before = self.applied_before.unwrap_or(0);
+        &self.versions[before.min(self.target)..before.max(self.target)]
+    }
+
+    pub fn is_transactional(&self) -> bool {
+        self.executed().iter().all(|version| version.transactional)
+    }
+
+    /// Writes the files of the first `count` versions into a folder.
+    pub fn write_files(&self, folder: &Path, count: usize) {
+        for (name, text) in self.files(count) {
+            std::fs::write(folder.join(name), text).expect("a folder of the test");
+        }
+    }
+
+    /// The names and texts of those files.
+    pub fn files(&self, count: usize) -> Vec<(String, &str)> {
+        let files = |version: &'_ Version| {
+            let name = |direction| format!("{}_{}_{direction}.sql", version.number, version.name());
+            [name("UP"), name("DOWN")]
+        };
+        self.versions[..count]
+            .iter()
+            .flat_map(|version| {
+                files(version)
+                    .into_iter()
+                    .zip([version.up.as_str(), version.down.as_str()])
+            })
+            .collect()
+    }
+}
+
+impl Version {
+    /// The name in the file names.
+    pub fn name(&self) -> &str {
+        &self.objects[0].1
+    }
+}

@@ -1,0 +1,44 @@
+//! What runs cost on the wire, counted by the proxy.
+
+use std::collections::HashMap;
+
+use crate::pgfault::{Proxy, Record};
+use crate::runner::{CLI, How, Runner};
+use crate::scenario::{self, Scenario};
+use crate::site::{self, Case};
+
+/// A run may ask so often after authentication, its versions aside.
+const MOST: usize = 8;
+
+/// What one run of the command line sends for a case.
+fn counted(case: &Case<'_>) -> Record {
+    let proxy = Proxy::start(case.database.server, None);
+    let ended = CLI.start(case, &proxy).faulted();
+    assert_eq!(ended.how, How::Done, "{}", ended.said);
+    proxy.record()
+}
+
+/// Round trips of a run beside those of its versions.
+fn beside_versions(scenario: &Scenario) -> usize {
+    let case = site::shared().case(scenario);
+    let (run, rest) = (counted(&case), counted(&case));
+    let versions = scenario.executed().len();
+    println!(
+        "wire: {}, {versions} versions: {} round trips after authentication; with nothing to do: {}",
+        scenario.name, run.round_trips, rest.round_trips
+    );
+    assert!(run.round_trips - versions <= MOST, "{run:#?}");
+    assert!(rest.round_trips <= MOST, "{rest:#?}");
+    run.round_trips - versions
+}
+
+#[test]
+fn a_version_is_one_round_trip_and_a_run_at_most_eight() {
+    let all = scenario::all();
+    let beside: HashMap<_, _> = all
+        .iter()
+        .filter(|scenario| scenario.is_transactional())
+        .map(|scenario| (scenario.name, beside_versions(scenario)))
+        .collect();
+    assert_eq!(beside["plain"], beside["five"], "three more versions");
+}
