@@ -118,7 +118,13 @@ pub const TAKEOVER_ANNOTATION: &str = "schemaward.dev/takeover";
 #[x_kube(
     validation = Rule::new("!has(self.targetVersion) || !has(self.versions) || self.versions.exists(v, v.version == self.targetVersion)")
         .message("targetVersion must be one of versions, written as it stands there")
-        .field_path(".targetVersion")
+        .field_path(".targetVersion"),
+    validation = Rule::new("!has(self.baseline) || !has(self.versions) || self.versions.exists(v, v.version == self.baseline)")
+        .message("baseline must be one of versions, written as it stands there")
+        .field_path(".baseline"),
+    validation = Rule::new("!has(self.baseline) || !has(self.targetVersion) || size(self.baseline) > 18 || size(self.targetVersion) > 18 || int(self.baseline) <= int(self.targetVersion)")
+        .message("baseline must not be above targetVersion")
+        .field_path(".baseline")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseSchemaSpec {
@@ -156,6 +162,17 @@ pub struct DatabaseSchemaSpec {
         )
     )]
     pub versions: Option<Vec<VersionSpec>>,
+
+    /// The version that the database stood at before Schemaward came to it, written as in versions or
+    /// in the file name. Versions up to it are recorded as applied and never run. Default: none, all
+    /// versions are run.
+    ///
+    /// It counts only for a database whose history was never used; in one that has the version it does
+    /// nothing, and with any other history the operator reports NotEmpty. Versions up to it are not
+    /// undone, because they were never run here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9]+$"), length(min = 1, max = 32))]
+    pub baseline: Option<String>,
 
     /// The table that records what was applied. Default: public.schema_migrations. It cannot be
     /// changed later, because an empty history would mean to run everything again.

@@ -51,6 +51,7 @@ impl Down {
             target: Target::DownTo(self.to),
             policy: Policy {
                 rollback: Rollback::Allow,
+                ..Policy::default()
             },
             mode: Mode::Migrate,
             ledger,

@@ -64,6 +64,8 @@ pub struct Plan {
     pub(super) target: Option<String>,
     /// Rows of the history that another program wrote and that are taken over first.
     pub(super) adopt: Vec<Adoption>,
+    /// Versions that were in the database before its history, and are recorded without being run.
+    pub(super) baseline: Vec<Baselined>,
     /// What would run, in this order. Empty when there is nothing to do, and when there is no plan.
     pub(super) steps: Vec<Step>,
     /// Why there is no plan; null when there is one. The exit code is 1 then.
@@ -132,6 +134,18 @@ pub struct Adoption {
     pub(super) version: String,
     /// Whether the row has no checksum and gets the file's.
     pub(super) stamp: bool,
+}
+
+/// A version that is recorded without being run.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Baselined {
+    /// The version.
+    pub(super) version: String,
+    /// Its name.
+    pub(super) name: String,
+    /// SHA-256 of its UP file, 64 hexadecimal digits.
+    pub(super) checksum: String,
 }
 
 /// One script that would run.
@@ -251,9 +265,10 @@ impl Problem {
                 Blocked::VersionMissing(_) => "VersionMissing",
                 Blocked::OutOfOrder { .. } => "OutOfOrder",
                 Blocked::DatabaseAhead { .. } => "DatabaseAhead",
-                Blocked::DownMissing(_) => "DownMissing",
+                Blocked::DownMissing(_) | Blocked::BelowBaseline(_) => "DownMissing",
                 Blocked::HistoryTampered(_) => "HistoryTampered",
-                Blocked::UnknownTarget(_) => "InvalidSpec",
+                Blocked::UnknownTarget(_) | Blocked::BaselineOutOfReach { .. } => "InvalidSpec",
+                Blocked::NotEmpty { .. } => "NotEmpty",
             },
             message: blocked.to_string(),
         }

@@ -29,6 +29,9 @@ pub(super) struct PlanCommand {
     /// The version to end at [default: the last one in the folder]
     #[arg(long, value_name = "VERSION", value_parser = Version::parse)]
     to: Option<Version>,
+    /// Show what `up` with the same option would record without running it
+    #[arg(long, value_name = "VERSION", value_parser = Version::parse)]
+    baseline: Option<Version>,
     #[command(flatten)]
     format: FormatArgs,
     #[command(flatten)]
@@ -53,6 +56,7 @@ impl PlanCommand {
                 } else {
                     Rollback::Deny
                 },
+                baseline: self.baseline,
             },
             target: self.to.map_or(Target::Latest, Target::Version),
             mode: Mode::Plan,
@@ -89,6 +93,7 @@ fn show(
             .and_then(|plan| plan.target.as_ref())
             .map(ToString::to_string),
         adopt: plan.map_or_else(|_| Vec::new(), adoptions),
+        baseline: plan.map_or_else(|_| Vec::new(), baselined),
         steps,
         problem: plan.err().map(output::Problem::of),
     };
@@ -109,6 +114,17 @@ fn adoptions(plan: &Plan) -> Vec<output::Adoption> {
         .map(|adoption| output::Adoption {
             version: adoption.version.to_string(),
             stamp: adoption.stamp,
+        })
+        .collect()
+}
+
+fn baselined(plan: &Plan) -> Vec<output::Baselined> {
+    let baseline = plan.baseline.iter();
+    baseline
+        .map(|recorded| output::Baselined {
+            version: recorded.version.to_string(),
+            name: recorded.name.clone(),
+            checksum: recorded.checksum.to_string(),
         })
         .collect()
 }

@@ -18,6 +18,12 @@ pub(super) fn render(plan: &Plan, terminal: Terminal) -> String {
     for adoption in &plan.adopt {
         text.push_str(&adopted(adoption));
     }
+    for recorded in &plan.baseline {
+        let checksum: String = recorded.checksum.chars().take(SHORT).collect();
+        let (version, name) = (&recorded.version, &recorded.name);
+        let line = format!("{version} {name}  baseline: recorded, not run  {checksum}\n");
+        text.push_str(&line);
+    }
     for step in &plan.steps {
         text.push_str(&heading(step, terminal));
         text.push_str(&statements(step, terminal));
@@ -91,7 +97,7 @@ fn class(class: StatementClass) -> (&'static str, Option<AnsiColor>) {
 
 /// `2 versions to apply, 13 statements: from 000 to 002`
 fn summary(plan: &Plan) -> String {
-    if plan.steps.is_empty() && plan.adopt.is_empty() {
+    if plan.steps.is_empty() && plan.adopt.is_empty() && plan.baseline.is_empty() {
         return match &plan.current {
             Some(current) => format!("Nothing to do: the database is at {current}.\n"),
             None => "Nothing to do: no version is applied, and none is wanted.\n".to_owned(),
@@ -113,6 +119,11 @@ fn summary(plan: &Plan) -> String {
         n => parts.push(format!("{n} {many}")),
     };
     add(plan.adopt.len(), "row to take over", "rows to take over");
+    add(
+        plan.baseline.len(),
+        "version to record",
+        "versions to record",
+    );
     add(
         count(Direction::Down),
         "version to undo",

@@ -66,6 +66,10 @@ impl Display {
                     holder.map_or_else(|| "another session".to_owned(), ToString::to_string);
                 self.wait_for_lock(holder);
             }
+            Progress::Baselined { version, name } => {
+                let recorded = self.terminal.paint(AnsiColor::Green, "baseline");
+                self.line(&format!("{version}  {recorded}  {name}\n"));
+            }
             Progress::Started {
                 version,
                 name,
@@ -153,7 +157,11 @@ impl Display {
             "{version}  {done}  {name}  {} ms\n",
             recorded.execution_time_ms
         );
-        if let Err(failure) = self.terminal.results(&line) {
+        self.line(&line);
+    }
+
+    fn line(&mut self, line: &str) {
+        if let Err(failure) = self.terminal.results(line) {
             self.failure.get_or_insert(failure);
         }
     }

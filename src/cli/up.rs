@@ -25,6 +25,10 @@ pub(super) struct Up {
     /// Stop after this version [default: the last one in the folder]
     #[arg(long, value_name = "VERSION", value_parser = Version::parse)]
     to: Option<Version>,
+    /// Record the versions up to this one as applied, without running them: they were in the database
+    /// before it had a history
+    #[arg(long, value_name = "VERSION", value_parser = Version::parse)]
+    baseline: Option<Version>,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -47,6 +51,7 @@ impl Up {
             target: self.to.map_or(Target::Latest, Target::Version),
             policy: Policy {
                 rollback: Rollback::Deny,
+                baseline: self.baseline,
             },
             mode: Mode::Migrate,
             ledger: ledger.clone(),

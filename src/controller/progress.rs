@@ -73,7 +73,9 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
         return false;
     };
     match progress {
-        Progress::Planned(_) | Progress::WaitingForLock { .. } => return false,
+        Progress::Planned(_) | Progress::WaitingForLock { .. } | Progress::Baselined { .. } => {
+            return false;
+        }
         Progress::Started {
             version,
             name,

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use crate::api::duration::GoDuration;
 use crate::api::v1alpha1::{DatabaseSchemaSpec, Execution, Source, TlsMode};
+use crate::migration::version::Version;
 
 const TARGET_AMONG_VERSIONS: &str =
     "targetVersion must be one of versions, written as it stands there";
+const BASELINE_AMONG_VERSIONS: &str =
+    "baseline must be one of versions, written as it stands there";
+const BASELINE_WITHIN_TARGET: &str = "baseline must not be above targetVersion";
 const ONE_SOURCE: &str = "exactly one of configMaps and inline must be given";
 const INLINE_SIZE: &str =
     "the files may have 262144 characters in all; put larger ones into ConfigMaps";
@@ -143,6 +147,24 @@ impl Defects {
             let listed = versions.iter().any(|listed| listed.version == *target);
             self.unless(listed, "targetVersion", TARGET_AMONG_VERSIONS);
         }
+        if let Some(baseline) = &spec.baseline {
+            self.baseline(spec, baseline);
+        }
+    }
+
+    fn baseline(&mut self, spec: &DatabaseSchemaSpec, baseline: &str) {
+        self.unless(is_version(baseline), "baseline", VERSION_FORM);
+        let listed = spec.versions.as_ref().is_none_or(|versions| {
+            let mut versions = versions.iter();
+            versions.any(|listed| listed.version == baseline)
+        });
+        self.unless(listed, "baseline", BASELINE_AMONG_VERSIONS);
+        let number = |text: &str| Version::parse(text).ok();
+        let target = spec.target_version.as_deref().and_then(number);
+        let above = number(baseline)
+            .zip(target)
+            .is_some_and(|(baseline, target)| baseline > target);
+        self.unless(!above, "baseline", BASELINE_WITHIN_TARGET);
     }
 
     fn source(&mut self, source: &Source) {
@@ -245,8 +267,10 @@ mod tests {
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 12] = [
+    const SAID_AGAIN: [&str; 14] = [
         TARGET_AMONG_VERSIONS,
+        BASELINE_AMONG_VERSIONS,
+        BASELINE_WITHIN_TARGET,
         ONE_SOURCE,
         INLINE_SIZE,
         ONE_FIELD_SOURCE,
@@ -339,6 +363,7 @@ mod tests {
                 "versions.name",
             ),
             (json!({"/targetVersion": "1.2"}), "targetVersion"),
+            (json!({"/baseline": "v1"}), "baseline"),
             (json!({"/targetVersion": "1".repeat(33)}), "targetVersion"),
             (json!({"/execution": {"role": ""}}), "execution.role"),
             (
@@ -368,6 +393,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn what_the_crd_refuses_is_refused_here() {
         let twice = json!({"value": "a", "secretKeyRef": {"name": "a", "key": "b"}});
         let ca = json!({"secretKeyRef": {"name": "a", "key": "b"}});
@@ -376,6 +402,20 @@ mod tests {
                 json!({"/targetVersion": "2", "/versions": [{"version": "1"}]}),
                 "targetVersion",
                 TARGET_AMONG_VERSIONS,
+            ),
+            (
+                json!({"/baseline": "2", "/versions": [{"version": "1"}]}),
+                "baseline",
+                BASELINE_AMONG_VERSIONS,
+            ),
+            (
+                json!({
+                    "/baseline": "10",
+                    "/targetVersion": "2",
+                    "/versions": [{"version": "2"}, {"version": "10"}],
+                }),
+                "baseline",
+                BASELINE_WITHIN_TARGET,
             ),
             (json!({"/source": {}}), "source", ONE_SOURCE),
             (

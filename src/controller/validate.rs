@@ -78,6 +78,7 @@ pub fn validate(
                     RollbackPolicy::Allow => Rollback::Allow,
                     RollbackPolicy::Deny => Rollback::Deny,
                 },
+                baseline: baseline(spec)?,
             },
             mode: Mode::Migrate,
             ledger,
@@ -120,6 +121,13 @@ fn target(spec: &DatabaseSchemaSpec) -> Result<Target, Invalid> {
             .map(Target::Version)
             .map_err(|error| invalid_spec(&[format!("spec.targetVersion: {error}")])),
     }
+}
+
+fn baseline(spec: &DatabaseSchemaSpec) -> Result<Option<Version>, Invalid> {
+    let parse = |text: &String| {
+        Version::parse(text).map_err(|error| invalid_spec(&[format!("spec.baseline: {error}")]))
+    };
+    spec.baseline.as_ref().map(parse).transpose()
 }
 
 fn catalog(

@@ -204,9 +204,10 @@ fn of_blocked(blocked: &Blocked) -> Reason {
         Blocked::VersionMissing(_) => Reason::VersionMissing,
         Blocked::OutOfOrder { .. } => Reason::OutOfOrder,
         Blocked::DatabaseAhead { .. } => Reason::DatabaseAhead,
-        Blocked::DownMissing(_) => Reason::DownMissing,
+        Blocked::DownMissing(_) | Blocked::BelowBaseline(_) => Reason::DownMissing,
         Blocked::HistoryTampered(_) => Reason::HistoryTampered,
-        Blocked::UnknownTarget(_) => Reason::InvalidSpec,
+        Blocked::UnknownTarget(_) | Blocked::BaselineOutOfReach { .. } => Reason::InvalidSpec,
+        Blocked::NotEmpty { .. } => Reason::NotEmpty,
     }
 }
 

@@ -138,6 +138,8 @@ pub struct Preparation {
     pub claim: Option<Owner>,
     /// Rows to take over.
     pub adopt: Vec<AdoptedVersion>,
+    /// Versions to record without running them.
+    pub baseline: Vec<BaselinedVersion>,
     /// Who acts, for the audit.
     pub actor: String,
 }
@@ -151,6 +153,17 @@ pub struct AdoptedVersion {
     pub texts: Texts,
     /// The ledger's checksum was null: write the file's.
     pub stamp: bool,
+}
+
+/// A version that was there before the history.
+#[derive(Debug, Clone)]
+pub struct BaselinedVersion {
+    /// The version.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// The UP text to keep. A DOWN is not kept: nobody here made what it would take away.
+    pub texts: Texts,
 }
 
 /// The texts of a version that are kept with the history.

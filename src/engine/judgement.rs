@@ -6,7 +6,7 @@ use crate::migration::plan::{Plan, Step, plan};
 use crate::migration::target::Target;
 use crate::migration::version::Version;
 
-use super::database::{AdoptedVersion, Inspection, Preparation, Texts};
+use super::database::{AdoptedVersion, BaselinedVersion, Inspection, Preparation, Texts};
 use super::error::{DatabaseError, DatabaseErrorKind};
 use super::outcome::{Claimed, DoesNotFit, Stop};
 use super::task::{Actor, Mode, Owner, Task};
@@ -87,8 +87,11 @@ fn fits(seen: &Inspection, plan: &Plan) -> Result<(), Stop> {
         Step::Apply { version, name, .. } => Some((version, name.chars().count())),
         Step::Undo { .. } => None,
     });
+    let baseline = plan.baseline.iter();
+    let recorded = baseline.map(|recorded| (&recorded.version, recorded.name.chars().count()));
     let rows = stamped
         .map(|adoption| (&adoption.version, 0))
+        .chain(recorded)
         .chain(applied);
     for (version, name) in rows {
         too_narrow(seen, version, name)?;
@@ -138,10 +141,28 @@ fn preparation(
             })
         })
         .collect();
+    let baseline: Vec<_> = plan
+        .baseline
+        .iter()
+        .filter_map(|recorded| {
+            let texts = texts(task.catalog.get(&recorded.version)?);
+            Some(BaselinedVersion {
+                version: recorded.version.clone(),
+                name: recorded.name.clone(),
+                texts: Texts {
+                    down: None,
+                    down_checksum: None,
+                    ..texts
+                },
+            })
+        })
+        .collect();
     let complete = seen.ledger_exists && seen.installation.is_some();
-    (!complete || claim.is_some() || !adopt.is_empty()).then(|| Preparation {
+    let rows = !adopt.is_empty() || !baseline.is_empty();
+    (!complete || claim.is_some() || rows).then(|| Preparation {
         claim,
         adopt,
+        baseline,
         actor: task.actor.to_string(),
     })
 }

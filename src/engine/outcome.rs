@@ -267,9 +267,10 @@ impl Outcome {
         }
         match failure.direction {
             Direction::Up => format!(
-                "{failure}. Nothing of {version} was applied; {}. {}",
+                "{failure}. Nothing of {version} was applied; {}. {}{}",
                 self.stands_at(),
-                remedy(failure)
+                remedy(failure),
+                self.baseline_advice(failure)
             ),
             Direction::Down => format!(
                 "{failure}. Nothing of {version} was undone; {}. Remove what the DOWN script \
@@ -278,7 +279,27 @@ impl Outcome {
             ),
         }
     }
+
+    /// An empty history, and something that is there already: the database may be older than its history.
+    fn baseline_advice(&self, failure: &ScriptFailure) -> String {
+        let is_fresh = self
+            .history
+            .as_ref()
+            .is_some_and(|history| !history.was_used());
+        let code = failure.sqlstate.as_deref();
+        if !is_fresh || !code.is_some_and(|code| ALREADY_THERE.contains(&code)) {
+            return String::new();
+        }
+        format!(
+            " If all of {0} was in the database before, record it instead of running it, by spec.baseline \
+             or `schemaward up --baseline {0}`.",
+            failure.version
+        )
+    }
 }
+
+/// SQLSTATEs of an object that exists: a column, schema, table, function or any other.
+const ALREADY_THERE: [&str; 5] = ["42701", "42P06", "42P07", "42723", "42710"];
 
 /// What to do about a script that failed and left nothing behind.
 fn remedy(failure: &ScriptFailure) -> String {

@@ -22,6 +22,13 @@ pub enum Progress<'a> {
         /// Who holds it, where known.
         holder: Option<&'a Holder>,
     },
+    /// A version was recorded as a part of the baseline; nothing of it ran.
+    Baselined {
+        /// The version.
+        version: &'a Version,
+        /// Its name.
+        name: &'a str,
+    },
     /// A version's script is being sent.
     Started {
         /// The version.
@@ -172,6 +179,14 @@ fn announce(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
 }
 
 fn report(request: &Request, observation: &Observation, progress: &mut impl FnMut(Progress<'_>)) {
+    if let Request::Prepare(preparation) = request {
+        for recorded in &preparation.baseline {
+            progress(Progress::Baselined {
+                version: &recorded.version,
+                name: &recorded.name,
+            });
+        }
+    }
     if let (Request::Execute(execution), Observation::Done(recorded)) = (request, observation) {
         progress(Progress::Finished {
             version: &execution.version,

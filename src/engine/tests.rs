@@ -220,6 +220,7 @@ fn task(names: &[&str]) -> Task {
         target: Target::Latest,
         policy: Policy {
             rollback: Rollback::Allow,
+            ..Policy::default()
         },
         mode: Mode::Migrate,
         ledger: Ledger::default(),

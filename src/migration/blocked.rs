@@ -34,6 +34,22 @@ pub enum Blocked {
     HistoryTampered(Vec<Version>),
     /// The target is not a version of the set.
     UnknownTarget(Version),
+    /// A baseline is wanted for a history that is in use, or was, and does not have it.
+    NotEmpty {
+        /// The version that was to be the baseline.
+        baseline: Version,
+        /// The highest applied version; `None`: all were undone.
+        current: Option<Version>,
+    },
+    /// The baseline is not a version of the set, or is above the target.
+    BaselineOutOfReach {
+        /// The version that was to be the baseline.
+        baseline: Version,
+        /// The target; `None` when the set has no such version.
+        target: Option<Version>,
+    },
+    /// Versions that a baseline recorded would have to be undone.
+    BelowBaseline(Vec<Version>),
 }
 
 /// A text that is not the expected one.
@@ -144,8 +160,65 @@ impl fmt::Display for Blocked {
                 "The target {version} is not a version of the set. The database was not changed. Choose one that \
                  is, or add its file."
             ),
+            Self::NotEmpty { baseline, current } => not_empty(f, baseline, current.as_ref()),
+            Self::BaselineOutOfReach { baseline, target } => {
+                out_of_reach(f, baseline, target.as_ref())
+            }
+            Self::BelowBaseline(versions) => {
+                let (was, files) = by_number(
+                    versions.len(),
+                    (
+                        "was in the database before its history, so it was",
+                        "its DOWN file is right for what is there, accept it",
+                    ),
+                    (
+                        "were in the database before its history, so they were",
+                        "their DOWN files are right for what is there, accept them",
+                    ),
+                );
+                write!(
+                    f,
+                    "{} {was} never run here and cannot be undone from here. The database was not changed. Keep the \
+                     target at the baseline or above it; or, if {files}, {}.",
+                    list(versions),
+                    acceptance(versions)
+                )
+            }
         }
     }
+}
+
+fn not_empty(
+    f: &mut fmt::Formatter<'_>,
+    baseline: &Version,
+    current: Option<&Version>,
+) -> fmt::Result {
+    match current {
+        Some(current) => write!(
+            f,
+            "The history is at {current} and does not have the baseline {baseline}."
+        )?,
+        None => write!(
+            f,
+            "The history is empty because its versions were undone, the baseline {baseline} too."
+        )?,
+    }
+    f.write_str(
+        " The database was not changed: a baseline is only for a database whose history was never used. Take it away \
+         (spec.baseline, --baseline), and what is missing is applied.",
+    )
+}
+
+fn out_of_reach(
+    f: &mut fmt::Formatter<'_>,
+    baseline: &Version,
+    target: Option<&Version>,
+) -> fmt::Result {
+    match target {
+        Some(target) => write!(f, "The baseline {baseline} is above the target {target}."),
+        None => write!(f, "The baseline {baseline} is not a version of the set."),
+    }?;
+    f.write_str(" The database was not changed. Choose a version of the set up to the target.")
 }
 
 fn checksum_mismatch(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {

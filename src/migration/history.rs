@@ -1,6 +1,6 @@
 //! What the database says was applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -39,6 +39,8 @@ pub struct Stored {
 pub struct History {
     applied: BTreeMap<Version, Applied>,
     orphans: Vec<Version>,
+    baselined: BTreeSet<Version>,
+    used: bool,
 }
 
 /// A ledger that is no history: two rows are one version in two spellings. Displayed as a clause.
@@ -68,7 +70,11 @@ impl History {
             applied.insert(row.version.clone(), row);
         }
         orphans.sort();
-        Ok(Self { applied, orphans })
+        Ok(Self {
+            applied,
+            orphans,
+            ..Self::default()
+        })
     }
 
     /// The history of a database that nothing was applied to.
@@ -115,6 +121,30 @@ impl History {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.applied.is_empty()
+    }
+
+    /// This history, of which these versions were recorded and never run here.
+    #[must_use]
+    pub fn with_baselined(self, baselined: BTreeSet<Version>) -> Self {
+        Self { baselined, ..self }
+    }
+
+    /// This history, of which it is known whether it ever held a version.
+    #[must_use]
+    pub fn with_use(self, used: bool) -> Self {
+        Self { used, ..self }
+    }
+
+    /// Whether the version was recorded by a baseline: nobody here ran it.
+    #[must_use]
+    pub fn is_baselined(&self, version: &Version) -> bool {
+        self.baselined.contains(version)
+    }
+
+    /// Whether it ever held a version, although it may be empty now.
+    #[must_use]
+    pub fn was_used(&self) -> bool {
+        self.used || !self.is_empty()
     }
 
     /// Versions that we have a record of and the ledger has not, lowest first.

@@ -8,6 +8,7 @@
 //! against a [`target::Target`] and answers with a [`plan::Plan`] or with why there is none
 //! ([`blocked::Blocked`]). [`overview::overview`] shows the same comparison, a row per version.
 
+mod baseline;
 pub mod blocked;
 pub mod catalog;
 pub mod checksum;

@@ -1,5 +1,6 @@
 //! The one planner: catalog, history, target and policy to a plan, or to why there is none.
 
+use super::baseline::baseline;
 use super::blocked::{Blocked, Mismatch};
 use super::catalog::{Catalog, Migration};
 use super::checksum::Checksum;
@@ -49,11 +50,24 @@ pub struct Adoption {
     pub stamp: bool,
 }
 
+/// A version that was there before the history, and is recorded without being run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Baselined {
+    /// The version.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// Of the UP file.
+    pub checksum: Checksum,
+}
+
 /// What has to be done, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// Rows to take over, lowest version first.
     pub adopt: Vec<Adoption>,
+    /// Versions to record without running them, lowest version first.
+    pub baseline: Vec<Baselined>,
     /// Undo steps, newest first, then apply steps, oldest first.
     pub steps: Vec<Step>,
     /// The highest applied version.
@@ -63,10 +77,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether there is nothing to do: no steps and nothing to take over.
+    /// Whether there is nothing to do: no steps, nothing to take over and nothing to record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.adopt.is_empty() && self.steps.is_empty()
+        self.adopt.is_empty() && self.baseline.is_empty() && self.steps.is_empty()
     }
 }
 
@@ -74,8 +88,9 @@ impl Plan {
 ///
 /// # Errors
 /// Why there is none. When several reasons hold it is the first of [`Blocked::HistoryTampered`],
-/// [`Blocked::ChecksumMismatch`], [`Blocked::UnknownTarget`], [`Blocked::VersionMissing`],
-/// [`Blocked::OutOfOrder`], [`Blocked::DatabaseAhead`] and [`Blocked::DownMissing`].
+/// [`Blocked::ChecksumMismatch`], [`Blocked::UnknownTarget`], [`Blocked::NotEmpty`],
+/// [`Blocked::BaselineOutOfReach`], [`Blocked::VersionMissing`], [`Blocked::OutOfOrder`],
+/// [`Blocked::DatabaseAhead`], [`Blocked::BelowBaseline`] and [`Blocked::DownMissing`].
 pub fn plan(
     catalog: &Catalog,
     history: &History,
@@ -85,17 +100,24 @@ pub fn plan(
     judge_history(history)?;
     judge_checksums(catalog, history)?;
     let goal = Goal::of(catalog, history, target)?;
+    let baselined = match &policy.baseline {
+        Some(wanted) if goal.applies => baseline(catalog, history, wanted, goal.top.as_ref())?,
+        _ => Vec::new(),
+    };
     let comparison = Comparison::of(catalog, history, &goal);
     judge_order(&comparison)?;
     judge_way_back(&comparison, &goal, policy.rollback)?;
+    judge_baseline(&comparison, history)?;
     let undo = undo_steps(catalog, &comparison)?;
-    let apply = comparison.pending.iter().map(|migration| Step::Apply {
+    let pending = comparison.pending.iter().skip(baselined.len());
+    let apply = pending.map(|migration| Step::Apply {
         version: migration.version.clone(),
         name: migration.name.clone(),
         checksum: migration.up.checksum,
     });
     Ok(Plan {
         adopt: adoptions(catalog, history),
+        baseline: baselined.into_iter().map(to_record).collect(),
         steps: undo.into_iter().chain(apply).collect(),
         current: history.current().cloned(),
         target: goal.top,
@@ -263,6 +285,28 @@ fn judge_way_back(
         applied,
         target: goal.top.clone(),
     })
+}
+
+/// What was there before us is not undone by a text that never ran here.
+fn judge_baseline(comparison: &Comparison<'_>, history: &History) -> Result<(), Blocked> {
+    let ahead = comparison.ahead.iter().map(|applied| &applied.version);
+    let below: Vec<Version> = ahead
+        .filter(|version| history.is_baselined(version))
+        .cloned()
+        .collect();
+    if below.is_empty() {
+        Ok(())
+    } else {
+        Err(Blocked::BelowBaseline(below))
+    }
+}
+
+fn to_record(migration: &Migration) -> Baselined {
+    Baselined {
+        version: migration.version.clone(),
+        name: migration.name.clone(),
+        checksum: migration.up.checksum,
+    }
 }
 
 /// Newest first, each with the text that was stored for it; the file's only where none was stored.

@@ -24,8 +24,11 @@ pub enum Rollback {
 }
 
 /// What a plan may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// Whether versions may be undone.
     pub rollback: Rollback,
+    /// The version that the database stood at before it had a history: up to it, versions are recorded and
+    /// not run. It counts as long as the history was never used.
+    pub baseline: Option<Version>,
 }

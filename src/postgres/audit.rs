@@ -6,7 +6,7 @@ use super::quote::{literal, optional_literal};
 
 /// One line of the audit.
 pub struct Entry<'a> {
-    /// `install`, `claim`, `adopt`, `apply`, `undo`, `accept`, `takeover` or `release`.
+    /// `install`, `claim`, `adopt`, `baseline`, `apply`, `undo`, `accept`, `takeover` or `release`.
     pub action: &'a str,
     /// The version concerned.
     pub version: Option<&'a str>,

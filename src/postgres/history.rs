@@ -26,6 +26,8 @@ pub struct Content {
     scripts: Vec<ScriptRow>,
     claim: Option<ClaimRow>,
     installation: Option<InstallationRow>,
+    #[serde(default)]
+    used: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +44,7 @@ struct ScriptRow {
     version: String,
     up_checksum: String,
     down_checksum: Option<String>,
+    baseline: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,11 +82,13 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
         let here = of_ledger(ledger);
         format!(
             ", 'scripts', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
-             'version', s.version, 'up_checksum', s.up_checksum, 'down_checksum', s.down_checksum)) \
+             'version', s.version, 'up_checksum', s.up_checksum, 'down_checksum', s.down_checksum, 'baseline', s.baseline)) \
              FROM schemaward.script s WHERE {here}), '[]'::pg_catalog.json), \
              'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
              'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
              FROM schemaward.claim s WHERE {here}), \
+             'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
+             AND s.action IN ('apply', 'adopt', 'baseline')), \
              'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
              'database_id', i.database_id) FROM schemaward.installation i)"
         )
@@ -159,7 +164,13 @@ impl Content {
             .filter(|version| !recorded.contains(version))
             .cloned()
             .collect();
-        History::new(rows, orphans).map_err(|defect| unreadable(defect.to_string()))
+        let baselined = self.scripts.iter().filter(|row| row.baseline);
+        let baselined = baselined
+            .filter_map(|row| Version::parse(&row.version).ok())
+            .collect();
+        History::new(rows, orphans)
+            .map(|history| history.with_baselined(baselined).with_use(self.used))
+            .map_err(|defect| unreadable(defect.to_string()))
     }
 }
 

@@ -1,12 +1,12 @@
 //! What is done once before versions run: the tables, the claim, rows taken over. One transaction.
 
-use crate::engine::database::{AdoptedVersion, Preparation};
+use crate::engine::database::{AdoptedVersion, BaselinedVersion, Preparation};
 use crate::engine::error::DatabaseError;
 use crate::engine::task::{Ledger, Owner};
 
 use super::audit::{self, Entry};
 use super::facts::Facts;
-use super::history::FORMAT;
+use super::history::{FORMAT, of_ledger};
 use super::quote::{ledger as quoted, literal};
 use super::record::store_texts;
 use super::session;
@@ -26,6 +26,9 @@ pub fn statements(
     }
     for adopted in &preparation.adopt {
         all.extend(adopt(ledger, &preparation.actor, adopted)?);
+    }
+    for recorded in &preparation.baseline {
+        all.extend(baseline(ledger, &preparation.actor, recorded)?);
     }
     all.push("COMMIT".to_owned());
     Ok(all)
@@ -79,7 +82,7 @@ fn create_tables() -> [String; 6] {
         "CREATE TABLE schemaward.script (\
          ledger_schema text, ledger_table text, version text, \
          up_checksum text NOT NULL, up bytea NOT NULL, \
-         down_checksum text, down bytea, \
+         down_checksum text, down bytea, baseline boolean NOT NULL DEFAULT false, \
          stored_at timestamptz NOT NULL DEFAULT pg_catalog.now(), \
          PRIMARY KEY (ledger_schema, ledger_table, version), \
          CHECK ((down IS NULL) = (down_checksum IS NULL)))"
@@ -152,6 +155,39 @@ fn adopt(
         Some((adopted.version.as_str(), &checksum)),
     ));
     Ok(all)
+}
+
+/// Records a version that was there before the history. Nothing ran, so that there is no time that it took.
+fn baseline(
+    ledger: &Ledger,
+    actor: &str,
+    recorded: &BaselinedVersion,
+) -> Result<Vec<String>, DatabaseError> {
+    let version = recorded.version.as_str();
+    let checksum = recorded.texts.up_checksum.to_string();
+    Ok(vec![
+        format!(
+            "INSERT INTO {} (version, name, applied_at, execution_time_ms, checksum) \
+             VALUES ({}, {}, pg_catalog.now(), NULL, {})",
+            quoted(ledger),
+            literal(version),
+            literal(&recorded.name),
+            literal(&checksum)
+        ),
+        store_texts(ledger, &recorded.version, &recorded.texts)?,
+        format!(
+            "UPDATE schemaward.script s SET baseline = true WHERE {} AND s.version = {}",
+            of_ledger(ledger),
+            literal(version)
+        ),
+        entry(
+            ledger,
+            actor,
+            "baseline",
+            &recorded.name,
+            Some((version, &checksum)),
+        ),
+    ])
 }
 
 fn entry(

@@ -175,7 +175,7 @@ pub fn replace_texts(
         down_checksum,
         down,
     } = Packed::new(version, texts)?;
-    let mut set = format!("up_checksum = {up_checksum}, up = {up}");
+    let mut set = format!("up_checksum = {up_checksum}, up = {up}, baseline = false");
     if texts.down.is_some() {
         let _ = write!(set, ", down_checksum = {down_checksum}, down = {down}");
     }

@@ -286,6 +286,20 @@ fn bad_resources_are_refused_with_words_that_help() {
         said.contains("spec.targetVersion: Invalid value: targetVersion must be one of versions, written as it stands there"),
         "{said}"
     );
+    let mut baseline = with(resource("bad"), "/baseline", json!("002"));
+    baseline["spec"]["versions"] = json!([{"version": "001"}]);
+    let said = refused(&namespace, &baseline);
+    assert!(
+        said.contains("spec.baseline: Invalid value: baseline must be one of versions"),
+        "{said}"
+    );
+    baseline["spec"]["versions"] = json!([{"version": "001"}, {"version": "002"}]);
+    baseline["spec"]["targetVersion"] = json!("001");
+    let said = refused(&namespace, &baseline);
+    assert!(
+        said.contains("spec.baseline: Invalid value: baseline must not be above targetVersion"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -304,12 +318,14 @@ fn good_resources_are_taken() {
     };
     let mut most = with(resource("versions"), "/versions", versions(1000));
     most["spec"]["targetVersion"] = json!(format!("{:032}", 1000));
+    most["spec"]["baseline"] = json!(format!("{:032}", 999));
     let files: Value = (1..=200)
         .map(|n| (format!("{n:03}_a_UP.sql"), json!("-".repeat(1310))))
         .collect::<serde_json::Map<_, _>>()
         .into();
     let everything = json!({
         "targetVersion": "001",
+        "baseline": "001",
         "versions": [{"version": "000", "name": "init_schema_migrations"}, {"version": "001"}],
         "history": {"schema": "app", "table": "schema_migrations"},
         "source": {"configMaps": [{"name": "a"}, {"name": "b"}]},

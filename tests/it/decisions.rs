@@ -231,3 +231,109 @@ fn a_claim_that_is_let_go_is_recorded() {
         "|command line, decided by ana|billing/shop uid u1 of cluster c1"
     );
 }
+
+/// A database with the tables of 001 and 002 and no history.
+fn older_than_its_history(name: &str) -> Project {
+    let project = Project::new(name);
+    project
+        .table("001", "widgets")
+        .table("002", "gadgets")
+        .table("003", "gizmos");
+    project
+        .database
+        .exec("CREATE TABLE widgets (id int, old text); CREATE TABLE gadgets (id int)");
+    project
+}
+
+#[test]
+fn a_database_older_than_its_history_is_told_the_way_and_a_baseline_takes_it() {
+    let project = older_than_its_history("baseline");
+    let failed = project.fail(1, "up");
+    assert!(
+        failed.contains(
+            "Nothing of 001 was applied; the database has no version yet. Correct 001 and commit. If all of 001 was in \
+             the database before, record it instead of running it, by spec.baseline or `schemaward up --baseline 001`."
+        ),
+        "{failed}"
+    );
+    let plan = project.succeed("plan --baseline 002");
+    assert!(
+        plan.contains("002 gadgets  baseline: recorded, not run"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("2 versions to record, 1 version to apply"),
+        "{plan}"
+    );
+    let done = project.succeed("up --baseline 002");
+    let lines: Vec<_> = done.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["001  baseline  widgets", "002  baseline  gadgets"]
+    );
+    assert!(lines[2].starts_with("003  applied  gizmos"), "{done}");
+    // Nothing of them ran, and so there is no time that it took.
+    assert_eq!(
+        project.database.query_text(
+            "SELECT version, execution_time_ms IS NULL, length(checksum) FROM schema_migrations ORDER BY 1"
+        ),
+        "001|t|64\n002|t|64\n003|f|64"
+    );
+    assert_eq!(
+        audit(&project, "baseline"),
+        "001|command line|widgets\n002|command line|gadgets"
+    );
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT count(old) FROM widgets"),
+        "0"
+    );
+    // It stays in a manifest or a script, and does nothing more.
+    project.succeed("up --baseline 002");
+    assert!(!audit(&project, "baseline").contains("003"));
+}
+
+#[test]
+fn below_the_baseline_nothing_is_undone_unless_a_person_vouches_for_the_down() {
+    let project = older_than_its_history("baseline_down");
+    project.succeed("up --baseline 002");
+    project.succeed("down 003");
+    let refused = project.fail(1, "down 002");
+    assert!(
+        refused.contains("002 was in the database before its history") && project.has("gadgets"),
+        "{refused}"
+    );
+    // A change of its DOWN file says nothing: none was kept.
+    project.write("002_gadgets_DOWN.sql", "DROP TABLE gadgets CASCADE;\n");
+    project.succeed("up --to 002");
+    project.succeed("accept 002");
+    project.succeed("down 002");
+    assert!(!project.has("gadgets"));
+    assert!(project.fail(1, "down 001").contains("accept it"));
+}
+
+#[test]
+fn a_baseline_is_refused_where_there_is_a_history_without_it() {
+    let project = older_than_its_history("baseline_late");
+    project.succeed("up --baseline 001 --to 001");
+    let refused = project.fail(1, "up --baseline 003");
+    assert!(
+        refused.contains("The history is at 001 and does not have the baseline 003"),
+        "{refused}"
+    );
+    let refused = project.fail(1, "up --baseline 9");
+    assert!(
+        refused.contains("does not have the baseline 9"),
+        "{refused}"
+    );
+    // A history whose versions were undone is not a fresh one: what they made is gone.
+    project.succeed("accept 001");
+    project.succeed("down 001");
+    let refused = project.fail(1, "up --baseline 001");
+    assert!(
+        refused.contains("The history is empty because its versions were undone"),
+        "{refused}"
+    );
+    assert!(!project.has("widgets"));
+}

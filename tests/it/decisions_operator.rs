@@ -147,3 +147,42 @@ fn a_value_that_is_no_decision_is_told_and_changes_nothing() {
     });
     assert_eq!(audit(&database, "accept"), "");
 }
+
+#[test]
+fn a_baseline_in_the_resource_is_recorded_once_and_never_run() {
+    let database = postgres().database("older");
+    database.exec("CREATE TABLE widgets (id int, old text)");
+    let namespace = cluster().tenant("older");
+    namespace.secret(&database);
+    let gadgets = ("002_gadgets_UP.sql", "CREATE TABLE gadgets (id int);");
+    let manifest = resource("shop", &database, &inline(&[WIDGETS, gadgets]));
+    let schema = namespace.schema("shop", &manifest);
+    let status = schema.reaches("MigrationFailed");
+    let message = condition(&status, "Stalled")["message"].to_string();
+    assert!(message.contains("by spec.baseline"), "{message}");
+
+    let mut with_baseline = manifest.clone();
+    with_baseline["spec"]["baseline"] = "001".into();
+    namespace.schema("shop", &with_baseline);
+    let status = schema.reaches("UpToDate");
+    assert_eq!(status["currentVersion"], "002");
+    assert_eq!(
+        database.query_text(
+            "SELECT version, action FROM schemaward.audit WHERE version <> '' ORDER BY id"
+        ),
+        "001|baseline\n002|apply"
+    );
+    assert_eq!(database.query_text("SELECT count(old) FROM widgets"), "0");
+
+    with_baseline["spec"]["baseline"] = "002".into();
+    namespace.schema("shop", &with_baseline);
+    schema.reaches("UpToDate");
+    // One that the history does not have came too late.
+    let gizmos = ("003_gizmos_UP.sql", "CREATE TABLE gizmos (id int);");
+    with_baseline["spec"]["source"] = inline(&[WIDGETS, gadgets, gizmos]);
+    with_baseline["spec"]["baseline"] = "003".into();
+    namespace.schema("shop", &with_baseline);
+    let status = schema.reaches("NotEmpty");
+    assert_eq!(condition(&status, "Stalled")["status"], "True");
+    assert_eq!(status["currentVersion"], "002");
+}

@@ -64,6 +64,7 @@ impl Run {
                 target: Target::Latest,
                 policy: Policy {
                     rollback: Rollback::Deny,
+                    ..Policy::default()
                 },
                 mode: Mode::Migrate,
                 ledger: Ledger::default(),

@@ -184,6 +184,7 @@ impl Part {
             target: self.target.clone(),
             policy: Policy {
                 rollback: self.rollback,
+                ..Policy::default()
             },
             mode: Mode::Migrate,
             ledger: Ledger::default(),

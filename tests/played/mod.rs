@@ -69,6 +69,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
             pooler: schemaward::api::v1alpha1::Pooler::None,
         },
         target_version: None,
+        baseline: None,
         versions: Some(
             versions
                 .iter()
@@ -243,6 +244,7 @@ impl Scene {
                 .map_or(Target::Latest, |target| Target::Version(version(target))),
             policy: Policy {
                 rollback: self.rollback,
+                ..Policy::default()
             },
             mode: self.mode.clone(),
             ledger: Ledger::default(),

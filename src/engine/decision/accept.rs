@@ -70,8 +70,9 @@ pub(super) fn accept(
     let Some(applied) = seen.history.get(version) else {
         return forget(seen, accepted).map(Some);
     };
+    let is_baselined = seen.history.is_baselined(version);
     match task.catalog.get(version) {
-        Some(migration) => take(applied, migration, accepted),
+        Some(migration) => take(applied, is_baselined, migration, accepted),
         None => put_back(applied, accepted).map(Some),
     }
 }
@@ -88,9 +89,11 @@ fn forget(seen: &Inspection, accepted: &AcceptedText) -> Result<Change, Refusal>
     })
 }
 
-/// There is a file: it is what was applied.
+/// There is a file: it is what was applied. Of a version that a baseline recorded it says, too, that its DOWN
+/// undoes what is there.
 fn take(
     applied: &Applied,
+    is_baselined: bool,
     migration: &Migration,
     accepted: &AcceptedText,
 ) -> Result<Option<Change>, Refusal> {
@@ -114,7 +117,7 @@ fn take(
     if migration.pin.as_ref().is_some_and(|pin| !is_pinned(pin)) {
         return Err(Refusal::Pinned(accepted.version.clone()));
     }
-    if agrees(applied, up, down) {
+    if !is_baselined && agrees(applied, up, down) {
         return Ok(None);
     }
     Ok(Some(Change::Take {

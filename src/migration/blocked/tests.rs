@@ -7,6 +7,10 @@ fn versions(texts: &[&str]) -> Vec<Version> {
         .collect()
 }
 
+fn version(text: &str) -> Version {
+    Version::parse(text).unwrap()
+}
+
 fn mismatch(version: &str, direction: Direction, against: Against) -> Mismatch {
     Mismatch {
         version: Version::parse(version).unwrap(),
@@ -18,6 +22,7 @@ fn mismatch(version: &str, direction: Direction, against: Against) -> Mismatch {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn reads_well() {
     use Against::{Ledger, Pin, Recorded};
     use Direction::{Down, Up};
@@ -106,6 +111,46 @@ fn reads_well() {
             Blocked::UnknownTarget(Version::parse("9").unwrap()),
             "The target 9 is not a version of the set. The database was not changed. Choose one that is, or add its file.",
         ),
+        (
+            Blocked::NotEmpty {
+                baseline: version("005"),
+                current: Some(version("003")),
+            },
+            "The history is at 003 and does not have the baseline 005. The database was not changed: a baseline is only for \
+             a database whose history was never used. Take it away (spec.baseline, --baseline), and what is missing is \
+             applied.",
+        ),
+        (
+            Blocked::NotEmpty {
+                baseline: version("005"),
+                current: None,
+            },
+            "The history is empty because its versions were undone, the baseline 005 too. The database was not changed: a \
+             baseline is only for a database whose history was never used. Take it away (spec.baseline, --baseline), and \
+             what is missing is applied.",
+        ),
+        (
+            Blocked::BaselineOutOfReach {
+                baseline: version("005"),
+                target: Some(version("003")),
+            },
+            "The baseline 005 is above the target 003. The database was not changed. Choose a version of the set up to the \
+             target.",
+        ),
+        (
+            Blocked::BaselineOutOfReach {
+                baseline: version("005"),
+                target: None,
+            },
+            "The baseline 005 is not a version of the set. The database was not changed. Choose a version of the set up to \
+             the target.",
+        ),
+        (
+            Blocked::BelowBaseline(versions(&["001"])),
+            "001 was in the database before its history, so it was never run here and cannot be undone from here. The \
+             database was not changed. Keep the target at the baseline or above it; or, if its DOWN file is right for what \
+             is there, accept it, by annotation schemaward.dev/accept=001 or by `schemaward accept 001`.",
+        ),
     ] {
         assert_eq!(blocked.to_string(), expected);
     }
@@ -132,6 +177,7 @@ fn is_short_however_much_is_wrong() {
             target: all.first().cloned(),
         },
         Blocked::DownMissing(all.clone()),
+        Blocked::BelowBaseline(all.clone()),
         Blocked::HistoryTampered(all),
     ] {
         let length = blocked.to_string().chars().count();

@@ -14,7 +14,15 @@ fn target(notation: &str) -> Target {
 /// A plan as `stamp 1, adopt 2, undo 5 (stored), apply 3`; why there is none as `DatabaseAhead 4 5 > 3`.
 fn outcome(set: &str, applied: &str, to: &str, rollback: Rollback) -> String {
     let (catalog, history) = (catalog(set), history(applied));
-    match plan(&catalog, &history, &target(to), &Policy { rollback }) {
+    match plan(
+        &catalog,
+        &history,
+        &target(to),
+        &Policy {
+            rollback,
+            ..Policy::default()
+        },
+    ) {
         Ok(plan) => {
             assert_eq!(plan.current.as_ref(), history.current());
             describe(&plan)
@@ -28,6 +36,8 @@ fn describe(plan: &Plan) -> String {
         let verb = if adoption.stamp { "stamp" } else { "adopt" };
         format!("{verb} {}", adoption.version)
     });
+    let recorded = plan.baseline.iter();
+    let recorded = recorded.map(|recorded| format!("record {}", recorded.version));
     let steps = plan.steps.iter().map(|step| match step {
         Step::Undo {
             version,
@@ -41,7 +51,7 @@ fn describe(plan: &Plan) -> String {
         } => format!("undo {version} (file)"),
         Step::Apply { version, .. } => format!("apply {version}"),
     });
-    let all: Vec<String> = adopt.chain(steps).collect();
+    let all: Vec<String> = adopt.chain(recorded).chain(steps).collect();
     assert_eq!(all.is_empty(), plan.is_empty());
     all.join(", ")
 }
@@ -73,6 +83,15 @@ fn describe_blocked(blocked: &Blocked) -> String {
         Blocked::DownMissing(versions) => format!("DownMissing {}", words(versions)),
         Blocked::HistoryTampered(versions) => format!("HistoryTampered {}", words(versions)),
         Blocked::UnknownTarget(version) => format!("UnknownTarget {version}"),
+        Blocked::NotEmpty { baseline, current } => {
+            let current = current.as_ref().map_or("none", Version::as_str);
+            format!("NotEmpty {baseline} at {current}")
+        }
+        Blocked::BaselineOutOfReach { baseline, target } => {
+            let target = target.as_ref().map_or("unknown", Version::as_str);
+            format!("BaselineOutOfReach {baseline} > {target}")
+        }
+        Blocked::BelowBaseline(versions) => format!("BelowBaseline {}", words(versions)),
     }
 }
 
@@ -384,11 +403,55 @@ fn every_case_of_the_table() {
     }
 }
 
+type Change = fn(History) -> History;
+
+#[test]
+fn a_baseline_is_for_a_history_that_was_never_used() {
+    let used = |history: History| history.with_use(true);
+    let fresh = |history: History| history;
+    let as_baseline =
+        |history: History| history.with_baselined([version("1"), version("2")].into());
+    let cases: [(&str, &str, Change, &str, &str); 13] = [
+        ("1 2 3", "", fresh, "latest", "record 1, record 2, apply 3"),
+        ("1 2 3", "", fresh, "2", "record 1, record 2"),
+        ("1 3 2", "", fresh, "3", "record 1, record 2, apply 3"),
+        ("1 2 3", "", fresh, "1", "BaselineOutOfReach 2 > 1"),
+        ("1 3", "", fresh, "latest", "BaselineOutOfReach 2 > unknown"),
+        ("", "", fresh, "latest", "BaselineOutOfReach 2 > unknown"),
+        // It has done its work.
+        ("1 2 3", "1 2", as_baseline, "latest", "apply 3"),
+        ("1 2 3", "1- 2-", fresh, "latest", "apply 3"),
+        // It came too late.
+        ("1 2 3", "1-", fresh, "latest", "NotEmpty 2 at 1"),
+        ("1 2 3", "", used, "latest", "NotEmpty 2 at none"),
+        // What was never run here is not undone from here.
+        ("1 2 3", "1 2 3-", as_baseline, "2", "undo 3 (stored)"),
+        ("1 2 3", "1 2 3-", as_baseline, "1", "BelowBaseline 2"),
+        ("1 2 3", "", fresh, "down", ""),
+    ];
+    for (set, applied, change, to, expected) in cases {
+        let policy = Policy {
+            rollback: Rollback::Allow,
+            baseline: Some(version("2")),
+        };
+        let (catalog, history) = (catalog(set), change(history(applied)));
+        let found = match plan(&catalog, &history, &target(to), &policy) {
+            Ok(plan) => describe(&plan),
+            Err(blocked) => describe_blocked(&blocked),
+        };
+        assert_eq!(
+            found, expected,
+            "set [{set}], history [{applied}], target {to}"
+        );
+    }
+}
+
 #[test]
 fn says_where_the_database_will_be() {
     let find = |set, applied, to| {
         let policy = Policy {
             rollback: Rollback::Allow,
+            ..Policy::default()
         };
         plan(&catalog(set), &history(applied), &target(to), &policy)
             .unwrap()
@@ -407,6 +470,7 @@ fn says_where_the_database_will_be() {
 fn steps_carry_what_their_execution_needs() {
     let policy = Policy {
         rollback: Rollback::Allow,
+        ..Policy::default()
     };
     let plan = plan(
         &catalog("1 2 3"),
@@ -460,7 +524,7 @@ mod properties {
             let target = to.map_or(Target::Latest, |to| Target::Version(version(&to.to_string())));
             let rollback = if allow { Rollback::Allow } else { Rollback::Deny };
             let (catalog, history) = (catalog(&notation(&set, "-")), history(&notation(&applied, "-")));
-            let Ok(plan) = plan(&catalog, &history, &target, &Policy { rollback }) else { return Ok(()) };
+            let Ok(plan) = plan(&catalog, &history, &target, &Policy { rollback, ..Policy::default() }) else { return Ok(()) };
             let mut live: BTreeSet<Version> = history.iter().map(|row| row.version.clone()).collect();
             for step in &plan.steps {
                 match step {
