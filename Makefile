@@ -98,6 +98,14 @@ image: ## Build the OCI image FROM scratch: target/schemaward-image.tar
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target $(STATIC_TARGET)
 	image/build.py --binary target/$(STATIC_TARGET)/release/schemaward --output $(IMAGE)
 
+.PHONY: bench
+bench: ## Measure against psql, and the operator; on a machine that does nothing else
+	@parts/get postgres control-plane helm
+	@$(MAKE) image
+	bench/cli
+	bench/large
+	bench/ready
+
 .PHONY: e2e
 e2e: ## The chart and the image on a real node (Linux, root)
 	e2e/run

@@ -1,6 +1,6 @@
 //! Migration scripts from a folder.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,9 @@ use crate::migration::file_name::parse_file_name;
 /// The largest file that is read, in bytes. A script has to fit into memory several times over (its
 /// bytes, its parsed form, the text sent), and a server takes no query above 1 GB.
 pub const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Room for one file, in bytes: most scripts are shorter, and are then read without asking for their length.
+const USUAL_LENGTH: usize = 8 * 1024;
 
 /// Why a folder gives no scripts. Nothing was sent to a database.
 #[derive(Debug, Error)]
@@ -45,6 +48,13 @@ pub enum DirectoryError {
     TooLarge(PathBuf),
 }
 
+/// Files from which on a second thread is worth its start.
+const MANY: usize = 64;
+
+/// Threads that read at the most: reading is a handful of system calls a file, and no more than two were
+/// seen to help.
+const READERS: usize = 2;
+
 /// Reads the migration files of a folder, in the order of their names. Sub-folders, special files and
 /// files whose name does not start with a digit are left alone; symbolic links are followed.
 ///
@@ -52,42 +62,84 @@ pub enum DirectoryError {
 /// See [`DirectoryError`]. A name that starts with a digit and does not fit the grammar is no error
 /// here: the file is given without its bytes, and the catalog reports it with all other defects.
 pub fn read(folder: &Path) -> Result<Vec<SourceFile>, DirectoryError> {
-    let mut files = Vec::new();
+    let mut entries = entries(folder)?;
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    if entries.len() < MANY {
+        return read_all(&entries);
+    }
+    let (first, rest) = entries.split_at(entries.len() / READERS);
+    let (first, rest) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| read_all(rest));
+        (read_all(first), other.join())
+    });
+    let mut files = first?;
+    files.extend(rest.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+    Ok(files)
+}
+
+/// One file of the folder that bears a name for us.
+struct Entry {
+    name: String,
+    path: PathBuf,
+    /// False when the name starts with a digit and does not fit the grammar.
+    fits: bool,
+}
+
+fn entries(folder: &Path) -> Result<Vec<Entry>, DirectoryError> {
+    let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| no_folder(folder, error))? {
         let entry = entry.map_err(|source| unreadable(folder, source))?;
         // A name that is not UTF-8 gets replacement characters, which the grammar refuses by name.
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_ours = match parse_file_name(&name) {
+        let fits = match parse_file_name(&name) {
             Ok(None) => continue,
             Ok(Some(_)) => true,
             Err(_) => false,
         };
         let path = entry.path();
-        let kind = fs::metadata(&path).map_err(|source| unreadable(&path, source))?;
-        if kind.is_file() {
-            let bytes = if is_ours {
-                read_file(&path, kind.len())?
-            } else {
-                Vec::new()
-            };
-            files.push(SourceFile { name, bytes });
+        if is_file(&entry, &path)? {
+            entries.push(Entry { name, path, fits });
         }
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
+    Ok(entries)
 }
 
-/// `length` is what the file is expected to hold, so that it comes in one read.
-fn read_file(path: &Path, length: u64) -> Result<Vec<u8>, DirectoryError> {
+/// What the folder itself says; only a link has to be followed.
+fn is_file(entry: &DirEntry, path: &Path) -> Result<bool, DirectoryError> {
+    let kind = entry
+        .file_type()
+        .map_err(|source| unreadable(path, source))?;
+    if !kind.is_symlink() {
+        return Ok(kind.is_file());
+    }
+    let target = fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    Ok(target.is_file())
+}
+
+fn read_all(entries: &[Entry]) -> Result<Vec<SourceFile>, DirectoryError> {
+    let read = |entry: &Entry| {
+        Ok(SourceFile {
+            name: entry.name.clone(),
+            bytes: if entry.fits {
+                read_file(&entry.path)?
+            } else {
+                Vec::new()
+            },
+        })
+    };
+    entries.iter().map(read).collect()
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, DirectoryError> {
     let file = File::open(path).map_err(|source| unreadable(path, source))?;
-    let room = usize::try_from(length.min(FILE_LIMIT)).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(room + 1);
+    let mut bytes = Vec::with_capacity(USUAL_LENGTH);
     file.take(FILE_LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| unreadable(path, source))?;
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(DirectoryError::TooLarge(path.to_owned()));
     }
+    bytes.shrink_to_fit();
     Ok(bytes)
 }
 
