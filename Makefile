@@ -69,12 +69,12 @@ integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
 
 .PHONY: faults-sample
 faults-sample:
-	@parts/get postgres
+	@parts/get postgres control-plane helm
 	cargo test --locked --test faults -- --nocapture
 
 .PHONY: faults
-faults: ## A fault at every message of every scenario; FAULTS=… for some of them (CONTRIBUTING.md)
-	@parts/get postgres
+faults: ## A fault at every message, and every case of the matrix; FAULTS=… for some (CONTRIBUTING.md)
+	@parts/get postgres control-plane helm
 	FAULTS="$${FAULTS:-all}" cargo test --locked --test faults -- --nocapture
 
 .PHONY: chart-check

@@ -17,9 +17,18 @@
 )]
 mod harness;
 
+#[path = "../it/operator_rig.rs"]
+#[allow(
+    dead_code,
+    reason = "it offers what the integration tests need, not only what these use"
+)]
+mod operator_rig;
+
 mod canary;
 mod case;
 mod defects;
+mod kfault;
+mod matrix;
 mod oracle;
 mod pgfault;
 mod point;

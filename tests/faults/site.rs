@@ -36,7 +36,7 @@ pub struct Case<'s> {
 }
 
 /// What makes the oracles' part of a database.
-const ORACLE: &str = include_str!("oracle.sql");
+pub const ORACLE: &str = include_str!("oracle.sql");
 
 /// The site on the server that all tests share, for faults that leave it up.
 pub fn shared() -> &'static Site {

@@ -57,6 +57,12 @@ impl Api {
         self.control("kube-apiserver start");
     }
 
+    /// Tells etcd to `stop` or to `start` and, while it is stopped, to `save` what it stores or to `restore` that.
+    /// Not for the shared one.
+    pub fn etcd(&self, command: &str) {
+        self.control(&format!("etcd {command}"));
+    }
+
     fn control(&self, command: &str) {
         self.supervisor
             .lock()

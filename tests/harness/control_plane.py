@@ -1,5 +1,6 @@
 """etcd, kube-apiserver and kube-controller-manager: an API server that behaves as in a cluster, without nodes."""
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class ControlPlane:
         self.folder.mkdir()
         self.port, self.tokens = free_port(), {name: secret() for name in self.users}
         self.processes = {}
-        self.controls = {"kube-apiserver": self.control}
+        self.controls = {"kube-apiserver": self.control, "etcd": self.control_etcd}
 
     def start(self):
         self.write_keys()
@@ -70,6 +71,23 @@ class ControlPlane:
         else:
             raise ValueError(verb)
 
+    def control_etcd(self, verb):
+        """`save` and `restore` keep and bring back all that it stores; they are for the time when it is stopped."""
+        etcd, data, saved = self.processes["etcd"], self.folder / "etcd", self.folder / "etcd-saved"
+        if verb == "stop":
+            etcd.stop(signal.SIGKILL, 10)
+        elif etcd.child.poll() is None:
+            raise Failure("etcd runs")
+        elif verb == "start":
+            self.launch_etcd()
+        elif verb == "save":
+            shutil.copytree(data, saved)
+        elif verb == "restore":
+            shutil.rmtree(data)
+            shutil.copytree(saved, data)
+        else:
+            raise ValueError(verb)
+
     # ---- how ----
 
     def write_keys(self):
@@ -100,8 +118,11 @@ class ControlPlane:
         }))
 
     def start_etcd(self):
-        self.etcd_port, peer = free_port(), free_port()
-        clients, peers = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{peer}"
+        self.etcd_port, self.etcd_peer_port = free_port(), free_port()
+        self.launch_etcd()
+
+    def launch_etcd(self):
+        clients, peers = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{self.etcd_peer_port}"
         self.launch("etcd", self.assets / "etcd", {
             "name": "test", "data-dir": self.folder / "etcd", "unsafe-no-fsync": "true", "log-level": "warn",
             "listen-client-urls": clients, "advertise-client-urls": clients,

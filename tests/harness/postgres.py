@@ -14,11 +14,12 @@ STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": sig
 HBA = """\
 hostnossl all +tls_only all reject
 host all all all scram-sha-256
+host replication all all scram-sha-256
 """
 
 
 class Postgres:
-    def __init__(self, folder, authority, where, major, fsync, settings, host_names="DNS:localhost,IP:127.0.0.1"):
+    def __init__(self, folder, authority, where, major, fsync, settings, host_names="DNS:localhost,IP:127.0.0.1", standby_of=None):
         # The variable without a number means 16 and may be the user's own; it goes first for 16.
         names = ["SCHEMAWARD_POSTGRES_BIN"] if major == "16" else []
         names.append(f"SCHEMAWARD_POSTGRES_BIN_{major}")
@@ -28,7 +29,7 @@ class Postgres:
         self.data, self.log = folder / "postgres", folder / "postgres.log"
         self.major, self.port, self.password = major, free_port(), secret()
         self.authority, self.user, self.process = authority, unprivileged_user(), None
-        self.certificate_names = host_names
+        self.certificate_names, self.standby_of = host_names, standby_of
         self.settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -81,7 +82,10 @@ class Postgres:
 
     def initialise(self):
         template = self.bin.parent / "template"
-        if template.is_dir():
+        if self.standby_of:
+            run(None, "cp", "-a", self.standby_of, self.data)
+            (self.data / "standby.signal").touch()
+        elif template.is_dir():
             run(None, "cp", "-a", template, self.data)
         else:
             self.data.mkdir(mode=0o700)
@@ -96,6 +100,8 @@ class Postgres:
             shutil.copy(source, self.data / name)
             (self.data / name).chmod(0o600)
             self.give(self.data / name)
+        if self.standby_of:
+            return  # the primary's passwords
         # Before anybody can connect: a password of this run alone.
         run(self.user, self.bin / "postgres", "--single", "-D", self.data, "postgres",
             text=f"ALTER ROLE postgres PASSWORD '{self.password}'\nCREATE ROLE tls_only\n")

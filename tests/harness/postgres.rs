@@ -60,6 +60,23 @@ impl Postgres {
         }
     }
 
+    /// A standby of this server, which has been stopped in mode `fast`; it follows once that one runs again.
+    pub fn standby(&self, major: u8) -> Self {
+        let replicator = format!(
+            "--set=primary_conninfo=host={} port={} user={} password={}",
+            self.host, self.port, self.superuser, self.password
+        );
+        let of = format!("--standby-of={}", self.data().display());
+        let mut standby = Self::start(major, &[&replicator, &of]);
+        standby.password.clone_from(&self.password);
+        standby
+    }
+
+    /// The folder of its data.
+    pub fn data(&self) -> PathBuf {
+        self.log.with_file_name("postgres")
+    }
+
     /// A new, empty database, whose owner is a new role that is no superuser. Both bear `name` and a number,
     /// so that tests, and one test's several calls, stay apart.
     pub fn database(&self, name: &str) -> Database<'_> {

@@ -151,6 +151,12 @@ pub struct Operator {
 impl Operator {
     /// Starts `schemaward run`.
     pub fn start(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let readable = ["--log-format=text", "--log-level=debug"];
+        Self::start_logging(kubeconfig, &[&readable[..], flags].concat())
+    }
+
+    /// As [`Self::start`], with the flags alone to say what is logged.
+    pub fn start_logging(kubeconfig: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let log = std::env::temp_dir().join(format!(
             "schemaward-operator-{}-{port}.log",
@@ -161,7 +167,6 @@ impl Operator {
             .env("KUBECONFIG", kubeconfig)
             .arg("run")
             .arg(format!("--http-address=127.0.0.1:{port}"))
-            .args(["--log-format=text", "--log-level=debug"])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -221,10 +226,15 @@ impl Operator {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .args([&format!("-{name}"), &self.pid().to_string()])
             .status()
             .expect("kill is there");
         assert!(sent.success());
