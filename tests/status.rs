@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use schemaward::api::condition::{Condition, ConditionStatus, Reason};
 use schemaward::api::v1alpha1::{DatabaseSchemaSpec, DatabaseSchemaStatus};
-use schemaward::engine::error::{DatabaseErrorKind, ScriptFailureKind};
+use schemaward::engine::error::{DatabaseError, DatabaseErrorKind, ScriptFailureKind};
 use schemaward::engine::sessions::{Activity, Blocker, IndexBuild, LockOwner};
 use schemaward::engine::task::Mode;
 use schemaward::migration::file_name::Direction;
@@ -463,6 +463,125 @@ fn suspending_keeps_the_trace_of_a_failed_script() {
     }
 }
 
+fn losing() -> Scene {
+    Scene {
+        answer: Answer::Loses,
+        ..Scene::default()
+    }
+}
+
+#[test]
+fn a_script_that_loses_its_connection_thrice_in_a_row_is_poison() {
+    let mut resource = Resource::new();
+    let unreachable = Attempt::NotConnected(DatabaseError::new(
+        DatabaseErrorKind::Unreachable,
+        "No connection to db:5432. Nothing was changed.",
+    ));
+    for (count, seconds) in [(1, 0), (2, 20)] {
+        resource.attempt(&losing(), at(seconds));
+        assert_eq!(
+            resource.ready().message,
+            "The connection to db:5432 was lost. It was at 042 v042. Tries again by itself."
+        );
+        assert_eq!(resource.ready().reason, "ConnectionLost");
+        // The server is still on its way up, and the operator is another one by now.
+        resource.report(&Mode::Migrate, &unreachable, at(seconds + 10));
+        let failure = resource.status.failure.clone().expect("a failure");
+        assert_eq!(failure.reason, "DatabaseUnreachable");
+        assert_eq!(failure.version.as_deref(), Some("042"));
+        assert_eq!(failure.connections_lost, Some(count));
+        resource.restart_operator();
+        let plan = losing().outcome().plan().cloned().expect("a plan");
+        let running = Running {
+            plan,
+            finished: 0,
+            current: None,
+            waiting: None,
+            activity: None,
+        };
+        resource.running(&running, at(seconds + 15));
+        resource.restart_operator();
+    }
+    resource.attempt(&losing(), at(40));
+    let ready = resource.ready();
+    assert_eq!(ready.reason, "PoisonMigration");
+    assert_eq!(
+        ready.message,
+        "042 v042 was executed in 3 attempts in a row, and each lost the connection: it may be what ends its \
+         session, or the server. It is recorded whole or rolled back, and not run again by itself. Look for the \
+         cause in the server's log (a crash, out of memory, pg_terminate_backend), correct 042 and commit. If the \
+         cause was not in the script, set annotation schemaward.dev/reconcile to run it once more."
+    );
+    assert!(resource.condition("Stalled").is_some());
+    let failure = resource.status.failure.clone().expect("a failure");
+    assert_eq!(
+        (failure.attempts, failure.connections_lost),
+        (Some(3), Some(3))
+    );
+    assert!(failure.checksum.is_some());
+
+    // It is only looked at, by the next operator too.
+    resource.restart_operator();
+    assert_eq!(resource.mode(), Mode::Plan);
+    let status = resource.status.clone();
+    resource.attempt(&losing(), at(700));
+    assert_eq!(resource.status, status);
+    // A person asks: one attempt.
+    resource.reconcile = Some("again".to_owned());
+    assert_eq!(resource.mode(), Mode::Migrate);
+    resource.attempt(&losing(), at(800));
+    assert_eq!(resource.ready().reason, "PoisonMigration");
+    assert_eq!(resource.mode(), Mode::Plan);
+    // It was recorded after all.
+    resource.attempt(
+        &Scene {
+            applied: vec!["041", "042", "043", "044"],
+            ..losing()
+        },
+        at(1400),
+    );
+    assert_eq!(resource.ready().reason, "UpToDate");
+}
+
+#[test]
+fn only_the_same_script_in_a_row_is_counted() {
+    let another_text = Scene {
+        texts: vec![("042", "SELECT 'mended'")],
+        ..losing()
+    };
+    let another_version = Scene {
+        applied: vec!["041", "042"],
+        ..losing()
+    };
+    let no_locks = Scene {
+        answer: Answer::NoLocks,
+        ..Scene::default()
+    };
+    for between in [another_text, another_version, no_locks] {
+        let mut resource = Resource::new();
+        resource.attempt(&losing(), at(0));
+        resource.attempt(&losing(), at(10));
+        resource.attempt(&between, at(20));
+        resource.attempt(&losing(), at(30));
+        resource.attempt(&losing(), at(40));
+        assert_eq!(resource.ready().reason, "ConnectionLost", "{between:?}");
+        resource.attempt(&losing(), at(50));
+        assert_eq!(resource.ready().reason, "PoisonMigration", "{between:?}");
+    }
+    // A connection that is lost outside of a script says nothing of one.
+    let mut resource = Resource::new();
+    for seconds in 0..9 {
+        let scene = Scene {
+            answer: Answer::Error(DatabaseErrorKind::ConnectionLost),
+            ..Scene::default()
+        };
+        resource.attempt(&scene, at(seconds));
+        assert_eq!(resource.ready().reason, "ConnectionLost");
+        let failure = resource.status.failure.clone().expect("a failure");
+        assert_eq!((failure.version, failure.connections_lost), (None, None));
+    }
+}
+
 #[test]
 fn another_operator_s_failed_script_is_taken_over() {
     let mut other = Resource::new();
@@ -839,7 +958,7 @@ fn the_cases_reach_every_reason_that_this_version_can_give() {
     let later = [
         Reason::RollingBack, // only while it runs
         Reason::ProgressingWithRetry,
-        Reason::PoisonMigration,
+        Reason::PoisonMigration, // of the third attempt
         Reason::InDoubt,
         Reason::InvalidIndex,
         Reason::HistoryRegressed,

@@ -13,7 +13,8 @@ use crate::api::v1alpha1::{DatabaseSchema, DatabaseSchemaStatus, RECONCILE_ANNOT
 use super::context::Identity;
 use super::decisions::{Handled, asked};
 use super::fingerprint::Fingerprint;
-use super::memory::{Memory, backs_off};
+use super::memory::Memory;
+use super::policy::backs_off;
 
 /// Least time after an attempt before a status is put right that somebody else wrote into: two
 /// operators on one resource must not drive each other.

@@ -4,7 +4,7 @@
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::v1alpha1::DatabaseSchemaStatus;
 
-use super::memory::is_trouble;
+use super::policy::is_trouble;
 use super::status::{MAX_HISTORY, MAX_PENDING, MAX_TEXT};
 
 /// Largest status, as JSON.

@@ -16,7 +16,8 @@ use crate::migration::plan::Step;
 
 use super::attempt::Attempt;
 use super::decisions::Handled;
-use super::policy::{Retry, next_attempt, policy};
+use super::lost::LostScript;
+use super::policy::{Retry, backs_off, is_trouble, next_attempt, policy};
 use super::status::{Subject, clip};
 use super::verdict::{Verdict, step_script, verdict};
 
@@ -25,6 +26,7 @@ use super::verdict::{Verdict, step_script, verdict};
 pub struct Memory {
     last: Option<Met>,
     failed: Option<FailedScript>,
+    lost: Option<LostScript>,
     handled: Handled,
 }
 
@@ -74,6 +76,7 @@ impl Memory {
                 attempts: attempts.unwrap_or(1),
             }),
             failed: FailedScript::new(reason, failure, status.last_handled_reconcile.as_deref()),
+            lost: LostScript::restore(failure),
             handled: status.last_handled_decisions.clone(),
         }
     }
@@ -130,13 +133,14 @@ impl Memory {
         {
             return Self {
                 last: Some(failed.met()),
-                failed: self.failed.clone(),
-                handled: self.handled.clone(),
+                ..self.clone()
             };
         }
         let verdict = verdict(attempt);
-        let met = self.meet(&verdict, now);
-        let failure = failure(&verdict, met, subject.generation);
+        let lost = LostScript::after(self.lost.as_ref(), attempt, &verdict);
+        let verdict = judge(lost.as_ref(), verdict);
+        let met = self.meet(&verdict, lost.as_ref(), now);
+        let failure = failure(&verdict, met, lost.as_ref(), subject.generation);
         let new = FailedScript::new(verdict.reason, &failure, subject.reconcile);
         let kept = match mode {
             // Nothing was learnt about the script.
@@ -149,13 +153,19 @@ impl Memory {
         Self {
             last: Some(met),
             failed: new.or(kept),
+            lost,
             handled: self.handled.clone(),
         }
     }
 
-    fn meet(&self, verdict: &Verdict, now: Timestamp) -> Met {
+    fn meet(&self, verdict: &Verdict, lost: Option<&LostScript>, now: Timestamp) -> Met {
         let reason = verdict.reason;
         match self.last {
+            Some(met) if reason == Reason::PoisonMigration && backs_off(met.reason) => Met {
+                reason,
+                since: now,
+                attempts: lost.map_or(1, LostScript::times),
+            },
             Some(met) if met.reason == reason && !self.is_another_script(verdict) => Met {
                 attempts: met.attempts.saturating_add(1),
                 ..met
@@ -199,6 +209,12 @@ impl Memory {
         } else {
             self
         }
+    }
+
+    /// What an attempt means, after which this is the memory.
+    #[must_use]
+    pub(super) fn judge(&self, attempt: &Attempt) -> Verdict {
+        judge(self.lost.as_ref(), verdict(attempt))
     }
 
     /// The decisions of a person that were acted on.
@@ -300,8 +316,15 @@ impl FailedScript {
     }
 }
 
+fn judge(lost: Option<&LostScript>, verdict: Verdict) -> Verdict {
+    match lost {
+        None => verdict,
+        Some(lost) => lost.judge(verdict),
+    }
+}
+
 /// What status shows of a trouble.
-fn failure(verdict: &Verdict, met: Met, generation: i64) -> Failure {
+fn failure(verdict: &Verdict, met: Met, lost: Option<&LostScript>, generation: i64) -> Failure {
     let subject = verdict.subject.clone().unwrap_or_default();
     let about_version = verdict.subject.is_some();
     // What is only looked at is not counted, so that looking changes nothing in status.
@@ -310,7 +333,7 @@ fn failure(verdict: &Verdict, met: Met, generation: i64) -> Failure {
         Retry::OnChangeWithSlowLook | Retry::Never => subject.direction.is_some(),
         Retry::Interval | Retry::Poll | Retry::OnChange | Retry::OnChangeWithSlowRecheck => false,
     };
-    Failure {
+    let mut failure = Failure {
         reason: verdict.reason.to_string(),
         message: clip(&verdict.message),
         observed_generation: Some(generation),
@@ -325,7 +348,12 @@ fn failure(verdict: &Verdict, met: Met, generation: i64) -> Failure {
         line: subject.position.map(|(line, _)| line),
         column: subject.position.map(|(_, column)| column),
         sql_state: verdict.sql_state.clone(),
+        connections_lost: None,
+    };
+    if let Some(lost) = lost {
+        lost.note(&mut failure);
     }
+    failure
 }
 
 impl Memory {
@@ -344,28 +372,7 @@ impl Memory {
         let backs_off = matches!(policy(verdict.reason).retry, Retry::Backoff { .. });
         Some(Failure {
             next_retry_time: next.filter(|_| backs_off).map(Time::new),
-            ..failure(verdict, met, generation)
+            ..failure(verdict, met, self.lost.as_ref(), generation)
         })
     }
-}
-
-/// True for troubles that are tried again after a time that grows.
-#[must_use]
-pub fn backs_off(reason: Reason) -> bool {
-    is_trouble(reason) && matches!(policy(reason).retry, Retry::Backoff { .. })
-}
-
-/// False for reasons that are as somebody wants it.
-#[must_use]
-pub fn is_trouble(reason: Reason) -> bool {
-    !matches!(
-        reason,
-        Reason::UpToDate
-            | Reason::Applying
-            | Reason::RollingBack
-            | Reason::Suspended
-            | Reason::ProgressingWithRetry
-            | Reason::AwaitingApproval
-            | Reason::OutsideWindow
-    )
 }

@@ -30,6 +30,7 @@ pub mod known;
 pub mod lease;
 pub mod lifecycle;
 pub mod lint;
+pub mod lost;
 pub mod memory;
 pub mod migrate;
 pub mod permit;

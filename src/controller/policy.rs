@@ -282,6 +282,27 @@ fn lasts(since: Timestamp, now: Timestamp) -> bool {
         >= PATIENCE.as_millis()
 }
 
+/// True for troubles that are tried again after a time that grows.
+#[must_use]
+pub fn backs_off(reason: Reason) -> bool {
+    is_trouble(reason) && matches!(policy(reason).retry, Retry::Backoff { .. })
+}
+
+/// False for reasons that are as somebody wants it.
+#[must_use]
+pub fn is_trouble(reason: Reason) -> bool {
+    !matches!(
+        reason,
+        Reason::UpToDate
+            | Reason::Applying
+            | Reason::RollingBack
+            | Reason::Suspended
+            | Reason::ProgressingWithRetry
+            | Reason::AwaitingApproval
+            | Reason::OutsideWindow
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,11 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::time::Time;
 use crate::api::v1alpha1::{
-    AppliedVersion, DatabaseSchemaSpec, DatabaseSchemaStatus, Failure, PendingVersion,
-    VersionProgress,
+    AppliedVersion, DatabaseSchemaSpec, DatabaseSchemaStatus, PendingVersion,
 };
 use crate::engine::outcome::{End, Outcome};
-use crate::engine::sessions::waits_for;
 use crate::migration::catalog::Catalog;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, History};
@@ -23,10 +21,13 @@ use crate::migration::plan::{Plan, Step};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, Running};
-use super::memory::{Memory, backs_off};
-use super::policy::{State, state};
-use super::verdict::{of_direction, step_script, under_way, verdict};
-use super::wording;
+use super::memory::Memory;
+use super::policy::{State, backs_off, state};
+use super::verdict::{of_direction, step_script};
+
+mod running;
+
+use running::show_running;
 
 /// Longest text in status, in characters.
 pub const MAX_TEXT: usize = 1024;
@@ -113,7 +114,7 @@ fn show_attempt(
         show_outcome(next, subject, outcome);
     }
     next.last_handled_decisions.clone_from(memory.handled());
-    let mut judged = verdict(attempt);
+    let mut judged = memory.judge(attempt);
     let retry = wait
         .and_then(|wait| SignedDuration::try_from(wait).ok())
         .and_then(|wait| now.checked_add(wait).ok());
@@ -234,74 +235,6 @@ fn wanted(subject: &Subject<'_>) -> Option<String> {
         .or_else(last)
         .map(|text| clip_name(text));
     target.or_else(|| Some(subject.catalog?.latest()?.to_string()))
-}
-
-fn show_running(
-    next: &mut DatabaseSchemaStatus,
-    previous: &DatabaseSchemaStatus,
-    subject: &Subject<'_>,
-    running: &Running,
-    now: Timestamp,
-) -> Shown {
-    let Running { plan, finished, .. } = running;
-    next.target_version = plan.target.as_ref().map(ToString::to_string);
-    show_pending(next, plan, *finished);
-    if let Some(Step::Apply { version, .. }) = finished
-        .checked_sub(1)
-        .and_then(|last| plan.steps.get(last))
-    {
-        next.current_version = Some(version.to_string());
-    }
-    next.progress = progress(running);
-    let (Some(waiting), Some((version, name, direction))) =
-        (wording::waiting(running), &running.current)
-    else {
-        return Shown {
-            state: State::Reconciling,
-            reason: under_way(plan, *finished),
-            message: clip(&wording::running(running)),
-        };
-    };
-    let reason = Reason::LockTimeout;
-    let before = previous.failure.as_ref();
-    let first_time = before
-        .filter(|before| before.reason == reason.as_str())
-        .map_or(Time::new(now), |before| before.first_time);
-    next.failure = Some(Failure {
-        reason: reason.to_string(),
-        message: clip(&waiting),
-        observed_generation: Some(subject.generation),
-        first_time,
-        attempts: None,
-        next_retry_time: None,
-        version: Some(version.to_string()),
-        name: Some(clip_name(name)),
-        direction: Some(of_direction(*direction)),
-        checksum: None,
-        statement: None,
-        line: None,
-        column: None,
-        sql_state: None,
-    });
-    Shown {
-        state: State::Reconciling,
-        reason,
-        message: clip(&waiting),
-    }
-}
-
-/// What the server shows of the version under way, once it runs for a while.
-fn progress(running: &Running) -> Option<VersionProgress> {
-    let activity = running.activity.as_ref()?;
-    let (version, ..) = running.current.as_ref()?;
-    let build = activity.index_build.as_ref();
-    Some(VersionProgress {
-        version: version.to_string(),
-        start_time: Time::new(activity.since),
-        phase: build.map(|build| clip(&build.phase_with_lockers())),
-        percent: build.and_then(|build| build.percent).map(i32::from),
-        waits_for: waits_for(&activity.waits_for).as_deref().map(clip),
-    })
 }
 
 fn conditions(

@@ -3,7 +3,7 @@
 
 use crate::api::condition::Reason;
 use crate::api::v1alpha1::MigrationDirection;
-use crate::engine::error::{DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
+use crate::engine::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::migration::blocked::Blocked;
 use crate::migration::file_name::Direction;
@@ -171,7 +171,10 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
         }
         Stop::Database(error) => Verdict {
             sql_state: error.sqlstate.clone(),
-            ..about(of_database(error.kind, in_progress(outcome)), None)
+            ..about(
+                of_database(error.kind, in_progress(outcome)),
+                lost_in(error, outcome),
+            )
         },
         Stop::Claimed(_) => about(Reason::DatabaseClaimed, None),
         // Told by an event; as an attempt it is a resource that asks for what cannot be.
@@ -263,16 +266,29 @@ fn of_defects(defects: &[ScriptDefect]) -> Reason {
     }
 }
 
+/// SHA-256 of the script that `plan` runs for a version.
+fn checksum(plan: Option<&Plan>, version: &Version, direction: Direction) -> Option<String> {
+    let mut steps = plan?.steps.iter().map(step_script);
+    let step =
+        steps.find(|step| step.version == version && step.direction == of_direction(direction))?;
+    Some(step.checksum)
+}
+
+/// The version in which the connection was lost.
+fn lost_in(error: &DatabaseError, outcome: &Outcome) -> Option<Concerned> {
+    let lost = outcome
+        .under_way()
+        .filter(|_| error.kind == DatabaseErrorKind::ConnectionLost)?;
+    Some(Concerned {
+        checksum: checksum(outcome.plan(), &lost.version, lost.direction),
+        ..concerned(&lost.version, Some(&lost.name), Some(lost.direction))
+    })
+}
+
 fn of_failure(failure: &ScriptFailure, plan: Option<&Plan>) -> Concerned {
-    let step = plan.and_then(|plan| {
-        let mut steps = plan.steps.iter().map(step_script);
-        steps.find(|step| {
-            *step.version == failure.version && step.direction == of_direction(failure.direction)
-        })
-    });
     let position = failure.position;
     Concerned {
-        checksum: step.map(|step| step.checksum),
+        checksum: checksum(plan, &failure.version, failure.direction),
         statement: failure.statement.and_then(|n| i64::try_from(n).ok()),
         position: position
             .and_then(|at| Some((i64::try_from(at.line).ok()?, i64::try_from(at.column).ok()?))),

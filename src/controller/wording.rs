@@ -63,6 +63,18 @@ pub fn waiting(running: &Running) -> Option<String> {
     ))
 }
 
+/// A script in which the connection was lost so often that it is not run again by itself.
+#[must_use]
+pub fn poison(version: &str, name: &str, times: u32) -> String {
+    format!(
+        "{version} {name} was executed in {times} attempts in a row, and each lost the connection: it may be what \
+         ends its session, or the server. It is recorded whole or rolled back, and not run again by itself. \
+         Look for the cause in the server's log (a crash, out of memory, pg_terminate_backend), correct \
+         {version} and commit. If the cause was not in the script, set annotation schemaward.dev/reconcile to \
+         run it once more."
+    )
+}
+
 /// What happens next by itself, or what to do where the operator will not run a script again by itself
 /// (decision 11). The engine's own sentences end where the two drivers begin to differ.
 #[must_use]

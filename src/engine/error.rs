@@ -7,7 +7,7 @@ use crate::migration::file_name::Direction;
 use crate::migration::statement::Position;
 use crate::migration::version::Version;
 
-use super::database::{Blocker, Holder};
+use super::database::{Blocker, Execution, Holder, Record};
 use super::sessions::waited_for;
 
 /// An error that is not about one script: reaching the server, rights, the shape of the history.
@@ -213,5 +213,39 @@ impl LockHeld {
         self.holder
             .as_ref()
             .map_or_else(|| "another session".to_owned(), ToString::to_string)
+    }
+}
+
+/// A version that was begun and is not known to be recorded when the run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The version.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// UP or DOWN.
+    pub direction: Direction,
+}
+
+impl UnderWay {
+    pub(super) fn of(execution: &Execution) -> Self {
+        Self {
+            version: execution.version.clone(),
+            name: execution.name.clone(),
+            direction: match execution.record {
+                Record::Apply(_) => Direction::Up,
+                Record::Undo => Direction::Down,
+            },
+        }
+    }
+}
+
+impl fmt::Display for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.name)?;
+        if self.direction == Direction::Down {
+            write!(f, " (DOWN)")?;
+        }
+        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use super::database::{
     Blocker, Execution, Holder, Inspection, Observation, Record, Recorded, Request,
 };
 use super::decision::Change;
-use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout};
+use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout, UnderWay};
 use super::event::{Event, Next, Pause};
 use super::judgement::{Judgement, judge, texts};
 use super::outcome::{Done, End, Outcome, Stop};
@@ -76,6 +76,7 @@ impl Machine {
                 history: None,
                 plan: None,
                 done: Vec::new(),
+                under_way: None,
                 end: End::Interrupted,
             },
         }
@@ -377,6 +378,7 @@ impl Machine {
     }
 
     fn stop(&mut self, stop: Stop) -> Next {
+        self.outcome.under_way = self.running.as_deref().map(UnderWay::of);
         self.end(End::Stopped(stop))
     }
 

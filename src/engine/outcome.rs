@@ -14,7 +14,10 @@ use crate::migration::version::Version;
 
 use super::database::Server;
 use super::decision::{Change, Refusal};
-use super::error::{DatabaseError, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind};
+use super::error::{
+    DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind,
+    UnderWay,
+};
 use super::task::{Actor, Owner};
 
 /// The result of one run: where the database stands, what was done, and why it ended.
@@ -28,6 +31,7 @@ pub struct Outcome {
     pub(super) history: Option<History>,
     pub(super) plan: Option<Plan>,
     pub(super) done: Vec<Done>,
+    pub(super) under_way: Option<UnderWay>,
     pub(super) end: End,
 }
 
@@ -168,6 +172,12 @@ impl Outcome {
         &self.done
     }
 
+    /// The version that was begun and is not known to be recorded, when the run stopped in the middle of one.
+    #[must_use]
+    pub fn under_way(&self) -> Option<&UnderWay> {
+        self.under_way.as_ref()
+    }
+
     /// Why the run ended.
     #[must_use]
     pub fn end(&self) -> &End {
@@ -224,7 +234,7 @@ impl Outcome {
         match stop {
             Stop::Blocked(blocked) => blocked.to_string(),
             Stop::Script(failure) => self.script_message(failure),
-            Stop::Database(error) => error.to_string(),
+            Stop::Database(error) => self.database_message(error),
             Stop::Claimed(claimed) => claimed.to_string(),
             Stop::Refused(refusal) => refusal.to_string(),
             Stop::DoesNotFit(value) => value.to_string(),
@@ -244,6 +254,16 @@ impl Outcome {
                     .join("; "),
                 self.stands_at()
             ),
+        }
+    }
+
+    /// A connection that was lost is told with what it was at.
+    fn database_message(&self, error: &DatabaseError) -> String {
+        match &self.under_way {
+            Some(version) if error.kind == DatabaseErrorKind::ConnectionLost => {
+                format!("{error} It was at {version}.")
+            }
+            _ => error.to_string(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Database, Namespace, Postgres, postgres};
-use crate::operator_rig::{Schema, Tenant, cluster, condition, inline, resource};
+use crate::harness::{Database, Namespace, Postgres, eventually, postgres};
+use crate::operator_rig::{LIMIT, Schema, Tenant, cluster, condition, inline, resource};
 
 const WIDGETS: (&str, &str) = ("001_widgets_UP.sql", "CREATE TABLE widgets (id int);");
 const GADGETS: (&str, &str) = (
@@ -300,6 +300,59 @@ fn without_a_grant_the_message_has_the_command_that_grants() {
 }
 
 // ---- the scripts ---------------------------------------------------------------------------------------------
+
+#[test]
+fn a_script_that_ends_its_session_is_run_thrice_and_no_more() {
+    let database = postgres().database("poison");
+    // What a sequence gave is not taken back with the transaction.
+    database.exec("CREATE SEQUENCE tries");
+    let namespace = cluster().tenant("poison");
+    namespace.secret(&database);
+    let script = "CREATE TABLE b (id int); SELECT nextval('tries'); SELECT pg_terminate_backend(pg_backend_pid());";
+    let files = [
+        ("001_a_UP.sql", "CREATE TABLE a (id int);"),
+        ("002_b_UP.sql", script),
+    ];
+    let mut manifest = resource("shop", &database, &inline(&files));
+    manifest["spec"]["interval"] = json!("1s");
+    let schema = namespace.schema("shop", &manifest);
+    let status = schema.reaches("ConnectionLost");
+    let message = condition(&status, "Ready")["message"].clone();
+    assert_eq!(
+        message,
+        format!(
+            "The server at {}:{} ended the work: terminating connection due to administrator command (57P01). What \
+             was not recorded was rolled back. It was at 002 b. Tries again by itself.",
+            database.server.host, database.server.port
+        )
+    );
+    let status = schema.reaches("PoisonMigration");
+    assert_eq!(condition(&status, "Stalled")["reason"], "PoisonMigration");
+    assert_eq!(status["failure"]["version"], "002");
+    assert_eq!(status["failure"]["connectionsLost"], 3);
+    assert_eq!(status["failure"]["sqlState"], "57P01");
+    assert_eq!(status["currentVersion"], "001");
+    // It is looked at again and again, and not run. (Each question here is a session, too.)
+    let sessions = || -> i64 {
+        let sql = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
+        database.query_text(sql).parse().unwrap()
+    };
+    let before = sessions();
+    let mut ours = 0;
+    eventually(LIMIT, || {
+        ours += 1;
+        match sessions() - before - ours {
+            looks if looks >= 3 => Ok(()),
+            looks => Err(looks),
+        }
+    });
+    let tries = database.query_text("SELECT last_value, to_regclass('b') IS NULL FROM tries");
+    assert_eq!(tries, "3|t");
+    // A mended one is.
+    let mended = [files[0], ("002_b_UP.sql", "CREATE TABLE b (id int);")];
+    schema.patch(&json!({"spec": {"source": inline(&mended)}}));
+    schema.reaches("UpToDate");
+}
 
 #[test]
 fn malformed_sql_is_found_at_its_line_and_not_run_again() {

@@ -103,6 +103,8 @@ pub enum Answer {
     PreviousRunStillActive,
     /// Scripts never get their locks.
     NoLocks,
+    /// The connection is lost while a script is executed.
+    Loses,
 }
 
 /// A run and what it meets. Versions are digits; the name of a version is `v` and its digits, its
@@ -294,6 +296,12 @@ impl Scene {
             (Request::TryLock, _) => Observation::Locked,
             (Request::LoadDown(version), _) => {
                 Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
+            }
+            (Request::Execute(_), Answer::Loses) => {
+                return Err(DatabaseError::new(
+                    DatabaseErrorKind::ConnectionLost,
+                    "The connection to db:5432 was lost.",
+                ));
             }
             (Request::Execute(_), Answer::NoLocks) => {
                 Observation::LockNotAvailable(vec![Blocker {

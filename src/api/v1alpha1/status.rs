@@ -169,6 +169,12 @@ pub struct Failure {
     /// The code that PostgreSQL gave (SQLSTATE).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sql_state: Option<String>,
+
+    /// In how many attempts in a row the connection was lost while this version was executed; at three
+    /// it is not run again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "int32"))]
+    pub connections_lost: Option<i32>,
 }
 
 /// What the server shows of the version that runs.
