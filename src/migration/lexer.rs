@@ -2,9 +2,9 @@
 //!
 //! The work is squawk-lexer's. It is a lexer and not a parser that decides where statements end: it needs no
 //! memory beyond its token and no recursion, so no nesting overflows it, and a parser's view of what the words mean
-//! does not matter for the end of a statement. Two things are added: a string that continues an `E'…'` string
-//! on the next line keeps its backslash escapes, and what PostgreSQL 14 reads differently from its successors
-//! becomes [`Kind::Ambiguous`].
+//! does not matter for the end of a statement. Three things are added: a string that continues an `E'…'` string
+//! on the next line keeps its backslash escapes, U+FEFF is a letter, and what PostgreSQL 14 reads differently from
+//! its successors becomes [`Kind::Ambiguous`].
 
 use squawk_lexer::{LiteralKind, TokenKind};
 
@@ -113,6 +113,20 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// A word that starts with U+FEFF. The lexer takes one at its beginning for a byte order mark, but it begins in the
+    /// middle of a text, and the mark before a file is gone by now; to PostgreSQL it is a letter.
+    fn word_at(&mut self, start: usize) -> Token<'a> {
+        let rest = &self.text[start..];
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
+        let end = rest.find(|c| !goes_on(c)).unwrap_or(rest.len());
+        *self = Self::from(self.text, start + end);
+        Token {
+            kind: Kind::Word,
+            start,
+            text: &rest[..end],
+        }
+    }
+
     /// A number may be followed by anything but a quote: `1e'\'` and `1_0$$` are read in two ways.
     fn is_ambiguous(&self, text: &str) -> bool {
         text.bytes()
@@ -131,6 +145,9 @@ impl<'a> Iterator for Tokens<'a> {
             self.offset += token.len as usize;
             let text = &self.text[start..self.offset];
             let kind = match token.kind {
+                TokenKind::Whitespace if text.starts_with(squawk_lexer::BOM) => {
+                    return Some(self.word_at(start));
+                }
                 TokenKind::Whitespace => {
                     if self.continuation == Continuation::SameLine && text.contains(['\n', '\r']) {
                         self.continuation = Continuation::Yes;

@@ -96,6 +96,12 @@ pub const SPLITS: &[(&str, &[&str])] = &[
         "create table \u{e9}$$t (a int); select 1",
         &["create table \u{e9}$$t (a int)", "select 1"],
     ),
+    // A byte order mark is a letter, but for the one before a file.
+    (
+        "select E'a'\n'b'\u{feff}$$; select 2; --$$",
+        &["select E'a'\n'b'\u{feff}$$", "select 2"],
+    ),
+    ("\u{feff}$$; select 1; --$$", &["\u{feff}$$", "select 1"]),
     // Dollar quotes.
     (
         "do $$ begin; end $$; select 1",

@@ -1,5 +1,8 @@
 //! What the splitter and the classifier believe of SQL, asked of the servers.
 
+use either::Either;
+use futures::TryStreamExt;
+use schemaward::migration::script::Script;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, SqlSafeStr};
 
@@ -7,6 +10,8 @@ use crate::harness::{Database, postgres_major};
 
 #[path = "../cases/classes.rs"]
 mod classify;
+#[path = "../cases/corpus.rs"]
+mod corpus;
 #[path = "../cases/splits.rs"]
 mod split;
 
@@ -96,6 +101,97 @@ fn servers_split_as_we_do() {
             understood > 40,
             "PostgreSQL {major} understood {understood}"
         );
+    }
+}
+
+/// How many commands the server completes of a text that is sent as one simple Query.
+async fn completed(connection: &mut PgConnection, sql: &str) -> Result<usize, sqlx::Error> {
+    let mut answers = connection.fetch_many(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())));
+    let mut completed = 0;
+    while let Some(answer) = answers.try_next().await? {
+        completed += usize::from(matches!(answer, Either::Left(_)));
+    }
+    Ok(completed)
+}
+
+/// The commands completed of each text, all in one transaction that is left afterwards.
+async fn completed_in_transaction(connection: &mut PgConnection, texts: &[&str]) -> Vec<usize> {
+    completed(connection, "BEGIN").await.expect("a transaction");
+    let mut all = Vec::new();
+    for text in texts {
+        let found = completed(connection, text).await;
+        all.push(found.unwrap_or_else(|error| panic!("{text:?}: {error}")));
+    }
+    completed(connection, "ROLLBACK")
+        .await
+        .expect("a transaction");
+    all
+}
+
+/// One count for the whole script, and one for each of its statements alone: neither their number nor a place
+/// between two of them is another one than the server's.
+#[test]
+fn servers_complete_as_many_commands_as_we_count() {
+    for major in MAJORS {
+        let database = postgres_major(major).database("corpus");
+        wait(async {
+            let mut connection = connect(&database).await;
+            for (name, sql) in corpus::SCRIPTS {
+                let script = Script::parse(sql.as_bytes(), "schema_migrations")
+                    .unwrap_or_else(|defects| panic!("{name}: {defects:?}"));
+                for max_bytes in [usize::MAX, 1] {
+                    let chunks = script.chunks(max_bytes);
+                    let texts: Vec<&str> = chunks.iter().map(|chunk| chunk.text.as_ref()).collect();
+                    let counted: Vec<usize> =
+                        chunks.iter().map(|chunk| chunk.statement_count).collect();
+                    let completed = completed_in_transaction(&mut connection, &texts).await;
+                    assert_eq!(completed, counted, "PostgreSQL {major}, {name}: {texts:?}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn servers_refuse_what_only_psql_understands() {
+    for major in MAJORS {
+        let database = postgres_major(major).database("psql");
+        wait(async {
+            let mut connection = connect(&database).await;
+            for sql in corpus::FOR_PSQL_ALONE {
+                assert!(
+                    Script::parse(sql.as_bytes(), "schema_migrations").is_err(),
+                    "{sql:?}"
+                );
+                let code = refusal(completed(&mut connection, sql).await).map(|(code, _)| code);
+                assert_eq!(
+                    code.as_deref(),
+                    Some("42601"),
+                    "PostgreSQL {major}: {sql:?}"
+                );
+            }
+        });
+    }
+}
+
+/// Why every session is started with `standard_conforming_strings` on, whatever the database says: with it off a
+/// server finds other statements in the same text.
+#[test]
+fn a_reader_setting_changes_what_is_a_statement() {
+    let sql = corpus::DEPENDS_ON_THE_READER;
+    let script = Script::parse(sql.as_bytes(), "schema_migrations").expect("a script");
+    for major in MAJORS {
+        let database = postgres_major(major).database("reader");
+        wait(async {
+            let mut connection = connect(&database).await;
+            for (setting, as_we) in [("on", true), ("off", false)] {
+                let set = format!("SET standard_conforming_strings = {setting}");
+                completed(&mut connection, &set).await.expect("a setting");
+                let found = completed(&mut connection, sql).await.expect("it runs");
+                let agrees = found == script.statements().len();
+                assert_eq!(agrees, as_we, "PostgreSQL {major}, {setting}: {found}");
+            }
+        });
     }
 }
 

@@ -7,6 +7,8 @@ use super::*;
 
 #[path = "../../../tests/cases/splits.rs"]
 mod cases;
+#[path = "../../../tests/cases/corpus.rs"]
+mod corpus;
 
 use cases::SPLITS;
 
@@ -24,10 +26,14 @@ fn splits_as_the_server_does() {
     }
 }
 
-/// The same rows through the parser of the same project: two readings of the grammar, one answer.
+/// The same texts through the parser of the same project: two readings of the grammar, one answer.
 #[test]
 fn agrees_with_the_syntax_tree() {
-    for (sql, expected) in SPLITS {
+    let whole = corpus::SCRIPTS
+        .iter()
+        .map(|(_, sql)| (*sql, texts(sql).len()));
+    let rows = SPLITS.iter().map(|(sql, expected)| (*sql, expected.len()));
+    for (sql, expected) in rows.chain(whole) {
         let parse = squawk_syntax::SourceFile::parse(sql);
         let statements = parse
             .tree()
@@ -35,7 +41,7 @@ fn agrees_with_the_syntax_tree() {
             .filter(|stmt| !matches!(stmt, Stmt::EmptyStmt(_)))
             .count();
         if parse.errors().is_empty() {
-            assert_eq!(statements, expected.len(), "{sql:?}");
+            assert_eq!(statements, expected, "{sql:?}");
         }
     }
 }
