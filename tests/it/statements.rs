@@ -12,6 +12,8 @@ use crate::harness::{Database, postgres_major};
 mod classify;
 #[path = "../cases/corpus.rs"]
 mod corpus;
+#[path = "../cases/generated.rs"]
+mod generated;
 #[path = "../cases/splits.rs"]
 mod split;
 
@@ -148,6 +150,46 @@ fn servers_complete_as_many_commands_as_we_count() {
                     assert_eq!(completed, counted, "PostgreSQL {major}, {name}: {texts:?}");
                 }
             }
+        });
+    }
+}
+
+/// As many as can be asked in a second or two of each server.
+const GENERATED: u64 = 1_000;
+
+/// What nobody would write is counted alike, too. What a server does not take says nothing, and is rare.
+#[test]
+fn servers_complete_as_many_commands_of_generated_scripts() {
+    for major in MAJORS {
+        let database = postgres_major(major).database("generated");
+        wait(async {
+            let mut connection = connect(&database).await;
+            let mut taken = 0;
+            for seed in 0..GENERATED {
+                let sql = generated::script(seed);
+                let script = Script::parse(sql.as_bytes(), "schema_migrations");
+                let counted = script.map(|script| script.statements().len());
+                match completed(&mut connection, &sql).await {
+                    Ok(completed) => {
+                        taken += 1;
+                        assert_eq!(
+                            Ok(completed),
+                            counted,
+                            "PostgreSQL {major}, seed {seed}: {sql:?}"
+                        );
+                    }
+                    Err(error) => {
+                        let refused = refusal::<()>(Err(error));
+                        let code = refused.as_ref().map(|(code, _)| code.as_str());
+                        assert_eq!(
+                            code,
+                            Some("42601"),
+                            "PostgreSQL {major}, seed {seed}: {sql:?}"
+                        );
+                    }
+                }
+            }
+            assert!(taken > GENERATED * 3 / 4, "PostgreSQL {major} took {taken}");
         });
     }
 }

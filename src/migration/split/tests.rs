@@ -47,6 +47,14 @@ fn agrees_with_the_syntax_tree() {
 }
 
 #[test]
+fn a_reader_is_not_psql_and_has_its_settings_pinned() {
+    for sql in corpus::FOR_PSQL_ALONE {
+        assert!(!split(sql).1.is_empty(), "{sql:?}");
+    }
+    assert_eq!(texts(corpus::DEPENDS_ON_THE_READER).len(), 2);
+}
+
+#[test]
 fn pieces_end_behind_their_semicolon() {
     let sql = "select 1 /* a */ ; select 2 -- b";
     let ends: Vec<usize> = split(sql).0.iter().map(|piece| piece.end).collect();
