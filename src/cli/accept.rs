@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::engine::decision::Wish;
+use crate::migration::catalog::Catalog;
 
 use super::args::SourceArgs;
 use super::decide::DecisionArgs;
@@ -21,8 +22,11 @@ use super::terminal::Terminal;
 pub(super) struct Accept {
     /// A version, and after a colon the beginning of the checksum of its UP or DOWN file, to accept that
     /// text and no other
-    #[arg(value_name = "VERSION[:CHECKSUM]", required = true)]
+    #[arg(value_name = "VERSION[:CHECKSUM]", required_unless_present = "audit")]
     versions: Vec<String>,
+    /// Take the audit as it stands; what comes after is verified again
+    #[arg(long, conflicts_with = "versions")]
+    audit: bool,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -31,6 +35,10 @@ pub(super) struct Accept {
 
 impl Accept {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
+        if self.audit {
+            let wish = Wish::AcceptAudit;
+            return self.place.decide(wish, Catalog::empty(), terminal).await;
+        }
         let wish = Wish::accept(&self.versions.join(" "))
             .map_err(|invalid| Failure::usage(format!("Nothing can be accepted: {invalid}.")))?;
         let table = self.place.ledger_table();

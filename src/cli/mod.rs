@@ -6,6 +6,7 @@
 
 mod accept;
 mod args;
+mod audit;
 mod completions;
 mod crd;
 mod decide;
@@ -69,6 +70,7 @@ enum Command {
     Plan(plan::PlanCommand),
     Accept(accept::Accept),
     Takeover(takeover::Takeover),
+    Audit(audit::Audit),
     Crd(crd::Crd),
     Run(run::Run),
     Completions(completions::Completions),
@@ -119,6 +121,7 @@ impl Command {
             Self::Plan(command) => wait_for(command.carry_out(terminal)),
             Self::Accept(command) => wait_for(command.carry_out(terminal)),
             Self::Takeover(command) => wait_for(command.carry_out(terminal)),
+            Self::Audit(command) => wait_for(command.carry_out(terminal)),
             Self::Crd(command) => command.carry_out(terminal),
             Self::Run(command) => command.carry_out(),
             Self::Completions(command) => command.carry_out(terminal),

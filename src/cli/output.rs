@@ -266,7 +266,7 @@ impl Problem {
                 Blocked::OutOfOrder { .. } => "OutOfOrder",
                 Blocked::DatabaseAhead { .. } => "DatabaseAhead",
                 Blocked::DownMissing(_) | Blocked::BelowBaseline(_) => "DownMissing",
-                Blocked::HistoryTampered(_) => "HistoryTampered",
+                Blocked::HistoryTampered(_) | Blocked::AuditTampered(_) => "HistoryTampered",
                 Blocked::UnknownTarget(_) | Blocked::BaselineOutOfReach { .. } => "InvalidSpec",
                 Blocked::NotEmpty { .. } => "NotEmpty",
             },

@@ -17,7 +17,7 @@ use crate::migration::blocked::Blocked;
 use crate::migration::history::History;
 use crate::migration::plan::Plan;
 use crate::migration::version::Version;
-use crate::postgres::{Canceller, Postgres, Settings};
+use crate::postgres::{AuditReport, Canceller, Postgres, Settings};
 
 use super::exit::{Failure, exit_for, exit_for_database};
 use super::progress::Display;
@@ -106,6 +106,17 @@ impl Session {
                 ))),
                 Err(error) => Err(trouble(&error)),
             },
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
+    }
+
+    /// The audit, all of it verified; `None`: there is none yet.
+    ///
+    /// # Errors
+    /// When the database does not give it, or a signal comes first.
+    pub(super) async fn audit(&mut self, newest: u32) -> Result<Option<AuditReport>, Failure> {
+        tokio::select! {
+            report = self.database.audit(newest) => report.map_err(|error| trouble(&error)),
             () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
         }
     }

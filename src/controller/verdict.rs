@@ -208,7 +208,7 @@ fn of_blocked(blocked: &Blocked) -> Reason {
         Blocked::OutOfOrder { .. } => Reason::OutOfOrder,
         Blocked::DatabaseAhead { .. } => Reason::DatabaseAhead,
         Blocked::DownMissing(_) | Blocked::BelowBaseline(_) => Reason::DownMissing,
-        Blocked::HistoryTampered(_) => Reason::HistoryTampered,
+        Blocked::HistoryTampered(_) | Blocked::AuditTampered(_) => Reason::HistoryTampered,
         Blocked::UnknownTarget(_) | Blocked::BaselineOutOfReach { .. } => Reason::InvalidSpec,
         Blocked::NotEmpty { .. } => Reason::NotEmpty,
     }

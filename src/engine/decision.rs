@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::migration::checksum::Checksum;
+use crate::migration::history::AuditDefect;
 use crate::migration::version::Version;
 
 use super::database::Texts;
@@ -39,6 +40,8 @@ pub enum Wish {
     /// The present files of these versions are the truth about what was applied; or, where the history
     /// lost a version, the history is.
     Accept(Vec<AcceptedText>),
+    /// The audit is taken as it stands; from here on it is verified again.
+    AcceptAudit,
     /// The history is let go by this owner: a resource takes it for itself, the command line leaves it to
     /// the next one that comes.
     Takeover(PresentOwner),
@@ -50,12 +53,15 @@ pub enum Wish {
 pub struct InvalidWish(String);
 
 impl Wish {
-    /// Reads what is to be accepted: versions parted by commas or blanks, each alone (`002`) or with the
-    /// checksum of its text (`002:1dd701f2`).
+    /// Reads what is to be accepted: `audit`, or versions parted by commas or blanks, each alone (`002`) or
+    /// with the checksum of its text (`002:1dd701f2`).
     ///
     /// # Errors
     /// When the text is anything else.
     pub fn accept(text: &str) -> Result<Self, InvalidWish> {
+        if text.trim() == "audit" {
+            return Ok(Self::AcceptAudit);
+        }
         let parts = text.split([',', ' ']).filter(|part| !part.is_empty());
         let mut texts: Vec<AcceptedText> = Vec::new();
         for part in parts {
@@ -115,6 +121,11 @@ pub enum Change {
     Forget {
         /// The version as it stands in our records.
         version: Version,
+    },
+    /// The audit gets a row by which it is taken as it stands.
+    AcceptAudit {
+        /// What the look found in it; older rows may have more.
+        defect: Option<AuditDefect>,
     },
     /// The ledger passes from one resource to another.
     Claim {

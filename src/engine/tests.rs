@@ -128,6 +128,7 @@ impl Simulated {
                 }
             }
             Change::Forget { version } => self.forget(version),
+            Change::AcceptAudit { .. } => {}
             Change::Claim { to, .. } => self.claim = Some(to.clone()),
             Change::Release { .. } => self.claim = None,
         }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::checksum::Checksum;
 use super::file_name::Direction;
+use super::history::AuditDefect;
 use super::text::{NAMED, by_number, clauses, list};
 use super::version::Version;
 
@@ -32,6 +33,8 @@ pub enum Blocked {
     DownMissing(Vec<Version>),
     /// Our record without a ledger row, or a ledger checksum that differs from our record.
     HistoryTampered(Vec<Version>),
+    /// The audit is not as it was written.
+    AuditTampered(AuditDefect),
     /// The target is not a version of the set.
     UnknownTarget(Version),
     /// A baseline is wanted for a history that is in use, or was, and does not have it.
@@ -154,6 +157,12 @@ impl fmt::Display for Blocked {
                  as not applied then.",
                 list(versions),
                 acceptance(versions)
+            ),
+            Self::AuditTampered(defect) => write!(
+                f,
+                "The audit was changed by another program: {defect}. The database was not changed. Find out who did \
+                 it, and restore schema schemaward from a backup; or accept the audit as it stands, by annotation \
+                 schemaward.dev/accept=audit or by `schemaward accept --audit`."
             ),
             Self::UnknownTarget(version) => write!(
                 f,

@@ -1,6 +1,7 @@
 //! What the database says was applied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -41,6 +42,54 @@ pub struct History {
     orphans: Vec<Version>,
     baselined: BTreeSet<Version>,
     used: bool,
+    audit_defect: Option<AuditDefect>,
+}
+
+/// Something that another program did to the audit, the append-only table of who did what. Displayed as a
+/// clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditDefect {
+    /// The row of the audit where it shows; 0: there is none.
+    pub row: i64,
+    /// What it is.
+    pub kind: AuditDefectKind,
+}
+
+/// What may have been done to the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditDefectKind {
+    /// The row is not what its hash says.
+    Changed,
+    /// Rows before it are gone.
+    Missing,
+    /// This version has a record, and no row says so: rows after it are gone.
+    Unwritten(Version),
+    /// It says that this version was applied, and there is no record of that.
+    Unrecorded(Version),
+}
+
+impl fmt::Display for AuditDefect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = self.row;
+        match &self.kind {
+            AuditDefectKind::Changed => {
+                write!(f, "row {row} of schemaward.audit is not as it was written")
+            }
+            AuditDefectKind::Missing if row == 0 => f.write_str("schemaward.audit is empty"),
+            AuditDefectKind::Missing => {
+                write!(f, "rows of schemaward.audit before row {row} are gone")
+            }
+            AuditDefectKind::Unwritten(version) => write!(
+                f,
+                "schemaward.audit has no row about {version} as it is recorded, so rows of it are gone"
+            ),
+            AuditDefectKind::Unrecorded(version) => write!(
+                f,
+                "row {row} of schemaward.audit says that {version} was applied, and its record in \
+                 schemaward.script is gone"
+            ),
+        }
+    }
 }
 
 /// A ledger that is no history: two rows are one version in two spellings. Displayed as a clause.
@@ -133,6 +182,21 @@ impl History {
     #[must_use]
     pub fn with_use(self, used: bool) -> Self {
         Self { used, ..self }
+    }
+
+    /// This history, of whose audit the first defect was found, or none.
+    #[must_use]
+    pub fn with_audit_defect(self, audit_defect: Option<AuditDefect>) -> Self {
+        Self {
+            audit_defect,
+            ..self
+        }
+    }
+
+    /// What somebody did to the audit.
+    #[must_use]
+    pub fn audit_defect(&self) -> Option<&AuditDefect> {
+        self.audit_defect.as_ref()
     }
 
     /// Whether the version was recorded by a baseline: nobody here ran it.

@@ -87,7 +87,7 @@ impl Plan {
 /// Plans the way from a history to a target.
 ///
 /// # Errors
-/// Why there is none. When several reasons hold it is the first of [`Blocked::HistoryTampered`],
+/// Why there is none. When several reasons hold it is the first of [`Blocked::HistoryTampered`], [`Blocked::AuditTampered`],
 /// [`Blocked::ChecksumMismatch`], [`Blocked::UnknownTarget`], [`Blocked::NotEmpty`],
 /// [`Blocked::BaselineOutOfReach`], [`Blocked::VersionMissing`], [`Blocked::OutOfOrder`],
 /// [`Blocked::DatabaseAhead`], [`Blocked::BelowBaseline`] and [`Blocked::DownMissing`].
@@ -207,7 +207,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// A ledger and our records that contradict each other.
+/// A ledger and our records that contradict each other, or an audit that somebody changed.
 fn judge_history(history: &History) -> Result<(), Blocked> {
     let contradicted =
         history
@@ -221,10 +221,12 @@ fn judge_history(history: &History) -> Result<(), Blocked> {
         .collect();
     tampered.extend_from_slice(history.orphans());
     tampered.sort();
-    if tampered.is_empty() {
-        Ok(())
-    } else {
-        Err(Blocked::HistoryTampered(tampered))
+    if !tampered.is_empty() {
+        return Err(Blocked::HistoryTampered(tampered));
+    }
+    match history.audit_defect() {
+        Some(defect) => Err(Blocked::AuditTampered(defect.clone())),
+        None => Ok(()),
     }
 }
 

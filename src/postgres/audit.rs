@@ -6,7 +6,8 @@ use super::quote::{literal, optional_literal};
 
 /// One line of the audit.
 pub struct Entry<'a> {
-    /// `install`, `claim`, `adopt`, `baseline`, `apply`, `undo`, `accept`, `takeover` or `release`.
+    /// `install`, `claim`, `adopt`, `baseline`, `apply`, `undo`, `accept`, [`ACCEPT_AUDIT`],
+    /// `takeover` or `release`.
     pub action: &'a str,
     /// The version concerned.
     pub version: Option<&'a str>,
@@ -18,6 +19,19 @@ pub struct Entry<'a> {
     pub actor: &'a str,
     /// An SQL expression for milliseconds, or `NULL`.
     pub execution_time_ms: &'a str,
+}
+
+/// Action of the row by which a person accepts the audit as it stands.
+pub const ACCEPT_AUDIT: &str = "accept-audit";
+
+/// What a row's hash is taken over, after the hash of the row before it: its fields, each an expression
+/// that is not NULL, as one text. Lengths keep two different rows from having the same text.
+pub fn hashed(fields: [&str; 12]) -> String {
+    let fields = fields.map(|field| format!("pg_catalog.length({field}), ':', {field}"));
+    format!(
+        "pg_catalog.convert_to(pg_catalog.concat({}), 'UTF8')",
+        fields.join(", ")
+    )
 }
 
 /// The statement that appends `entry`. Runs under the migration lock, so that ids have no gaps and the
@@ -36,9 +50,7 @@ pub fn append(ledger: &Ledger, entry: &Entry<'_>) -> String {
     ]
     .map(literal);
     let tool = literal(concat!("schemaward ", env!("CARGO_PKG_VERSION")));
-    // The fields as one text; a field that is NULL counts as empty. Lengths keep two different rows
-    // from having the same text.
-    let fields = [
+    let content = hashed([
         "n.id::pg_catalog.text",
         "n.epoch",
         &schema,
@@ -51,21 +63,18 @@ pub fn append(ledger: &Ledger, entry: &Entry<'_>) -> String {
         "n.role",
         &tool,
         "COALESCE(n.milliseconds::pg_catalog.text, '')",
-    ]
-    .map(|field| format!("pg_catalog.length({field}), ':', {field}"));
+    ]);
     format!(
         "INSERT INTO schemaward.audit (id, at, ledger_schema, ledger_table, action, version, detail, \
          checksum, actor, database_role, tool, execution_time_ms, hash) \
          SELECT n.id, pg_catalog.now(), {schema}, {table}, {action}, {version}, {detail}, {checksum}, \
-         {actor}, n.role, {tool}, n.milliseconds, pg_catalog.sha256(n.previous || \
-         pg_catalog.convert_to(pg_catalog.concat({text}), 'UTF8')) \
+         {actor}, n.role, {tool}, n.milliseconds, pg_catalog.sha256(n.previous || {content}) \
          FROM (SELECT COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0) + 1 AS id, \
          COALESCE((SELECT a.hash FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1), \
          ''::pg_catalog.bytea) AS previous, \
          EXTRACT(epoch FROM pg_catalog.now())::pg_catalog.text AS epoch, \
          SESSION_USER::pg_catalog.text AS role, \
          ({milliseconds})::pg_catalog.int8 AS milliseconds OFFSET 0) n",
-        text = fields.join(", "),
         version = optional_literal(entry.version),
         checksum = optional_literal(entry.checksum),
         milliseconds = entry.execution_time_ms,

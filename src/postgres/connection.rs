@@ -133,7 +133,7 @@ impl Postgres {
     }
 
     /// Runs one read-only query that answers one JSON document.
-    async fn read_json<T: serde::de::DeserializeOwned>(
+    pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
         &mut self,
         sql: String,
     ) -> Result<T, DatabaseError> {

@@ -61,6 +61,11 @@ pub fn statements(
                 let detail = "not in the history table, record deleted";
                 all.push(accepted(ledger, actor, version, detail, None));
             }
+            Change::AcceptAudit { defect } => {
+                let found = defect.as_ref().map(ToString::to_string);
+                let detail = found.unwrap_or_else(|| "no defect in the newest rows".to_owned());
+                all.push(owned(ledger, actor, audit::ACCEPT_AUDIT, &detail));
+            }
             Change::Claim { from, to } => {
                 all.push(prepare::claim(ledger, to));
                 let detail = format!("{}, before {}", named(to), named(from));

@@ -71,6 +71,11 @@ pub fn is_about_the_environment(server: &PgDatabaseError, in_script: bool) -> bo
     ended || (kind.is_some() && !in_script) || kind == Some(Kind::DiskFull)
 }
 
+/// SQLSTATEs of a table, schema or column that is not there.
+pub fn is_gone(code: &str) -> bool {
+    matches!(code, "42P01" | "3F000" | "42703")
+}
+
 /// An error while connecting and authenticating.
 pub fn connecting(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
     if let Some(server) = server_error(error) {

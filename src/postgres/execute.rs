@@ -173,6 +173,10 @@ fn judge(
         "it changed the history table or its own row there (another spelling of the version, a \
          trigger or a rule), so that its record would not stand"
             .to_owned()
+    } else if !in_script && error::is_gone(code) {
+        "it took away what its record needs, a table or column of schema schemaward or the history \
+         table, so that it could not be recorded"
+            .to_owned()
     } else {
         sanitize::message(code, server.message())
     };

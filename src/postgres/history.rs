@@ -10,9 +10,10 @@ use crate::engine::database::Installation;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::{Ledger, Owner};
 use crate::migration::checksum::Checksum;
-use crate::migration::history::{Applied, History, Stored};
+use crate::migration::history::{Applied, AuditDefect, AuditDefectKind, History, Stored};
 use crate::migration::version::Version;
 
+use super::audit_check::{self, Extent};
 use super::facts::Facts;
 use super::quote::{ledger as quoted, literal};
 
@@ -28,6 +29,15 @@ pub struct Content {
     installation: Option<InstallationRow>,
     #[serde(default)]
     used: bool,
+    audit_defect: Option<AuditDefectRow>,
+}
+
+/// What [`audit_check::defect`] answers.
+#[derive(Debug, Deserialize)]
+pub struct AuditDefectRow {
+    id: i64,
+    kind: String,
+    version: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,10 +97,12 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
              'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
              'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
              FROM schemaward.claim s WHERE {here}), \
+             'audit_defect', {audit}, \
              'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
              AND s.action IN ('apply', 'adopt', 'baseline')), \
              'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
-             'database_id', i.database_id) FROM schemaward.installation i)"
+             'database_id', i.database_id) FROM schemaward.installation i)",
+            audit = audit_check::defect(ledger, Extent::Newest)
         )
     } else {
         ", 'scripts', '[]'::pg_catalog.json".to_owned()
@@ -169,8 +181,28 @@ impl Content {
             .filter_map(|row| Version::parse(&row.version).ok())
             .collect();
         History::new(rows, orphans)
-            .map(|history| history.with_baselined(baselined).with_use(self.used))
+            .map(|history| {
+                let defect = self.audit_defect.as_ref().map(AuditDefectRow::defect);
+                history
+                    .with_baselined(baselined)
+                    .with_use(self.used)
+                    .with_audit_defect(defect)
+            })
             .map_err(|defect| unreadable(defect.to_string()))
+    }
+}
+
+impl AuditDefectRow {
+    /// The defect. A version that is no number is one more thing that somebody changed.
+    pub fn defect(&self) -> AuditDefect {
+        let version = || Version::parse(self.version.as_deref().unwrap_or_default()).ok();
+        let kind = match (self.kind.as_str(), version()) {
+            ("missing", _) => AuditDefectKind::Missing,
+            ("unwritten", Some(version)) => AuditDefectKind::Unwritten(version),
+            ("unrecorded", Some(version)) => AuditDefectKind::Unrecorded(version),
+            _ => AuditDefectKind::Changed,
+        };
+        AuditDefect { row: self.id, kind }
     }
 }
 

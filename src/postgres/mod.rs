@@ -6,6 +6,8 @@
 
 mod activity;
 mod audit;
+mod audit_check;
+mod audit_report;
 mod connection;
 mod decide;
 mod dial;
@@ -26,5 +28,6 @@ mod startup;
 mod stored_text;
 mod watch;
 
+pub use audit_report::{AuditReport, AuditRow};
 pub use connection::{Canceller, Postgres};
 pub use settings::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};

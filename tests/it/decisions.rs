@@ -337,3 +337,179 @@ fn a_baseline_is_refused_where_there_is_a_history_without_it() {
     );
     assert!(!project.has("widgets"));
 }
+
+#[test]
+fn an_audit_that_was_changed_stops_everything_until_a_person_accepts_it() {
+    for (name, sql, expected) in [
+        (
+            "edited",
+            "UPDATE schemaward.audit SET actor = 'nobody' WHERE id = 2",
+            "row 2 of schemaward.audit is not as it was written",
+        ),
+        (
+            "rehashed",
+            "UPDATE schemaward.audit SET hash = sha256('x') WHERE id = 2",
+            "row 2 of schemaward.audit is not as it was written",
+        ),
+        (
+            "deleted",
+            "DELETE FROM schemaward.audit WHERE id = 2",
+            "rows of schemaward.audit before row 3 are gone",
+        ),
+        (
+            "first_deleted",
+            "DELETE FROM schemaward.audit WHERE id = 1",
+            "rows of schemaward.audit before row 2 are gone",
+        ),
+        (
+            "last_deleted",
+            "DELETE FROM schemaward.audit WHERE id = 3",
+            "schemaward.audit has no row about 002 as it is recorded",
+        ),
+        (
+            "emptied",
+            "TRUNCATE schemaward.audit",
+            "schemaward.audit is empty",
+        ),
+        (
+            "record_deleted",
+            "DELETE FROM schemaward.script WHERE version = '002'",
+            "row 3 of schemaward.audit says that 002 was applied, and its record in schemaward.script is gone",
+        ),
+    ] {
+        let project = applied(&format!("audit_{name}"));
+        project.database.exec(sql);
+        project.table("003", "gizmos");
+        let blocked = project.fail(1, "up");
+        assert!(blocked.contains(expected), "{name}: {blocked}");
+        assert!(!project.has("gizmos"), "{name}");
+        let listed = project.run("list");
+        assert!(
+            listed.code == Some(0) && listed.stderr.contains(expected),
+            "{name}: {listed:?}"
+        );
+        let json = project.succeed("list -o json");
+        assert!(
+            json.contains("\"reason\": \"HistoryTampered\""),
+            "{name}: {json}"
+        );
+        let verified = audit_command(&project);
+        assert!(
+            verified.code == Some(1) && verified.stderr.contains(expected),
+            "{name}: {verified:?}"
+        );
+
+        project.succeed("accept --audit");
+        let recorded = audit(&project, "accept-audit");
+        assert!(recorded.contains(expected), "{name}: {recorded}");
+        project.succeed("up");
+        let verified = audit_command(&project);
+        assert_eq!(verified.code, Some(0), "{name}: {verified:?}");
+        // What comes after it is verified again.
+        project.database.exec(
+            "UPDATE schemaward.audit SET detail = 'x' WHERE action = 'apply' AND version = '003'",
+        );
+        let blocked = project.fail(1, "up");
+        assert!(
+            blocked.contains("is not as it was written"),
+            "{name}: {blocked}"
+        );
+    }
+}
+
+fn audit_command(project: &Project) -> crate::cli::Ended {
+    let mut command = project.database.schemaward();
+    crate::cli::Ended::of(&command.arg("audit").output().unwrap())
+}
+
+#[test]
+fn an_old_row_that_was_changed_is_found_when_all_of_the_audit_is_verified() {
+    let project = Project::new("audit_old");
+    for number in 1..=40 {
+        project.table(&format!("{number:03}"), &format!("t{number}"));
+    }
+    project.succeed("up");
+    let verified = audit_command(&project);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert!(
+        verified
+            .stderr
+            .contains(": 41 rows, all of them as they were written"),
+        "{verified:?}"
+    );
+    assert!(verified.stdout.contains("040"), "{verified:?}");
+    project
+        .database
+        .exec("UPDATE schemaward.audit SET actor = 'nobody' WHERE id = 5");
+    project.succeed("up");
+    let verified = audit_command(&project);
+    assert_eq!(verified.code, Some(1));
+    assert!(
+        verified.stderr.contains("row 5 of schemaward.audit"),
+        "{verified:?}"
+    );
+    project.succeed("accept --audit");
+    assert_eq!(audit_command(&project).code, Some(0));
+}
+
+#[test]
+fn a_script_that_edits_our_tables_is_noticed_at_the_next_look() {
+    for (name, sql, expected) in [
+        (
+            "record",
+            "UPDATE schemaward.script SET up_checksum = repeat('0', 64) WHERE version = '001';",
+            "history of 001 was changed",
+        ),
+        (
+            "ledger",
+            "UPDATE schema_migrations SET checksum = repeat('0', 64) WHERE version = '001';",
+            "history of 001 was changed",
+        ),
+        (
+            "row",
+            "DELETE FROM schema_migrations WHERE version = '001';",
+            "history of 001 was changed",
+        ),
+        (
+            "audit",
+            "UPDATE schemaward.audit SET actor = 'nobody';",
+            "row 1 of schemaward.audit",
+        ),
+        (
+            "emptied",
+            "TRUNCATE schemaward.audit;",
+            "before row 1 are gone",
+        ),
+    ] {
+        let project = applied(&format!("script_edits_{name}"));
+        project.write("003_bad_UP.sql", sql);
+        project.run("up");
+        let blocked = project.fail(1, "up");
+        assert!(blocked.contains(expected), "{name}: {blocked}");
+    }
+}
+
+#[test]
+fn a_script_that_takes_our_tables_away_is_rolled_back_and_told() {
+    for (name, sql) in [
+        ("schema", "DROP SCHEMA schemaward CASCADE;"),
+        ("audit", "DROP TABLE schemaward.audit;"),
+        ("column", "ALTER TABLE schemaward.script DROP COLUMN up;"),
+        ("ledger", "DROP TABLE schema_migrations;"),
+    ] {
+        let project = applied(&format!("script_drops_{name}"));
+        project.write(
+            "003_bad_UP.sql",
+            &format!("CREATE TABLE left_over (id int);\n{sql}\n"),
+        );
+        let failed = project.fail(1, "up");
+        assert!(
+            failed.contains("it took away what its record needs")
+                && failed.contains("Nothing of 003 was applied"),
+            "{name}: {failed}"
+        );
+        assert!(!project.has("left_over"), "{name}");
+        project.remove("003_bad_UP.sql");
+        project.succeed("up");
+    }
+}

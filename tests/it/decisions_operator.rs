@@ -186,3 +186,25 @@ fn a_baseline_in_the_resource_is_recorded_once_and_never_run() {
     assert_eq!(condition(&status, "Stalled")["status"], "True");
     assert_eq!(status["currentVersion"], "002");
 }
+
+#[test]
+fn an_audit_that_was_changed_stalls_until_an_annotation_accepts_it() {
+    let database = postgres().database("audited");
+    let namespace = cluster().tenant("audited");
+    namespace.secret(&database);
+    let manifest = resource("shop", &database, &inline(&[WIDGETS]));
+    let schema = namespace.schema("shop", &manifest);
+    schema.reaches("UpToDate");
+    database.exec("DELETE FROM schemaward.audit WHERE id = 2");
+    schema.ask("look");
+    let status = schema.reaches("HistoryTampered");
+    let message = condition(&status, "Stalled")["message"].to_string();
+    assert!(
+        message.contains("before row 3 are gone")
+            && message.contains("schemaward.dev/accept=audit"),
+        "{message}"
+    );
+    annotate(&schema, "schemaward.dev/accept=audit");
+    schema.reaches("UpToDate");
+    assert!(audit(&database, "accept-audit").ends_with("before row 3 are gone"));
+}

@@ -322,6 +322,28 @@ fn every_case_of_accepting_a_version() {
 }
 
 #[test]
+fn an_audit_is_accepted_with_what_was_found_in_it() {
+    use crate::migration::history::{AuditDefect, AuditDefectKind};
+    let defect = || {
+        Some(AuditDefect {
+            row: 2,
+            kind: AuditDefectKind::Changed,
+        })
+    };
+    // Without a defect, too: it may be in rows that a look does not verify.
+    for defect in [defect(), None] {
+        let seen = seen(History::empty().with_audit_defect(defect.clone()), None);
+        let wish = Wish::accept(" audit ").unwrap();
+        let (written, end) = decide(task(wish, Catalog::empty(), Actor::CommandLine), &seen);
+        assert_eq!(
+            written.unwrap().changes,
+            [Change::AcceptAudit { defect }],
+            "{end:?}"
+        );
+    }
+}
+
+#[test]
 fn a_text_that_was_named_is_the_one_that_is_accepted() {
     let mended: &[u8] = b"DROP TABLE IF EXISTS t;";
     let named = |text: &str, catalog: Catalog, orphan: bool| {

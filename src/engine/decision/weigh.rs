@@ -28,6 +28,11 @@ pub(in crate::engine) fn weigh(
             let changes = texts.iter().map(|text| accept(task, seen, text));
             (changes.collect::<Result<Vec<_>, _>>(), passed_claim)
         }
+        Wish::AcceptAudit => {
+            let (_, passed_claim) = judge_claim(task, seen)?;
+            let defect = seen.history.audit_defect().cloned();
+            (Ok(vec![Some(Change::AcceptAudit { defect })]), passed_claim)
+        }
         Wish::Takeover(named) => (takeover(task, seen, named).map(|change| vec![change]), None),
     };
     let changes: Vec<Change> = changes

@@ -28,6 +28,15 @@ impl fmt::Display for Change {
                 "The record of {version} is gone, as its row in the history table was: {version} counts as not \
                  applied, and the next run applies it if the set has it."
             ),
+            Self::AcceptAudit { defect: None } => f.write_str(
+                "The audit is accepted as it stands; what comes after this is verified.",
+            ),
+            Self::AcceptAudit {
+                defect: Some(defect),
+            } => write!(
+                f,
+                "The audit is accepted as it stands, although {defect}; what comes after this is verified."
+            ),
             Self::Claim { from, to } => write!(
                 f,
                 "The history belongs to {}; it was {}'s.",

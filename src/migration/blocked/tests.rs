@@ -1,3 +1,4 @@
+use super::super::history::AuditDefectKind;
 use super::*;
 
 fn versions(texts: &[&str]) -> Vec<Version> {
@@ -106,6 +107,15 @@ fn reads_well() {
              not the one that was recorded. The database was not changed. Find out who did it, and put the row back as \
              it was; or accept the history as it stands, by annotation schemaward.dev/accept=002 or by \
              `schemaward accept 002`: a version without a row counts as not applied then.",
+        ),
+        (
+            Blocked::AuditTampered(AuditDefect {
+                row: 3,
+                kind: AuditDefectKind::Changed,
+            }),
+            "The audit was changed by another program: row 3 of schemaward.audit is not as it was written. The database was \
+             not changed. Find out who did it, and restore schema schemaward from a backup; or accept the audit as it \
+             stands, by annotation schemaward.dev/accept=audit or by `schemaward accept --audit`.",
         ),
         (
             Blocked::UnknownTarget(Version::parse("9").unwrap()),

@@ -82,6 +82,7 @@ fn describe_blocked(blocked: &Blocked) -> String {
         }
         Blocked::DownMissing(versions) => format!("DownMissing {}", words(versions)),
         Blocked::HistoryTampered(versions) => format!("HistoryTampered {}", words(versions)),
+        Blocked::AuditTampered(defect) => format!("AuditTampered {defect}"),
         Blocked::UnknownTarget(version) => format!("UnknownTarget {version}"),
         Blocked::NotEmpty { baseline, current } => {
             let current = current.as_ref().map_or("none", Version::as_str);
@@ -444,6 +445,46 @@ fn a_baseline_is_for_a_history_that_was_never_used() {
             "set [{set}], history [{applied}], target {to}"
         );
     }
+}
+
+#[test]
+fn an_audit_that_was_changed_is_no_ground_to_plan_on() {
+    use super::super::history::{AuditDefect, AuditDefectKind};
+    let find = |history: History| {
+        let policy = Policy::default();
+        match plan(&catalog("1 2"), &history, &Target::Latest, &policy) {
+            Ok(plan) => describe(&plan),
+            Err(blocked) => describe_blocked(&blocked),
+        }
+    };
+    for (row, kind, expected) in [
+        (
+            3,
+            AuditDefectKind::Changed,
+            "row 3 of schemaward.audit is not as it was written",
+        ),
+        (
+            3,
+            AuditDefectKind::Missing,
+            "rows of schemaward.audit before row 3 are gone",
+        ),
+        (0, AuditDefectKind::Missing, "schemaward.audit is empty"),
+        (
+            3,
+            AuditDefectKind::Unwritten(version("1")),
+            "schemaward.audit has no row about 1 as it is recorded, so rows of it are gone",
+        ),
+        (
+            3,
+            AuditDefectKind::Unrecorded(version("1")),
+            "row 3 of schemaward.audit says that 1 was applied, and its record in schemaward.script is gone",
+        ),
+    ] {
+        let defect = Some(AuditDefect { row, kind });
+        let found = find(history("1").with_audit_defect(defect));
+        assert_eq!(found, format!("AuditTampered {expected}"));
+    }
+    assert_eq!(find(history("1").with_audit_defect(None)), "apply 2");
 }
 
 #[test]
