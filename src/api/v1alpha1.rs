@@ -38,7 +38,8 @@ pub use status::{
 /// script again.
 pub const RECONCILE_ANNOTATION: &str = "schemaward.dev/reconcile";
 
-/// Versions whose present files are what was applied, such as `002:1dd701f2`; each value is acted on once.
+/// Versions whose present files are what was applied, such as `002:1dd701f2`, or the database that is the right
+/// one, such as `database:55b6b8fc`; each value is acted on once.
 pub const ACCEPT_ANNOTATION: &str = "schemaward.dev/accept";
 
 /// The owner, as `namespace/name` or uid, that this resource takes the history over from; each value is

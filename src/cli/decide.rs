@@ -53,6 +53,8 @@ impl DecisionArgs {
             ledger: self.history.ledger(),
             actor: Actor::CommandLine,
             patience: patience(self.lock_wait.lock_wait),
+            allow_privileged_role: false,
+            known: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

@@ -57,6 +57,8 @@ impl Down {
             ledger,
             actor: Actor::CommandLine,
             patience: patience(self.execution.lock_wait.lock_wait),
+            allow_privileged_role: false,
+            known: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         if let Some(version) = &self.version {

@@ -98,6 +98,8 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
         | DatabaseErrorKind::ServerTooOld
         | DatabaseErrorKind::PoolerDetected
         | DatabaseErrorKind::PrivilegedRole
+        | DatabaseErrorKind::IdentityChanged
+        | DatabaseErrorKind::HistoryRegressed
         | DatabaseErrorKind::Cancelled
         | DatabaseErrorKind::Internal => Exit::NotDone,
     }
@@ -139,6 +141,8 @@ mod tests {
             (Kind::ServerTooOld, Exit::NotDone),
             (Kind::PoolerDetected, Exit::NotDone),
             (Kind::PrivilegedRole, Exit::NotDone),
+            (Kind::IdentityChanged, Exit::NotDone),
+            (Kind::HistoryRegressed, Exit::NotDone),
             (Kind::Cancelled, Exit::NotDone),
             (Kind::Internal, Exit::NotDone),
         ];

@@ -45,6 +45,8 @@ impl List {
             ledger,
             actor: Actor::CommandLine,
             patience: Patience::default(),
+            allow_privileged_role: false,
+            known: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

@@ -63,6 +63,8 @@ impl PlanCommand {
             ledger: ledger.clone(),
             actor: Actor::CommandLine,
             patience: Patience::default(),
+            allow_privileged_role: false,
+            known: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

@@ -44,6 +44,13 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
             owner.namespace, owner.name
         ));
     }
+    if !outcome.privileges().is_empty() {
+        terminal.warning(&format!(
+            "The role may do more on the database server than a migration needs: {}. A script that \
+             somebody else wrote could run programs there, or read and write its files.",
+            outcome.privileges().join("; ")
+        ));
+    }
     match outcome.stop() {
         None => write_error(&format!("{}\n", standing(outcome))),
         Some(Stop::Script(failure)) => script_failed(session, outcome, failure, context).await,

@@ -57,6 +57,8 @@ impl Up {
             ledger: ledger.clone(),
             actor: Actor::CommandLine,
             patience: patience(self.execution.lock_wait.lock_wait),
+            allow_privileged_role: false,
+            known: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

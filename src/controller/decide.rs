@@ -1,9 +1,9 @@
 //! Carries out what a person decided by an annotation, before the attempt goes on.
 
 use crate::engine;
-use crate::engine::decision::Decision;
+use crate::engine::decision::{Decision, Wish};
 use crate::engine::outcome::{End, Outcome, Stop};
-use crate::engine::task::{Mode, Task};
+use crate::engine::task::Mode;
 use crate::postgres::Postgres;
 
 use super::attempt::Attempt;
@@ -21,6 +21,8 @@ const REFUSED: &str = "DecisionRefused";
 pub struct Decisions {
     /// Those that were acted on or refused; none of them is looked at again.
     pub handled: Handled,
+    /// One of them says that the database that answers now is the right one, and was carried out.
+    pub database_accepted: bool,
     /// What kept the others from being carried out; it is what the attempt came to.
     pub stopped: Option<(Attempt, Mode)>,
 }
@@ -30,6 +32,7 @@ impl Run<'_> {
     /// told by an event; what stands in the way ends the attempt, and is tried again as any other trouble.
     pub async fn decide(&self) -> Decisions {
         let mut handled = Handled::new();
+        let mut database_accepted = false;
         for Open {
             annotation,
             value,
@@ -41,11 +44,16 @@ impl Run<'_> {
                     REFUSED,
                     format!("Annotation {annotation} cannot be acted on: {invalid}."),
                 ),
-                Ok(decision) => match self.carry_out_decision(decision).await {
-                    Ok(told) => told,
+                Ok(decision) => match self.carry_out_decision(decision.clone()).await {
+                    Ok(told) => {
+                        database_accepted |=
+                            told.0 == DECIDED && matches!(decision.wish, Wish::Database(_));
+                        told
+                    }
                     Err(stopped) => {
                         return Decisions {
                             handled,
+                            database_accepted,
                             stopped: Some(stopped),
                         };
                     }
@@ -56,6 +64,7 @@ impl Run<'_> {
         }
         Decisions {
             handled,
+            database_accepted,
             stopped: None,
         }
     }
@@ -84,12 +93,8 @@ impl Run<'_> {
             .await
             .map_err(Attempt::NotConnected)?;
         let _registered = self.context.running.register(database.canceller());
-        let task = Task {
-            mode,
-            ..self.validated.task.clone()
-        };
         let may_start = || self.context.lifecycle.may_start();
-        let outcome = engine::run(&mut database, task, may_start, |_| ()).await;
+        let outcome = engine::run(&mut database, self.task(mode), may_start, |_| ()).await;
         database.close().await;
         Ok(outcome)
     }

@@ -40,7 +40,7 @@ impl Kind {
     fn wish(self, value: &str) -> Result<Wish, InvalidWish> {
         match self {
             Self::Takeover => Wish::takeover(value),
-            Self::Accept => Wish::accept(value),
+            Self::Accept => Wish::database(value).unwrap_or_else(|| Wish::accept(value)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine;
+use crate::engine::identity::Known;
 use crate::engine::outcome::Outcome;
 use crate::engine::task::{Mode, Task};
 use crate::migration::file_name::Direction;
@@ -30,6 +31,8 @@ pub struct Run<'a> {
     pub memory: &'a Memory,
     /// What all runs share.
     pub context: &'a Context,
+    /// What status knows of the database.
+    pub known: Option<Known>,
 }
 
 impl Run<'_> {
@@ -47,9 +50,10 @@ impl Run<'_> {
         (self.migrate(report).await, Mode::Migrate)
     }
 
-    fn task(&self, mode: Mode) -> Task {
+    pub(super) fn task(&self, mode: Mode) -> Task {
         Task {
             mode,
+            known: self.known.clone(),
             ..self.validated.task.clone()
         }
     }

@@ -26,6 +26,7 @@ pub mod dereference;
 pub mod election;
 pub mod events;
 pub mod fingerprint;
+pub mod identity;
 pub mod known;
 pub mod lease;
 pub mod lifecycle;
@@ -236,12 +237,13 @@ async fn attempt(
     };
     context.known.remember(table, &run.task.catalog);
     attempted.catalog = Some(run.task.catalog.clone());
-    let run = Run {
+    let mut run = Run {
         validated: &run,
         resource,
         identity,
         memory,
         context,
+        known: identity::known(report.last(), spec),
     };
     let decisions = Box::pin(run.decide()).await;
     // What a person decided may be what the last run failed for.
@@ -250,6 +252,9 @@ async fn attempt(
     } else {
         Mode::Migrate
     };
+    if decisions.database_accepted {
+        run.known = None;
+    }
     attempted.handled = decisions.handled;
     (attempted.attempt, attempted.mode) = match decisions.stopped {
         Some(stopped) => stopped,

@@ -21,6 +21,7 @@ use crate::migration::plan::{Plan, Step};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, Running};
+use super::identity;
 use super::memory::Memory;
 use super::policy::{State, backs_off, state};
 use super::verdict::{of_direction, step_script};
@@ -135,12 +136,12 @@ fn show_attempt(
 }
 
 fn show_outcome(next: &mut DatabaseSchemaStatus, subject: &Subject<'_>, outcome: &Outcome) {
-    if let Some(id) = outcome.database_id() {
-        next.database_id = Some(id.to_string());
-    }
     let Some(history) = outcome.history() else {
         return;
     };
+    next.database_id = outcome.database_id().map(|id| id.to_string());
+    next.database_address = Some(identity::address(subject.spec));
+    next.audit_entries = outcome.audit_entries();
     show_history(next, history);
     match (outcome.plan(), subject.catalog) {
         (Some(plan), _) => {

@@ -87,6 +87,8 @@ pub fn validate(
                 lock_retries: u32::try_from(spec.execution.lock_retries).unwrap_or_default(),
                 ..Patience::default()
             },
+            allow_privileged_role: spec.connection.allow_privileged_role,
+            known: None,
         },
     })
 }

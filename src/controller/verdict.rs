@@ -243,6 +243,8 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
         DatabaseErrorKind::ServerTooOld => Reason::ServerTooOld,
         DatabaseErrorKind::PoolerDetected => Reason::PoolerDetected,
         DatabaseErrorKind::PrivilegedRole => Reason::PrivilegedRole,
+        DatabaseErrorKind::IdentityChanged => Reason::DatabaseIdentityChanged,
+        DatabaseErrorKind::HistoryRegressed => Reason::HistoryRegressed,
         // Cancelled by our own shutdown: whoever comes next goes on with it.
         DatabaseErrorKind::Cancelled => in_progress,
         DatabaseErrorKind::Internal => Reason::InternalError,

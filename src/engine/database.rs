@@ -99,6 +99,9 @@ pub struct Inspection {
     pub history: History,
     /// GRANT statements (or the like) without which a run that writes would fail. Empty: all there.
     pub missing_grants: Vec<String>,
+    /// What the role may do on the database server beyond a database, each as a clause: `it is a
+    /// superuser`. Empty: nothing.
+    pub privileges: Vec<String>,
 }
 
 /// The server as it presents itself.
@@ -117,6 +120,8 @@ pub struct Server {
 pub struct Installation {
     /// Random identity of this database, made once.
     pub database_id: Uuid,
+    /// Entries in the audit. It only grows.
+    pub audit_entries: i64,
 }
 
 /// Longest texts (in characters) and largest number that the ledger's columns take; `None`: no limit

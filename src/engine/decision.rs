@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use crate::migration::checksum::Checksum;
 use crate::migration::history::AuditDefect;
 use crate::migration::version::Version;
@@ -15,11 +17,13 @@ use super::database::Texts;
 use super::task::Owner;
 
 mod accept;
+mod database;
 mod takeover;
 mod weigh;
 mod words;
 
 pub use accept::AcceptedText;
+pub use database::AcceptedDatabase;
 pub use takeover::PresentOwner;
 pub(super) use weigh::{Weighed, weigh};
 
@@ -42,6 +46,9 @@ pub enum Wish {
     Accept(Vec<AcceptedText>),
     /// The audit is taken as it stands; from here on it is verified again.
     AcceptAudit,
+    /// The database that answers now is the right one, although a resource knew another one, or this one
+    /// with more history.
+    Database(AcceptedDatabase),
     /// The history is let go by this owner: a resource takes it for itself, the command line leaves it to
     /// the next one that comes.
     Takeover(PresentOwner),
@@ -76,6 +83,13 @@ impl Wish {
             return Err(InvalidWish("it names no version".to_owned()));
         }
         Ok(Self::Accept(texts))
+    }
+
+    /// Reads which database is accepted: `database`, or `database:1dd701f2` with the beginning of its
+    /// identity (`new` where it has none). `None` when the text is about something else.
+    #[must_use]
+    pub fn database(text: &str) -> Option<Result<Self, InvalidWish>> {
+        AcceptedDatabase::parse(text).map(|accepted| accepted.map(Self::Database))
     }
 
     /// Reads whose history is taken over: `namespace/name`, or the uid of the resource.
@@ -127,6 +141,17 @@ pub enum Change {
         /// What the look found in it; older rows may have more.
         defect: Option<AuditDefect>,
     },
+    /// A resource works on with this database.
+    Know {
+        /// How a person names it.
+        database: String,
+        /// The identity of the one that was known.
+        before: Uuid,
+        /// How many entries the audit of that had at least.
+        entries_before: Option<i64>,
+        /// How many it has here.
+        entries: i64,
+    },
     /// The ledger passes from one resource to another.
     Claim {
         /// Who had it.
@@ -168,6 +193,13 @@ pub enum Refusal {
     },
     /// The resource pins another text.
     Pinned(Version),
+    /// Another database than the named one answers.
+    OtherDatabase {
+        /// How the person named it.
+        named: String,
+        /// How the one that answers is named.
+        present: String,
+    },
     /// The history belongs to somebody else than was named, or to nobody.
     NotTheOwner {
         /// Whom the person named.

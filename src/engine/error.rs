@@ -72,6 +72,10 @@ pub enum DatabaseErrorKind {
     PoolerDetected,
     /// The role may do more on the server than a resource may ask for.
     PrivilegedRole,
+    /// Another database answers than the one that is known.
+    IdentityChanged,
+    /// The known database lost a part of its history.
+    HistoryRegressed,
     /// The run was cancelled from outside; what was under way was rolled back.
     Cancelled,
     /// A state that must not be.

@@ -2,6 +2,7 @@
 //! runs against PostgreSQL and against a simulated database.
 
 mod deciding;
+mod looking;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::database::{
 use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout, UnderWay};
 use super::event::{Event, Next, Pause};
-use super::judgement::{Judgement, judge, texts};
+use super::judgement::{Judgement, texts};
 use super::outcome::{Done, End, Outcome, Stop};
 use super::task::{Mode, Task};
 use deciding::Locked;
@@ -72,6 +73,8 @@ impl Machine {
             outcome: Outcome {
                 server: None,
                 database_id: None,
+                audit_entries: None,
+                privileges: Vec::new(),
                 passed_claim: None,
                 history: None,
                 plan: None,
@@ -175,25 +178,6 @@ impl Machine {
             }) => self.impossible("the preparation did not last"),
             Ok(_) => self.checkpoint(),
         }
-    }
-
-    /// Takes in one look at the database and decides what follows from it.
-    fn judge(&mut self, seen: &Inspection) -> Result<Judgement, Stop> {
-        self.note(seen);
-        let judgement = judge(&self.task, seen)?;
-        self.outcome
-            .passed_claim
-            .clone_from(&judgement.passed_claim);
-        self.outcome.plan = Some(judgement.plan.clone());
-        self.steps = judgement.steps.clone().into();
-        Ok(judgement)
-    }
-
-    /// Keeps for the outcome what a look showed.
-    fn note(&mut self, seen: &Inspection) {
-        self.outcome.server = Some(seen.server.clone());
-        self.outcome.database_id = seen.installation.map(|found| found.database_id);
-        self.outcome.history = Some(seen.history.clone());
     }
 
     fn checkpoint(&mut self) -> Next {
@@ -359,6 +343,9 @@ impl Machine {
             at: recorded.at,
             execution_time_ms: recorded.execution_time_ms,
         });
+        if let Some(entries) = &mut self.outcome.audit_entries {
+            *entries += 1;
+        }
         self.steps.pop_front();
         self.checkpoint()
     }

@@ -11,6 +11,7 @@ pub mod database;
 pub mod decision;
 pub mod error;
 pub mod event;
+pub mod identity;
 mod judgement;
 pub mod machine;
 pub mod outcome;

@@ -27,6 +27,8 @@ use super::task::{Actor, Owner};
 pub struct Outcome {
     pub(super) server: Option<Server>,
     pub(super) database_id: Option<Uuid>,
+    pub(super) audit_entries: Option<i64>,
+    pub(super) privileges: Vec<String>,
     pub(super) passed_claim: Option<Owner>,
     pub(super) history: Option<History>,
     pub(super) plan: Option<Plan>,
@@ -146,6 +148,18 @@ impl Outcome {
     #[must_use]
     pub fn database_id(&self) -> Option<Uuid> {
         self.database_id
+    }
+
+    /// How many entries the audit has at least, once there is one.
+    #[must_use]
+    pub fn audit_entries(&self) -> Option<i64> {
+        self.audit_entries
+    }
+
+    /// What the role may do on the database server beyond a database; empty when nothing.
+    #[must_use]
+    pub fn privileges(&self) -> &[String] {
+        &self.privileges
     }
 
     /// The resource that owns the ledger, when a run from the command line passed its claim.

@@ -7,6 +7,7 @@ use crate::migration::catalog::Catalog;
 use crate::migration::target::{Policy, Target};
 
 use super::decision::Decision;
+use super::identity::Known;
 
 /// The whole input of a run besides the database itself.
 #[derive(Debug, Clone)]
@@ -25,6 +26,10 @@ pub struct Task {
     pub actor: Actor,
     /// How long the run waits and how often it tries again.
     pub patience: Patience,
+    /// Whether a resource's role may be able to run programs on the server, read its files or write them.
+    pub allow_privileged_role: bool,
+    /// What the caller knows of the database from before; a run stops when it is not so any more.
+    pub known: Option<Known>,
 }
 
 /// The history table: `schema_migrations` in schema `public` unless the user says otherwise.

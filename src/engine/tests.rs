@@ -131,6 +131,7 @@ impl Simulated {
             Change::AcceptAudit { .. } => {}
             Change::Claim { to, .. } => self.claim = Some(to.clone()),
             Change::Release { .. } => self.claim = None,
+            Change::Know { .. } => self.installed = true,
         }
     }
 
@@ -169,10 +170,12 @@ impl Simulated {
             limits: self.limits,
             installation: self.installed.then_some(Installation {
                 database_id: Uuid::nil(),
+                audit_entries: 1,
             }),
             claim: self.claim.clone(),
             history: self.history.clone(),
             missing_grants: self.missing_grants.clone(),
+            privileges: Vec::new(),
         }))
     }
 
@@ -230,6 +233,8 @@ fn task(names: &[&str]) -> Task {
             lock_wait: Duration::from_secs(3),
             lock_retries: 2,
         },
+        allow_privileged_role: false,
+        known: None,
     }
 }
 

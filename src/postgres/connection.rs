@@ -127,6 +127,7 @@ impl Postgres {
             claim: content.claim(),
             history: content.history()?,
             missing_grants: facts.missing_grants(&self.settings),
+            privileges: facts.privileges(),
         };
         self.facts = Some(facts);
         Ok(inspection)

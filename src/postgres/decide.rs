@@ -66,6 +66,19 @@ pub fn statements(
                 let detail = found.unwrap_or_else(|| "no defect in the newest rows".to_owned());
                 all.push(owned(ledger, actor, audit::ACCEPT_AUDIT, &detail));
             }
+            Change::Know {
+                database,
+                before,
+                entries_before,
+                entries,
+            } => {
+                let entries_before = entries_before
+                    .map_or_else(|| "unknown".to_owned(), |number| number.to_string());
+                let detail = format!(
+                    "database {database}, entries {entries}; before {before}, entries {entries_before}"
+                );
+                all.push(owned(ledger, actor, "accept", &detail));
+            }
             Change::Claim { from, to } => {
                 all.push(prepare::claim(ledger, to));
                 let detail = format!("{}, before {}", named(to), named(from));

@@ -8,9 +8,9 @@ use crate::engine::database::{LedgerLimits, Server};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 
-use super::pooler;
 use super::quote::{identifier, ledger as quoted, literal};
 use super::settings::{Pooler, Settings};
+use super::{pooler, sanitize};
 
 /// The oldest server that is supported: 14.
 const OLDEST_SERVER: i32 = 140_000;
@@ -46,6 +46,14 @@ pub struct Facts {
     may_use_our_tables: bool,
     role_exists: bool,
     may_take_role: bool,
+    privileged: Vec<Privileged>,
+}
+
+/// A role with power over the server, which ours is or can become.
+#[derive(Debug, Deserialize)]
+struct Privileged {
+    role: String,
+    superuser: bool,
 }
 
 /// What names our server session, so that a cancellation never hits a successor with the same pid.
@@ -168,7 +176,12 @@ pub fn query(settings: &Settings) -> String {
          'may_take_role', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role} \
             AND pg_catalog.pg_has_role(r.oid, CASE WHEN \
             pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000 \
-            THEN 'SET' ELSE 'MEMBER' END))\
+            THEN 'SET' ELSE 'MEMBER' END)), \
+         'privileged', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
+            'role', r.rolname, 'superuser', r.rolsuper) ORDER BY r.rolname) FROM pg_catalog.pg_roles r \
+            WHERE CASE WHEN r.rolsuper OR r.rolname IN ('pg_execute_server_program', \
+                'pg_read_server_files', 'pg_write_server_files') \
+            THEN pg_catalog.pg_has_role(SESSION_USER, r.oid, 'MEMBER') END), '[]'::pg_catalog.json)\
          )::pg_catalog.text \
          FROM (SELECT {ledger} AS ledger, {installation} AS installation OFFSET 0) found"
     )
@@ -315,6 +328,28 @@ impl Facts {
             .iter()
             .find(|(present, _)| *present == Some(true))
             .map(|(_, what)| format!("{what}, which can hide or change rows"))
+    }
+
+    /// What the role may do on the server beyond a database. A script has all rights of the login role: it
+    /// can leave the role that it was given with RESET ROLE, and become whatever the login role is a
+    /// member of, directly or not. A superuser is a member of every role.
+    pub fn privileges(&self) -> Vec<String> {
+        if self
+            .privileged
+            .iter()
+            .any(|role| role.superuser && role.role == self.user)
+        {
+            return vec!["it is a superuser".to_owned()];
+        }
+        let clause = |found: &Privileged| {
+            let role = sanitize::name(&found.role);
+            if found.superuser {
+                format!("it is a member of \"{role}\", a superuser")
+            } else {
+                format!("it is a member of {role}")
+            }
+        };
+        self.privileged.iter().map(clause).collect()
     }
 
     /// What to GRANT before a run may write; empty when all rights are there.

@@ -69,6 +69,7 @@ struct ClaimRow {
 struct InstallationRow {
     format: i32,
     database_id: Uuid,
+    audit_entries: i64,
 }
 
 /// The query for the tables that exist; `None` when there are none. All of it is one statement, so
@@ -101,7 +102,9 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
              'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
              AND s.action IN ('apply', 'adopt', 'baseline')), \
              'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
-             'database_id', i.database_id) FROM schemaward.installation i)",
+             'database_id', i.database_id, \
+             'audit_entries', COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0)) \
+             FROM schemaward.installation i)",
             audit = audit_check::defect(ledger, Extent::Newest)
         )
     } else {
@@ -145,6 +148,7 @@ impl Content {
             )),
             Some(found) => Ok(Some(Installation {
                 database_id: found.database_id,
+                audit_entries: found.audit_entries,
             })),
         }
     }

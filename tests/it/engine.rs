@@ -73,6 +73,8 @@ impl Run {
                     lock_wait: Duration::from_secs(2),
                     lock_retries: 1,
                 },
+                allow_privileged_role: false,
+                known: None,
             },
         }
     }

@@ -26,6 +26,7 @@ mod crd;
 mod decisions;
 mod decisions_operator;
 mod engine;
+mod identity;
 mod operator;
 mod operator_api_server;
 mod operator_bad_input;

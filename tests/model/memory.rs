@@ -270,10 +270,12 @@ fn inspection(committed: &Committed) -> Inspection {
         limits: LedgerLimits::default(),
         installation: committed.installed.then_some(Installation {
             database_id: Uuid::from_u128(7),
+            audit_entries: 1,
         }),
         claim: committed.claim.map(owner),
         history: history(committed),
         missing_grants: Vec::new(),
+        privileges: Vec::new(),
     }
 }
 

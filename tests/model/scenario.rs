@@ -195,6 +195,8 @@ impl Part {
                 lock_wait: Duration::from_secs(2),
                 lock_retries: 1,
             },
+            allow_privileged_role: false,
+            known: None,
         }
     }
 }

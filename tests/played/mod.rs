@@ -67,6 +67,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
             password: None,
             tls: schemaward::api::v1alpha1::Tls::default(),
             pooler: schemaward::api::v1alpha1::Pooler::None,
+            allow_privileged_role: false,
         },
         target_version: None,
         baseline: None,
@@ -255,6 +256,8 @@ impl Scene {
                 lock_wait: Duration::from_secs(15),
                 lock_retries: 2,
             },
+            allow_privileged_role: false,
+            known: None,
         }
     }
 
@@ -272,10 +275,12 @@ impl Scene {
             },
             installation: Some(Installation {
                 database_id: Uuid::from_u128(7),
+                audit_entries: 1,
             }),
             claim: Some(owner(if self.claimed { "other" } else { "ledger" })),
             history: self.history(),
             missing_grants: self.missing_grants.clone(),
+            privileges: Vec::new(),
         }
     }
 

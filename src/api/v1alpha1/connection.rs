@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The database, and how to sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// DNS name or IP address of the server. A name is resolved anew for each connection.
     pub host: HostSource,
@@ -45,6 +46,12 @@ pub struct Connection {
     /// pool_mode = session; what it does is checked before each version.
     #[serde(default)]
     pub pooler: Pooler,
+
+    /// True: the user may be a superuser, or a member of pg_execute_server_program,
+    /// pg_read_server_files or pg_write_server_files. Then whoever may change a script can run programs
+    /// on the database server. Default: false, such a user is refused with PrivilegedRole.
+    #[serde(default)]
+    pub allow_privileged_role: bool,
 }
 
 /// What stands between the operator and the server.

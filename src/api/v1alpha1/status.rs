@@ -70,9 +70,20 @@ pub struct DatabaseSchemaStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub history: Vec<AppliedVersion>,
 
-    /// The random identity of the database, made when Schemaward first wrote to it.
+    /// The random identity of the database, made when Schemaward first wrote to it. Another one under the
+    /// same databaseAddress stops with DatabaseIdentityChanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_id: Option<String>,
+
+    /// Where that database is, as connection said it: host, port and database, or the key that holds
+    /// them. When connection leads elsewhere, whatever database is there is taken as the right one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_address: Option<String>,
+
+    /// How many entries the audit of that database had at the last look. Fewer mean that it lost a part
+    /// of its history, which stops with HistoryRegressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_entries: Option<i64>,
 
     /// Where the migrations come from, in a few words.
     #[serde(skip_serializing_if = "Option::is_none")]

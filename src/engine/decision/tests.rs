@@ -90,10 +90,12 @@ fn seen(history: History, claim: Option<Owner>) -> Inspection {
         limits: LedgerLimits::default(),
         installation: Some(Installation {
             database_id: Uuid::nil(),
+            audit_entries: 1,
         }),
         claim,
         history,
         missing_grants: Vec::new(),
+        privileges: Vec::new(),
     }
 }
 
@@ -109,6 +111,8 @@ fn task(wish: Wish, catalog: Catalog, actor: Actor) -> Task {
         ledger: Ledger::default(),
         actor,
         patience: Patience::default(),
+        allow_privileged_role: false,
+        known: None,
     }
 }
 

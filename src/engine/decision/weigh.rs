@@ -2,7 +2,7 @@
 
 use super::accept::accept;
 use super::takeover::takeover;
-use super::{Change, Decision, Settlement, Wish};
+use super::{Change, Decision, Settlement, Wish, database};
 use crate::engine::database::Inspection;
 use crate::engine::judgement::{judge_claim, missing_grants, too_narrow};
 use crate::engine::outcome::Stop;
@@ -32,6 +32,11 @@ pub(in crate::engine) fn weigh(
             let (_, passed_claim) = judge_claim(task, seen)?;
             let defect = seen.history.audit_defect().cloned();
             (Ok(vec![Some(Change::AcceptAudit { defect })]), passed_claim)
+        }
+        Wish::Database(accepted) => {
+            let (_, passed_claim) = judge_claim(task, seen)?;
+            let change = database::accept(task, seen, accepted);
+            (change.map(|change| vec![change]), passed_claim)
         }
         Wish::Takeover(named) => (takeover(task, seen, named).map(|change| vec![change]), None),
     };

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Change, Refusal, Was};
 use crate::engine::database::Texts;
+use crate::engine::identity::short;
 use crate::engine::task::Owner;
 use crate::migration::checksum::Checksum;
 use crate::migration::version::Version;
@@ -36,6 +37,26 @@ impl fmt::Display for Change {
             } => write!(
                 f,
                 "The audit is accepted as it stands, although {defect}; what comes after this is verified."
+            ),
+            Self::Know {
+                database, before, ..
+            } if database == "new" => write!(
+                f,
+                "The resource works with the new database from now on; before it was {}.",
+                short(*before)
+            ),
+            Self::Know {
+                database, before, ..
+            } if *database == short(*before) => write!(
+                f,
+                "The resource works on with database {database} as it is now."
+            ),
+            Self::Know {
+                database, before, ..
+            } => write!(
+                f,
+                "The resource works with database {database} from now on; before it was {}.",
+                short(*before)
             ),
             Self::Claim { from, to } => write!(
                 f,
@@ -101,6 +122,11 @@ impl fmt::Display for Refusal {
                 f,
                 "The resource pins another text of {version} than its file has. Nothing was changed. Correct the pin \
                  first, or the file."
+            ),
+            Self::OtherDatabase { named, present } => write!(
+                f,
+                "The database that answers is {present}, and {named} was named. Nothing was changed. Look again which \
+                 one it is."
             ),
             Self::NotTheOwner {
                 named,

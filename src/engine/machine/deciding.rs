@@ -16,7 +16,9 @@ impl Machine {
     /// Takes in a look and decides what follows. What cannot be, and what is so already, ends the run
     /// without the lock.
     pub(super) fn weigh(&mut self, decision: &Decision, seen: &Inspection, locked: Locked) -> Next {
-        self.note(seen);
+        if let Err(stop) = self.admit(seen) {
+            return self.stop(stop);
+        }
         let Weighed {
             settlement,
             passed_claim,

@@ -1,0 +1,39 @@
+//! What a run takes in of one look at the database.
+
+use super::Machine;
+use crate::engine::database::Inspection;
+use crate::engine::identity::admit;
+use crate::engine::judgement::{Judgement, judge};
+use crate::engine::outcome::Stop;
+
+impl Machine {
+    /// Takes in one look at the database and decides what follows from it.
+    pub(super) fn judge(&mut self, seen: &Inspection) -> Result<Judgement, Stop> {
+        self.admit(seen)?;
+        let judgement = judge(&self.task, seen)?;
+        self.outcome
+            .passed_claim
+            .clone_from(&judgement.passed_claim);
+        self.outcome.plan = Some(judgement.plan.clone());
+        self.steps = judgement.steps.clone().into();
+        Ok(judgement)
+    }
+
+    /// Keeps for the outcome what a look showed, if it is the database that the caller knows: of another
+    /// one the outcome has nothing to say.
+    pub(super) fn admit(&mut self, seen: &Inspection) -> Result<(), Stop> {
+        self.outcome.server = Some(seen.server.clone());
+        self.outcome.privileges.clone_from(&seen.privileges);
+        admit(&self.task, seen)?;
+        self.note(seen);
+        Ok(())
+    }
+
+    /// Keeps for the outcome what a look showed.
+    pub(super) fn note(&mut self, seen: &Inspection) {
+        self.outcome.server = Some(seen.server.clone());
+        self.outcome.database_id = seen.installation.map(|found| found.database_id);
+        self.outcome.audit_entries = seen.installation.map(|found| found.audit_entries);
+        self.outcome.history = Some(seen.history.clone());
+    }
+}
