@@ -83,6 +83,7 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
     match kind {
         DatabaseErrorKind::Unreachable
         | DatabaseErrorKind::ConnectionLost
+        | DatabaseErrorKind::LockLost
         | DatabaseErrorKind::ReadOnlyReplica
         | DatabaseErrorKind::TooManyConnections
         | DatabaseErrorKind::DiskFull => Exit::Retry,
@@ -126,6 +127,7 @@ mod tests {
         let table = [
             (Kind::Unreachable, Exit::Retry),
             (Kind::ConnectionLost, Exit::Retry),
+            (Kind::LockLost, Exit::Retry),
             (Kind::ReadOnlyReplica, Exit::Retry),
             (Kind::TooManyConnections, Exit::Retry),
             (Kind::DiskFull, Exit::Retry),
@@ -182,6 +184,8 @@ mod tests {
             (failure(ScriptFailureKind::Failed), Exit::NotDone),
             (failure(ScriptFailureKind::PermissionDenied), Exit::NotDone),
             (failure(ScriptFailureKind::StatementTimeout), Exit::NotDone),
+            (failure(ScriptFailureKind::LockTableFull), Exit::NotDone),
+            (failure(ScriptFailureKind::OutOfMemory), Exit::NotDone),
             (
                 failure(ScriptFailureKind::TransactionEscaped),
                 Exit::NotDone,

@@ -166,6 +166,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
             let reason = of_script(failure.kind);
             Verdict {
                 sql_state: failure.sqlstate.clone(),
+                message: format!("{message}{}", wording::what_to_do_about(failure.kind)),
                 ..about(reason, Some(of_failure(failure, outcome.plan())))
             }
         }
@@ -216,7 +217,9 @@ fn of_blocked(blocked: &Blocked) -> Reason {
 
 fn of_script(kind: ScriptFailureKind) -> Reason {
     match kind {
-        ScriptFailureKind::Failed => Reason::MigrationFailed,
+        ScriptFailureKind::Failed
+        | ScriptFailureKind::LockTableFull
+        | ScriptFailureKind::OutOfMemory => Reason::MigrationFailed,
         ScriptFailureKind::PermissionDenied => Reason::PermissionDenied,
         ScriptFailureKind::StatementTimeout => Reason::StatementTimeout,
         ScriptFailureKind::TransactionEscaped => Reason::TransactionEscaped,
@@ -227,7 +230,7 @@ fn of_script(kind: ScriptFailureKind) -> Reason {
 fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
     match kind {
         DatabaseErrorKind::Unreachable => Reason::DatabaseUnreachable,
-        DatabaseErrorKind::ConnectionLost => Reason::ConnectionLost,
+        DatabaseErrorKind::ConnectionLost | DatabaseErrorKind::LockLost => Reason::ConnectionLost,
         DatabaseErrorKind::ReadOnlyReplica => Reason::ReadOnlyReplica,
         DatabaseErrorKind::TooManyConnections => Reason::TooManyConnections,
         DatabaseErrorKind::DiskFull => Reason::DiskFull,

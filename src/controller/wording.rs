@@ -2,6 +2,7 @@
 //! Pure; what a run ended with is worded by the engine, for operator and command line alike.
 
 use crate::api::condition::Reason;
+use crate::engine::error::ScriptFailureKind;
 use crate::migration::file_name::Direction;
 use crate::migration::plan::{Plan, Step};
 
@@ -75,15 +76,28 @@ pub fn poison(version: &str, name: &str, times: u32) -> String {
     )
 }
 
+/// What to do once a cause outside of the script is mended.
+const RUN_AGAIN: &str = " If the cause was not in the script, set annotation schemaward.dev/reconcile to run it \
+                         again.";
+
+/// The same for a failure whose reason alone does not tell that the cause may be the server's.
+#[must_use]
+pub fn what_to_do_about(kind: ScriptFailureKind) -> &'static str {
+    match kind {
+        ScriptFailureKind::LockTableFull | ScriptFailureKind::OutOfMemory => RUN_AGAIN,
+        ScriptFailureKind::Failed
+        | ScriptFailureKind::PermissionDenied
+        | ScriptFailureKind::StatementTimeout
+        | ScriptFailureKind::TransactionEscaped => "",
+    }
+}
+
 /// What happens next by itself, or what to do where the operator will not run a script again by itself
 /// (decision 11). The engine's own sentences end where the two drivers begin to differ.
 #[must_use]
 pub fn what_happens_next(reason: Reason, is_about_a_script: bool) -> &'static str {
     match reason {
-        Reason::PermissionDenied | Reason::StatementTimeout if is_about_a_script => {
-            " If the cause was not in the script, set annotation schemaward.dev/reconcile to run it \
-             again."
-        }
+        Reason::PermissionDenied | Reason::StatementTimeout if is_about_a_script => RUN_AGAIN,
         Reason::TransactionEscaped => {
             " Then set annotation schemaward.dev/reconcile: until then nothing is run."
         }

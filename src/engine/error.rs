@@ -34,14 +34,16 @@ impl DatabaseError {
     }
 }
 
-/// The closed list of troubles with a database. Each is a reason of the same name in the resource's
-/// status.
+/// The closed list of troubles with a database. Each but [`Self::LockLost`] (a lost connection to status) is a
+/// reason of the same name in the resource's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatabaseErrorKind {
     /// No connection: refused, timed out, name not resolved.
     Unreachable,
     /// The connection ended while in use, the server shuts down or is starting.
     ConnectionLost,
+    /// The migration lock is not this session's any more; nothing was run without it.
+    LockLost,
     /// A standby, or `default_transaction_read_only` without a way to write.
     ReadOnlyReplica,
     /// SQLSTATE 53300.
@@ -115,6 +117,10 @@ pub enum ScriptFailureKind {
     PermissionDenied,
     /// SQLSTATE 57014 by `statement_timeout`.
     StatementTimeout,
+    /// SQLSTATE 53200 of the server's lock table: the transaction touches more objects than there is room for.
+    LockTableFull,
+    /// SQLSTATE 53200 of any other memory.
+    OutOfMemory,
     /// The script ended our transaction, so what it did is not known to be whole.
     TransactionEscaped,
 }

@@ -345,6 +345,13 @@ fn remedy(failure: &ScriptFailure) -> String {
         ScriptFailureKind::PermissionDenied => {
             format!("Grant the role that right, or correct {version} and commit.")
         }
+        ScriptFailureKind::LockTableFull => format!(
+            "The server's lock table is full: raise max_locks_per_transaction there, or split {version} into \
+             versions that touch fewer objects each, and commit."
+        ),
+        ScriptFailureKind::OutOfMemory => format!(
+            "Give the server more memory (work_mem and maintenance_work_mem count), or split {version} and commit."
+        ),
         ScriptFailureKind::StatementTimeout => format!(
             "Raise execution.statementTimeout (--statement-timeout), or split {version} and commit."
         ),

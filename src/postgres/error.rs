@@ -6,6 +6,7 @@ use std::io;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailureKind};
+use crate::migration::version::Version;
 
 use super::settings::{Settings, TlsMode};
 use super::{pooler, sanitize};
@@ -34,10 +35,17 @@ pub fn server_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
         .and_then(|error| error.try_downcast_ref())
 }
 
-/// The class of a script's failure.
-pub fn script_failure_kind(code: &str, statement_timeout_is_set: bool) -> ScriptFailureKind {
+/// The class of a script's failure. The server's `hint` names settings, whatever its language.
+pub fn script_failure_kind(
+    code: &str,
+    hint: Option<&str>,
+    statement_timeout_is_set: bool,
+) -> ScriptFailureKind {
+    let is_about_locks = || hint.is_some_and(|hint| hint.contains("max_locks_per_transaction"));
     match code {
         "42501" => ScriptFailureKind::PermissionDenied,
+        "53200" if is_about_locks() => ScriptFailureKind::LockTableFull,
+        "53200" => ScriptFailureKind::OutOfMemory,
         QUERY_CANCELED if statement_timeout_is_set => ScriptFailureKind::StatementTimeout,
         _ => ScriptFailureKind::Failed,
     }
@@ -66,9 +74,28 @@ pub fn environment_kind(code: &str) -> Option<Kind> {
 /// A script's statement can raise any SQLSTATE (`RAISE`, a foreign server that is away, a GRANT on a
 /// database that is not there); only what ended the session, or a full disk, is not its own.
 pub fn is_about_the_environment(server: &PgDatabaseError, in_script: bool) -> bool {
-    let ended = matches!(server.severity(), PgSeverity::Fatal | PgSeverity::Panic);
     let kind = environment_kind(server.code());
-    ended || (kind.is_some() && !in_script) || kind == Some(Kind::DiskFull)
+    has_ended(server) || (kind.is_some() && !in_script) || kind == Some(Kind::DiskFull)
+}
+
+/// True when the server ended the session with its error.
+fn has_ended(server: &PgDatabaseError) -> bool {
+    matches!(server.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+}
+
+/// What an error means that is not the script's own. `ended`: the server ended the session with it, such as
+/// for a time-out that a script set for itself (25P03, 25P04).
+fn working_kind(code: &str, ended: bool) -> Kind {
+    match code {
+        "42501" => Kind::PermissionDenied,
+        QUERY_CANCELED => Kind::ConnectionLost,
+        code if is_lock_trouble(code) => Kind::ConnectionLost,
+        code => environment_kind(code).unwrap_or(if ended {
+            Kind::ConnectionLost
+        } else {
+            Kind::HistoryUnreadable
+        }),
+    }
 }
 
 /// SQLSTATEs of a table, schema or column that is not there.
@@ -123,12 +150,7 @@ pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
         return pooler::another_session(settings);
     }
     let text = sanitize::message(code, server.message());
-    let kind = match code {
-        "42501" => Kind::PermissionDenied,
-        QUERY_CANCELED => Kind::ConnectionLost,
-        code if is_lock_trouble(code) => Kind::ConnectionLost,
-        code => environment_kind(code).unwrap_or(Kind::HistoryUnreadable),
-    };
+    let kind = working_kind(code, has_ended(server));
     let message = match kind {
         Kind::ConnectionLost => format!(
             "The server at {} ended the work: {text} ({code}). What was not recorded was rolled \
@@ -168,6 +190,18 @@ pub fn lost(settings: &Settings) -> DatabaseError {
             "The connection to {} was lost. A version that was under way is either recorded whole or \
              rolled back; the next look at the database tells.",
             place(settings)
+        ),
+    )
+}
+
+/// The lock check or the fence before a version failed.
+pub fn lock_lost(version: &Version) -> DatabaseError {
+    DatabaseError::new(
+        Kind::LockLost,
+        format!(
+            "The migration lock is not this session's any more: a script released it \
+             (pg_advisory_unlock_all), or something between here and the server hands its sessions round. \
+             {version} was not begun; those before it stay."
         ),
     )
 }
@@ -296,5 +330,56 @@ fn database(settings: &Settings) -> String {
     match &settings.origins.database {
         None => format!("database \"{}\"", sanitize::name(&settings.database)),
         Some(origin) => format!("database of the name in {origin}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_is_wrong_with_the_history() {
+        for (code, ended, expected) in [
+            // A restart, a crash of another session, a server on its way up, an idle session, a dropped
+            // database.
+            ("57P01", true, Kind::ConnectionLost),
+            ("57P02", true, Kind::ConnectionLost),
+            ("57P03", true, Kind::ConnectionLost),
+            ("57P04", true, Kind::ConnectionLost),
+            ("57P05", true, Kind::ConnectionLost),
+            // Time-outs that a script set for itself.
+            ("25P03", true, Kind::ConnectionLost),
+            ("25P04", true, Kind::ConnectionLost),
+            ("08006", true, Kind::ConnectionLost),
+            ("40001", false, Kind::ConnectionLost),
+            ("55P03", false, Kind::ConnectionLost),
+            ("53200", false, Kind::ConnectionLost),
+            ("58030", false, Kind::ConnectionLost),
+            ("XX000", false, Kind::ConnectionLost),
+            ("53100", false, Kind::DiskFull),
+            ("53300", true, Kind::TooManyConnections),
+            ("25006", false, Kind::ReadOnlyReplica),
+            ("42501", false, Kind::PermissionDenied),
+            ("42703", false, Kind::HistoryUnreadable),
+            ("22001", false, Kind::HistoryUnreadable),
+        ] {
+            assert_eq!(working_kind(code, ended), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_failed_for_want_of_memory_is_told_from_a_wrong_one() {
+        use ScriptFailureKind as Failure;
+        let locks = Some("Es könnte sein, dass Sie »max_locks_per_transaction« erhöhen müssen.");
+        for (code, hint, timeout, expected) in [
+            ("53200", locks, false, Failure::LockTableFull),
+            ("53200", None, false, Failure::OutOfMemory),
+            ("42501", None, false, Failure::PermissionDenied),
+            ("57014", None, true, Failure::StatementTimeout),
+            ("57014", None, false, Failure::Failed),
+            ("42P01", locks, false, Failure::Failed),
+        ] {
+            assert_eq!(script_failure_kind(code, hint, timeout), expected, "{code}");
+        }
     }
 }

@@ -151,7 +151,7 @@ fn judge(
     }
     let statement = failed_statement(execution, envelope, answer.completed);
     if answer.completed < envelope.before.len() && position_in_script(cause, envelope).is_none() {
-        return Err(opening_failed(database, cause));
+        return Err(opening_failed(database, execution, cause));
     }
     let in_script = answer.completed < envelope.before.len() + envelope.chunk.statement_count;
     if error::is_about_the_environment(server, in_script) {
@@ -164,7 +164,11 @@ fn judge(
     let kind = if escaped {
         ScriptFailureKind::TransactionEscaped
     } else {
-        error::script_failure_kind(code, !database.settings.statement_timeout.is_zero())
+        error::script_failure_kind(
+            code,
+            server.hint(),
+            !database.settings.statement_timeout.is_zero(),
+        )
     };
     let message = if escaped {
         "the script ended the transaction it runs in, so what it did cannot be told from here"
@@ -192,10 +196,14 @@ fn judge(
 }
 
 /// The lock check and the fence fail with 22P02 and nothing else.
-fn opening_failed(database: &Postgres, cause: &sqlx::Error) -> DatabaseError {
+fn opening_failed(
+    database: &Postgres,
+    execution: &Execution,
+    cause: &sqlx::Error,
+) -> DatabaseError {
     let code = error::server_error(cause).map(PgDatabaseError::code);
     if code == Some("22P02") {
-        return error::lost(&database.settings);
+        return error::lock_lost(&execution.version);
     }
     error::working(&database.settings, cause)
 }

@@ -125,7 +125,11 @@ fn judge(
     };
     failure(
         execution,
-        error::script_failure_kind(code, !database.settings.statement_timeout.is_zero()),
+        error::script_failure_kind(
+            code,
+            server.hint(),
+            !database.settings.statement_timeout.is_zero(),
+        ),
         Some(statement),
         Some(position),
         Some(code),

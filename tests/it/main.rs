@@ -36,6 +36,7 @@ mod operator_rest;
 mod operator_rig;
 mod operator_seen;
 mod pooler;
+mod server_trouble;
 mod servers;
 mod shipped_migrations;
 mod statements;

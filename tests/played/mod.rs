@@ -451,6 +451,8 @@ pub fn attempts() -> Vec<(&'static str, Attempt)> {
             )),
         ),
         ("MigrationFailed", fails(ScriptFailureKind::Failed)),
+        ("MigrationFailed", fails(ScriptFailureKind::LockTableFull)),
+        ("MigrationFailed", fails(ScriptFailureKind::OutOfMemory)),
         (
             "PermissionDenied",
             fails(ScriptFailureKind::PermissionDenied),
