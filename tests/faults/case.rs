@@ -30,14 +30,15 @@ pub fn judge(site: &Site, runner: &dyn Runner, scenario: &Scenario, rule: Option
             "the fault did not strike: there was no such message",
         ));
     }
-    if let Some(Then::KillBackend | Then::StopServer) = then {
-        site.recover(then == Some(Then::StopServer));
+    if let Some(Then::KillBackend | Then::RestartServer) = then {
+        site.recover();
     }
-    complaints.extend(first_end(scenario, then, &faulted));
+    complaints.extend(first_end(then, &faulted));
     complaints.extend(oracle::always(&case, &Snapshot::take(&case)));
     let finished = attempt.finish();
     let done = Snapshot::take(&case);
     let rested = attempt.rest();
+    complaints.extend(attempt.complaints());
     drop(attempt);
     complaints.extend(last_end(&case, &done, &finished, &rested));
     complaints.extend(oracle::leftovers(&case));
@@ -61,23 +62,18 @@ fn broken(about: impl Into<String>) -> Complaint {
 }
 
 /// A run that a fault struck is done all the same, or says that a retry helps: no fault of the sweep is for a person.
-fn first_end(scenario: &Scenario, then: Option<Then>, faulted: &Ended) -> Option<Complaint> {
+fn first_end(then: Option<Then>, faulted: &Ended) -> Option<Complaint> {
     let usual = match (then, faulted.how) {
         (None | Some(Then::Delay(_)), how) => how == How::Done,
         (Some(Then::KillRunner), how) => how == How::Killed,
         (Some(_), How::Done | How::Retry) => true,
-        (Some(_), How::Stalled) => !scenario.is_transactional(),
-        (Some(_), How::Killed | How::Hung) => false,
+        (Some(_), How::Stalled | How::Killed | How::Hung) => false,
     };
     (!usual).then(|| broken(format!("the faulted run ended as {:?}", faulted.how)))
 }
 
 fn last_end(case: &Case<'_>, done: &Snapshot, finished: &Ended, rested: &Ended) -> Vec<Complaint> {
     let mut complaints = oracle::always(case, done);
-    // Without a journal nobody can say how far a statement outside a transaction came.
-    if finished.how == How::Stalled && !case.scenario.is_transactional() && !done.has_journal() {
-        return complaints;
-    }
     if finished.how != How::Done || rested.how != How::Done {
         let ends = (finished.how, rested.how);
         complaints.push(broken(format!("the runs without faults ended as {ends:?}")));

@@ -166,8 +166,18 @@ fn a_script_that_ends_its_transaction_and_is_recorded_all_the_same_is_caught() {
 #[test]
 fn a_statement_outside_a_transaction_that_is_tried_again_blindly_is_caught() {
     let rule = kill_at(Phase::AfterReply, "CREATE INDEX CONCURRENTLY");
-    let judged = run(&RETRIES_BLINDLY, &scenario::mixed(), Some(rule));
+    let judged = run(&RETRIES_BLINDLY, &scenario::repeatable(), Some(rule));
     caught(&judged, &[Oracle::O1]);
+}
+
+#[test]
+fn an_index_that_is_there_but_not_valid_and_taken_for_success_is_caught() {
+    let rule = Rule {
+        then: Then::TerminateBackend,
+        ..kill_at(Phase::AfterForward, "CREATE INDEX CONCURRENTLY")
+    };
+    let judged = run(&RETRIES_BLINDLY, &scenario::repeatable(), Some(rule));
+    caught(&judged, &[Oracle::O3, Oracle::O7]);
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod case;
 mod defects;
 mod kfault;
 mod matrix;
+mod operator;
 mod oracle;
 mod pgfault;
 mod point;

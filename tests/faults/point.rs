@@ -31,7 +31,7 @@ pub const FAULTS: [(Then, &str); 9] = [
     (Then::HalfClose, "half-close"),
     (Then::TerminateBackend, "terminate"),
     (Then::KillBackend, "kill-backend"),
-    (Then::StopServer, "stop"),
+    (Then::RestartServer, "restart"),
     (Then::Garbage, "garbage"),
 ];
 
@@ -49,7 +49,7 @@ impl Point {
 
     /// Whether all of a server goes down by it, so that it needs one of its own.
     pub fn needs_own_server(&self) -> bool {
-        matches!(self.then, Then::KillBackend | Then::StopServer)
+        matches!(self.then, Then::KillBackend | Then::RestartServer)
     }
 
     /// Whether this is `name`, or below it: `plain/cli` is every point of that scenario and program.

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::Database;
+use crate::oracle::Complaint;
 use crate::pgfault::Proxy;
 use crate::site::Case;
 
@@ -56,6 +57,11 @@ pub trait Attempt {
 
     /// Once more, with nothing to do.
     fn rest(&mut self) -> Ended;
+
+    /// What was wrong with anything that it published.
+    fn complaints(&self) -> Vec<Complaint> {
+        Vec::new()
+    }
 }
 
 /// A program that runs once and ends.

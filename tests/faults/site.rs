@@ -93,12 +93,13 @@ impl Site {
         seen.lines().map(str::to_owned).collect()
     }
 
-    /// After the server was down: waits for it, and starts what ended with it.
-    pub fn recover(&self, stopped: bool) {
-        if stopped {
-            self.server.start_again();
-        }
+    /// After a fault that ends every session of the server: waits until it is up again, and starts what ended with it.
+    pub fn recover(&self) {
         let mut sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+        // The sampler's session tells that the server has noticed.
+        eventually(LIMIT, || {
+            sampler.has_ended().then_some(()).ok_or("the server is up")
+        });
         eventually(LIMIT, || {
             let answered = self.server.try_admin_exec("SELECT 1");
             if answered.status.success() {
@@ -168,6 +169,10 @@ impl Sampler {
     fn start(server: &Postgres) -> Self {
         server.admin_exec("CREATE TABLE IF NOT EXISTS sampled (database text, sessions text)");
         Self(server.admin_spawn(SAMPLE))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(Some(_)))
     }
 }
 

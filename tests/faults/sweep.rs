@@ -1,37 +1,60 @@
 //! The kill sweep: a fault at every message of a run, in every phase.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::case::judge;
 use crate::harness::Postgres;
+use crate::operator::Operator;
 use crate::pgfault::Then;
 use crate::point::{FAULTS, PHASES, Point};
 use crate::runner::{CLI, Runner};
 use crate::scenario::{self, Scenario};
 use crate::site::{self, Site};
 
-/// How many points of each kind a sample has: quick ones, ones that wait for half a minute, and ones that take a
-/// server down.
-const SAMPLE: [(Kind, usize); 3] = [(Kind::Quick, 60), (Kind::Slow, 3), (Kind::Server, 5)];
+/// How many points of each kind a sample has.
+const SAMPLE: [(Kind, usize); 4] = [
+    (Kind::Quick, 60),
+    (Kind::BlackHole, 3),
+    (Kind::Server, 5),
+    (Kind::Operator, 8),
+];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a point costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    /// A second or two.
     Quick,
-    Slow,
+    /// Half a minute of waiting.
+    BlackHole,
+    /// A server of its own.
     Server,
+    /// An operator, its release and its resource.
+    Operator,
 }
 
 impl Kind {
     fn of(point: &Point) -> Self {
         if point.needs_own_server() {
             Self::Server
+        } else if point.runner == Operator.name() {
+            Self::Operator
         } else if point.then == Then::BlackHole {
-            Self::Slow
+            Self::BlackHole
         } else {
             Self::Quick
+        }
+    }
+
+    /// How many points of it run at a time. Most of a point is waiting, and all of a black hole is; what takes a
+    /// server down has it alone.
+    fn workers(self) -> usize {
+        match self {
+            Self::Quick => workers(),
+            Self::BlackHole => 4 * workers(),
+            Self::Server => 1,
+            Self::Operator => workers().div_ceil(2),
         }
     }
 }
@@ -59,8 +82,12 @@ fn a_fault_at_any_message_breaks_no_promise() {
 /// Whether any point of this scenario and program may be.
 fn is_asked_for(scenario: &Scenario, runner: &dyn Runner) -> bool {
     let own = format!("{}/{}/", scenario.name, runner.name());
-    let asked = std::env::var("FAULTS").ok().filter(|name| name != "all");
-    asked.is_none_or(|name| own.starts_with(&format!("{name}/")) || name.starts_with(&own))
+    match std::env::var("FAULTS").as_deref() {
+        Ok("all") => true,
+        Ok(name) => own.starts_with(&format!("{name}/")) || name.starts_with(&own),
+        // For a sample one scenario of the operator is enough.
+        Err(_) => runner.name() != Operator.name() || scenario.name == "plain",
+    }
 }
 
 /// The points that `FAULTS` asks for, and how they were chosen.
@@ -100,9 +127,9 @@ fn sample(mut all: Vec<Point>, seed: u64) -> Vec<Point> {
         let drawn = usize::try_from(next(&mut random) >> 33).expect("31 bits") % (last + 1);
         all.swap(last, drawn);
     }
-    let mut rest = BTreeMap::from(SAMPLE.map(|(kind, number)| (kind as u8, number)));
+    let mut rest = BTreeMap::from(SAMPLE);
     all.retain(|point| {
-        let left = rest.get_mut(&(Kind::of(point) as u8));
+        let left = rest.get_mut(&Kind::of(point));
         left.is_some_and(|left| {
             let take = *left > 0;
             *left = left.saturating_sub(1);
@@ -147,8 +174,8 @@ struct Sweep {
 }
 
 /// The programs that are swept.
-fn runners() -> [&'static dyn Runner; 1] {
-    [&CLI]
+fn runners() -> [&'static dyn Runner; 2] {
+    [&CLI, &Operator]
 }
 
 impl Sweep {
@@ -182,25 +209,31 @@ impl Sweep {
     }
 
     fn run(&self, points: &[Point]) -> Vec<String> {
-        let (own, shared): (Vec<_>, Vec<_>) =
-            points.iter().partition(|point| point.needs_own_server());
         let failures = Mutex::new(Vec::new());
-        let next = AtomicUsize::new(0);
+        let lanes = [Kind::Quick, Kind::BlackHole, Kind::Server, Kind::Operator].map(|kind| {
+            let points = points.iter().filter(move |point| Kind::of(point) == kind);
+            (kind, Mutex::new(points))
+        });
         std::thread::scope(|scope| {
-            for _ in 0..workers() {
-                scope.spawn(|| {
-                    while let Some(point) = shared.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.take(site::shared(), point, &failures);
-                    }
-                });
-            }
-            scope.spawn(|| {
-                for point in own {
-                    self.take(self.own.get_or_init(own_site), point, &failures);
+            for (kind, points) in &lanes {
+                for _ in 0..kind.workers() {
+                    scope.spawn(|| {
+                        while let Some(point) = next_of(points) {
+                            self.take(self.site(point), point, &failures);
+                        }
+                    });
                 }
-            });
+            }
         });
         failures.into_inner().expect("no panic")
+    }
+
+    fn site(&self, point: &Point) -> &Site {
+        if point.needs_own_server() {
+            self.own.get_or_init(own_site)
+        } else {
+            site::shared()
+        }
     }
 
     fn take(&self, site: &Site, point: &Point, failures: &Mutex<Vec<String>>) {
@@ -262,11 +295,14 @@ fn points_at(scenario: &'static str, runner: &'static str, message: usize) -> Ve
     points
 }
 
+fn next_of<'p>(points: &Mutex<impl Iterator<Item = &'p Point>>) -> Option<&'p Point> {
+    points.lock().expect("no panic").next()
+}
+
 fn own_site() -> Site {
     Site::new(Box::leak(Box::new(Postgres::start(16, &[]))))
 }
 
-/// How many points run at a time; most of one is waiting.
 fn workers() -> usize {
     std::env::var("FAULTS_WORKERS")
         .map_or(4, |text| text.parse().expect("FAULTS_WORKERS is a number"))

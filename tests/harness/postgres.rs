@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use super::supervisor::{Supervisor, text};
@@ -123,16 +123,22 @@ impl Postgres {
         self.control(&format!("postgres stop {mode}"));
     }
 
+    /// Takes the server down as a crash does: by immediate shutdown, or by SIGKILL where that does not end it.
+    pub fn crash(&self) {
+        self.supervisor().try_control("postgres stop immediate");
+    }
+
     /// Starts the stopped server on its old port and waits until it accepts connections.
     pub fn start_again(&self) {
         self.control("postgres start");
     }
 
     fn control(&self, command: &str) {
-        self.supervisor
-            .lock()
-            .expect("no test panics in here")
-            .control(command);
+        self.supervisor().control(command);
+    }
+
+    fn supervisor(&self) -> MutexGuard<'_, Supervisor> {
+        self.supervisor.lock().expect("no test panics in here")
     }
 
     /// SQL comes by standard input: each statement on its own, not in one transaction as with `-c`.

@@ -190,6 +190,11 @@ impl Link {
                 self.shared.stop_server().await;
                 Now::GoOn
             }
+            Then::RestartServer => {
+                self.shared.stop_server().await;
+                self.shared.start_server_again();
+                Now::GoOn
+            }
             Then::Garbage => {
                 self.client.send(GARBAGE).await.ok();
                 Now::End

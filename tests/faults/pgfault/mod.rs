@@ -11,10 +11,12 @@ mod tests;
 
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
+use tokio::time::sleep;
 
 use crate::harness::Postgres;
 
@@ -22,6 +24,9 @@ use frame::Frame;
 use link::Link;
 use rule::Armed;
 pub use rule::{Phase, Rule, Then, When};
+
+/// How long a server stays down that is started again.
+const DOWN_TIME: Duration = Duration::from_secs(1);
 
 /// A listening proxy; it and its connections end with this value.
 #[derive(Debug)]
@@ -137,7 +142,16 @@ impl Shared {
 
     async fn stop_server(self: &Arc<Self>) {
         let server = self.server;
-        blocking(move || server.stop("immediate")).await;
+        blocking(move || server.crash()).await;
+    }
+
+    /// Starts the stopped server after a while; connections go on meanwhile.
+    fn start_server_again(&self) {
+        let server = self.server;
+        tokio::spawn(async move {
+            sleep(DOWN_TIME).await;
+            blocking(move || server.start_again()).await;
+        });
     }
 }
 

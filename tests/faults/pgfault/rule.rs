@@ -106,6 +106,8 @@ pub enum Then {
     KillBackend,
     /// Immediate shutdown of the server, as by a crash; it stays down.
     StopServer,
+    /// The same, and somebody starts it again a second later.
+    RestartServer,
     /// The client gets bytes of another protocol, and then the end.
     Garbage,
 }
