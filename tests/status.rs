@@ -959,8 +959,6 @@ fn the_cases_reach_every_reason_that_this_version_can_give() {
         Reason::RollingBack, // only while it runs
         Reason::ProgressingWithRetry,
         Reason::PoisonMigration, // of the third attempt
-        Reason::InDoubt,
-        Reason::InvalidIndex,
         Reason::HistoryRegressed,
         Reason::NotEmpty,
         Reason::DatabaseIdentityChanged,

@@ -46,6 +46,10 @@ pub const ACCEPT_ANNOTATION: &str = "schemaward.dev/accept";
 /// acted on once.
 pub const TAKEOVER_ANNOTATION: &str = "schemaward.dev/takeover";
 
+/// What became of a statement in doubt, such as `002:1dd701f2=applied` or `002:1dd701f2=retry`; each value
+/// is acted on once.
+pub const RESOLVE_ANNOTATION: &str = "schemaward.dev/resolve";
+
 /// What the database shall be.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(

@@ -71,6 +71,7 @@ fn exit_for_stop(stop: &Stop) -> Exit {
         Stop::LockHeld(_) | Stop::PreviousRunStillActive(_) | Stop::LockTimeout(_) => Exit::Retry,
         Stop::Blocked(_)
         | Stop::Script(_)
+        | Stop::InDoubt(_)
         | Stop::Claimed(_)
         | Stop::Refused(_)
         | Stop::DoesNotFit(_)

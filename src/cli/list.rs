@@ -18,8 +18,10 @@ use super::terminal::Terminal;
 /// Show every version and where it stands
 ///
 /// Only reads. A version is `applied`, `pending` (in the folder, not yet applied), `changed` (applied, and
-/// its file is no longer what was applied), `missing` (applied, and its file is gone) or `ahead` (applied,
-/// and above the last one in the folder). One that failed is `pending`: nothing of it remains.
+/// its file is no longer what was applied), `missing` (applied, and its file is gone), `ahead` (applied,
+/// and above the last one in the folder) or `begun` (some of its statements are done and the rest is not,
+/// which only a file with statements outside of a transaction can be). Any other that failed is `pending`:
+/// nothing of it remains.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -97,6 +99,7 @@ fn status(state: VersionState) -> (&'static str, AnsiColor) {
     match state {
         VersionState::Applied => ("applied", AnsiColor::Green),
         VersionState::Pending => ("pending", AnsiColor::Yellow),
+        VersionState::Begun => ("begun", AnsiColor::Red),
         VersionState::Ahead => ("ahead", AnsiColor::Yellow),
         VersionState::Missing => ("missing", AnsiColor::Red),
         VersionState::Changed => ("changed", AnsiColor::Red),

@@ -22,6 +22,7 @@ mod plan;
 mod plan_text;
 mod progress;
 mod report;
+mod resolve;
 mod run;
 mod session;
 mod snippet;
@@ -71,6 +72,7 @@ enum Command {
     Accept(accept::Accept),
     Takeover(takeover::Takeover),
     Audit(audit::Audit),
+    Resolve(resolve::Resolve),
     Crd(crd::Crd),
     Run(run::Run),
     Completions(completions::Completions),
@@ -122,6 +124,7 @@ impl Command {
             Self::Accept(command) => wait_for(command.carry_out(terminal)),
             Self::Takeover(command) => wait_for(command.carry_out(terminal)),
             Self::Audit(command) => wait_for(command.carry_out(terminal)),
+            Self::Resolve(command) => wait_for(command.carry_out(terminal)),
             Self::Crd(command) => command.carry_out(terminal),
             Self::Run(command) => command.carry_out(),
             Self::Completions(command) => command.carry_out(terminal),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::database::Server;
-use crate::migration::blocked::Blocked;
+use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::history::History;
 use crate::migration::overview::{Row, VersionState};
 
@@ -108,6 +108,8 @@ pub enum Status {
     Applied,
     /// In the folder and not applied.
     Pending,
+    /// Some of its statements are done and the rest is not.
+    Begun,
     /// Applied, and above the last version in the folder.
     Ahead,
     /// Applied, and no longer in the folder.
@@ -198,13 +200,15 @@ pub struct Statement {
     /// Its leading key words and names, never a value: `CREATE TABLE widgets`.
     pub(super) command: String,
     pub(super) class: StatementClass,
+    /// Whether it is done already: its version was begun by an earlier run.
+    pub(super) done: bool,
 }
 
 /// How a statement runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StatementClass {
-    /// In the version's transaction.
+    /// In the version's transaction, or, in a file that has statements outside of one, in that of its part.
     Transactional,
     /// Outside of a transaction, since PostgreSQL refuses it inside one.
     NonTransactional,
@@ -245,6 +249,7 @@ impl Entry {
             status: match row.state {
                 VersionState::Applied => Status::Applied,
                 VersionState::Pending => Status::Pending,
+                VersionState::Begun => Status::Begun,
                 VersionState::Ahead => Status::Ahead,
                 VersionState::Missing => Status::Missing,
                 VersionState::Changed => Status::Changed,
@@ -269,6 +274,13 @@ impl Problem {
                 Blocked::HistoryTampered(_) | Blocked::AuditTampered(_) => "HistoryTampered",
                 Blocked::UnknownTarget(_) | Blocked::BaselineOutOfReach { .. } => "InvalidSpec",
                 Blocked::NotEmpty { .. } => "NotEmpty",
+                Blocked::Begun { problem, .. } => match problem {
+                    BegunProblem::Gone => "VersionMissing",
+                    BegunProblem::Behind(_) => "OutOfOrder",
+                    BegunProblem::NotWanted => "DatabaseAhead",
+                    BegunProblem::Changed { .. } => "ChecksumMismatch",
+                    BegunProblem::Escaped => "TransactionEscaped",
+                },
             },
             message: blocked.to_string(),
         }

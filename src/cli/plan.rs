@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::migration::begun::Begun;
 use crate::migration::catalog::Catalog;
 use crate::migration::history::History;
 use crate::migration::plan::{DownSource, Plan, Step};
@@ -154,7 +155,9 @@ async fn describe(
                     name: name.clone(),
                     text: output::TextSource::File,
                     checksum: checksum.to_string(),
-                    statements: up.map_or_else(Vec::new, |up| statements(&up.bytes, ledger_table)),
+                    statements: up.map_or_else(Vec::new, |up| {
+                        statements(&up.bytes, ledger_table, begun(history, version))
+                    }),
                 }
             }
             Step::Undo {
@@ -182,7 +185,7 @@ async fn describe(
                     name: name.clone(),
                     text,
                     checksum: checksum.to_string(),
-                    statements: statements(&bytes, ledger_table),
+                    statements: statements(&bytes, ledger_table, begun(history, version)),
                 }
             }
         });
@@ -190,8 +193,13 @@ async fn describe(
     Ok(steps)
 }
 
+/// How far `version` came, when it was begun. Its direction is the plan's: no other plan starts with it.
+fn begun<'a>(history: &'a History, version: &Version) -> Option<&'a Begun> {
+    history.begun().filter(|begun| begun.version == *version)
+}
+
 /// A text that does not parse was refused before, or will be by the run; it has no statements to show.
-fn statements(bytes: &[u8], ledger_table: &str) -> Vec<output::Statement> {
+fn statements(bytes: &[u8], ledger_table: &str, begun: Option<&Begun>) -> Vec<output::Statement> {
     let Ok(script) = Script::parse(bytes, ledger_table) else {
         return Vec::new();
     };
@@ -204,6 +212,7 @@ fn statements(bytes: &[u8], ledger_table: &str) -> Vec<output::Statement> {
             column: statement.position.column,
             command: words(&script.text()[statement.range.clone()]),
             class: class(statement),
+            done: begun.is_some_and(|begun| begun.covers(statement.number)),
         })
         .collect()
 }

@@ -65,7 +65,11 @@ fn statements(step: &Step, terminal: Terminal) -> String {
         .statements
         .iter()
         .map(|statement| {
-            let (class, colour) = class(statement.class);
+            let (class, colour) = if statement.done {
+                ("done already", Some(AnsiColor::Green))
+            } else {
+                class(statement.class)
+            };
             let class = Cell::word(class);
             vec![
                 Cell::of(Some(format!("  line {}", statement.line))),

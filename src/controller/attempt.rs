@@ -69,7 +69,7 @@ pub enum InvalidKind {
     InvalidSource,
     /// Two files are one version.
     DuplicateVersion,
-    /// A statement that is never sent to a server, or that does not stand alone.
+    /// A statement that is never sent to a server, or that cannot run where it stands.
     UnsupportedStatement,
     /// Transaction control that cannot be folded into ours.
     TransactionControl,

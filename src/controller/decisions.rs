@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 
 use crate::api::v1alpha1::{
-    ACCEPT_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION, TAKEOVER_ANNOTATION,
+    ACCEPT_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION, RESOLVE_ANNOTATION,
+    TAKEOVER_ANNOTATION,
 };
 use crate::engine::decision::{Decision, InvalidWish, Wish};
 
@@ -22,11 +23,13 @@ pub enum Kind {
     Takeover,
     /// [`ACCEPT_ANNOTATION`].
     Accept,
+    /// [`RESOLVE_ANNOTATION`].
+    Resolve,
 }
 
 impl Kind {
     /// In the order in which they are carried out: whose history it is comes first.
-    pub const ALL: [Self; 2] = [Self::Takeover, Self::Accept];
+    pub const ALL: [Self; 3] = [Self::Takeover, Self::Accept, Self::Resolve];
 
     /// The name of the annotation.
     #[must_use]
@@ -34,6 +37,7 @@ impl Kind {
         match self {
             Self::Takeover => TAKEOVER_ANNOTATION,
             Self::Accept => ACCEPT_ANNOTATION,
+            Self::Resolve => RESOLVE_ANNOTATION,
         }
     }
 
@@ -41,6 +45,7 @@ impl Kind {
         match self {
             Self::Takeover => Wish::takeover(value),
             Self::Accept => Wish::database(value).unwrap_or_else(|| Wish::accept(value)),
+            Self::Resolve => Wish::resolve(value),
         }
     }
 }
@@ -185,6 +190,9 @@ mod tests {
             (ACCEPT_ANNOTATION, "002:1d"),
             (TAKEOVER_ANNOTATION, "a/b/c"),
             (TAKEOVER_ANNOTATION, ""),
+            (RESOLVE_ANNOTATION, "002=applied"),
+            (RESOLVE_ANNOTATION, "002:1dd701f2=done"),
+            (RESOLVE_ANNOTATION, "002:1dd701f2"),
         ] {
             let asked = resource(&json!({annotation: value}));
             let open = open(&asked, &Handled::new());

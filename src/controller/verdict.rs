@@ -3,9 +3,11 @@
 
 use crate::api::condition::Reason;
 use crate::api::v1alpha1::MigrationDirection;
-use crate::engine::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
+use crate::engine::error::{
+    DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
+};
 use crate::engine::outcome::{End, Outcome, Stop};
-use crate::migration::blocked::Blocked;
+use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::file_name::Direction;
 use crate::migration::plan::{DownSource, Plan, Step};
 use crate::migration::script::{ScriptDefect, ScriptDefectKind};
@@ -170,6 +172,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
                 ..about(reason, Some(of_failure(failure, outcome.plan())))
             }
         }
+        Stop::InDoubt(doubt) => about(Reason::InDoubt, Some(of_doubt(doubt))),
         Stop::Database(error) => Verdict {
             sql_state: error.sqlstate.clone(),
             ..about(
@@ -212,6 +215,13 @@ fn of_blocked(blocked: &Blocked) -> Reason {
         Blocked::HistoryTampered(_) | Blocked::AuditTampered(_) => Reason::HistoryTampered,
         Blocked::UnknownTarget(_) | Blocked::BaselineOutOfReach { .. } => Reason::InvalidSpec,
         Blocked::NotEmpty { .. } => Reason::NotEmpty,
+        Blocked::Begun { problem, .. } => match problem {
+            BegunProblem::Gone => Reason::VersionMissing,
+            BegunProblem::Behind(_) => Reason::OutOfOrder,
+            BegunProblem::NotWanted => Reason::DatabaseAhead,
+            BegunProblem::Changed { .. } => Reason::ChecksumMismatch,
+            BegunProblem::Escaped => Reason::TransactionEscaped,
+        },
     }
 }
 
@@ -223,6 +233,7 @@ fn of_script(kind: ScriptFailureKind) -> Reason {
         ScriptFailureKind::PermissionDenied => Reason::PermissionDenied,
         ScriptFailureKind::StatementTimeout => Reason::StatementTimeout,
         ScriptFailureKind::TransactionEscaped => Reason::TransactionEscaped,
+        ScriptFailureKind::InvalidIndex => Reason::InvalidIndex,
     }
 }
 
@@ -258,7 +269,7 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
 fn of_defects(defects: &[ScriptDefect]) -> Reason {
     match defects.first().map(|defect| &defect.kind) {
         Some(ScriptDefectKind::TransactionControl { .. }) => Reason::TransactionControl,
-        Some(ScriptDefectKind::Refused(_) | ScriptDefectKind::NotAlone { .. }) => {
+        Some(ScriptDefectKind::Refused(_) | ScriptDefectKind::InTransaction(_)) => {
             Reason::UnsupportedStatement
         }
         Some(
@@ -288,6 +299,17 @@ fn lost_in(error: &DatabaseError, outcome: &Outcome) -> Option<Concerned> {
         checksum: checksum(outcome.plan(), &lost.version, lost.direction),
         ..concerned(&lost.version, Some(&lost.name), Some(lost.direction))
     })
+}
+
+fn of_doubt(doubt: &InDoubt) -> Concerned {
+    let number = |number: usize| i64::try_from(number).ok();
+    Concerned {
+        statement: number(doubt.statement),
+        position: doubt
+            .position
+            .and_then(|at| Some((number(at.line)?, number(at.column)?))),
+        ..concerned(&doubt.version, Some(&doubt.name), Some(doubt.direction))
+    }
 }
 
 fn of_failure(failure: &ScriptFailure, plan: Option<&Plan>) -> Concerned {

@@ -88,7 +88,8 @@ pub fn what_to_do_about(kind: ScriptFailureKind) -> &'static str {
         ScriptFailureKind::Failed
         | ScriptFailureKind::PermissionDenied
         | ScriptFailureKind::StatementTimeout
-        | ScriptFailureKind::TransactionEscaped => "",
+        | ScriptFailureKind::TransactionEscaped
+        | ScriptFailureKind::InvalidIndex => "",
     }
 }
 
@@ -98,9 +99,8 @@ pub fn what_to_do_about(kind: ScriptFailureKind) -> &'static str {
 pub fn what_happens_next(reason: Reason, is_about_a_script: bool) -> &'static str {
     match reason {
         Reason::PermissionDenied | Reason::StatementTimeout if is_about_a_script => RUN_AGAIN,
-        Reason::TransactionEscaped => {
-            " Then set annotation schemaward.dev/reconcile: until then nothing is run."
-        }
+        Reason::InDoubt | Reason::TransactionEscaped => " Until then nothing is run.",
+        Reason::InvalidIndex => " Then set annotation schemaward.dev/reconcile to run it again.",
         reason if matches!(policy(reason).retry, Retry::Backoff { .. }) => {
             " Tries again by itself."
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::migration::checksum::Checksum;
+use crate::migration::file_name::Direction;
 use crate::migration::history::History;
 use crate::migration::script::Script;
 use crate::migration::version::Version;
@@ -14,6 +15,7 @@ use crate::migration::version::Version;
 use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
 pub use super::sessions::{Blocker, Holder};
+use super::step::{StepObservation, StepRequest};
 use super::task::Owner;
 
 /// A database that can be asked one thing at a time. The real one is PostgreSQL over one connection.
@@ -45,6 +47,8 @@ pub enum Request {
     LoadDown(Version),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
     Execute(Box<Execution>),
+    /// One step of a version that does not run in one transaction. Answer: as the step says.
+    Step(Box<StepRequest>),
 }
 
 /// What the database answered.
@@ -64,6 +68,8 @@ pub enum Observation {
     Failed(ScriptFailure),
     /// 55P03 or 40P01: the version was rolled back and may be tried again.
     LockNotAvailable(Vec<Blocker>),
+    /// A step was done.
+    Step(StepObservation),
 }
 
 impl Observation {
@@ -78,6 +84,7 @@ impl Observation {
             Self::Done(_) => "Done",
             Self::Failed(_) => "Failed",
             Self::LockNotAvailable(_) => "LockNotAvailable",
+            Self::Step(step) => step.label(),
         }
     }
 }
@@ -122,6 +129,8 @@ pub struct Installation {
     pub database_id: Uuid,
     /// Entries in the audit. It only grows.
     pub audit_entries: i64,
+    /// Its tables are those of an older Schemaward; a run that may write brings them up to date first.
+    pub is_outdated: bool,
 }
 
 /// Longest texts (in characters) and largest number that the ledger's columns take; `None`: no limit
@@ -206,6 +215,17 @@ pub enum Record {
     Apply(Texts),
     /// DOWN: the ledger row and our record go.
     Undo,
+}
+
+impl Record {
+    /// UP or DOWN.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        match self {
+            Self::Apply(_) => Direction::Up,
+            Self::Undo => Direction::Down,
+        }
+    }
 }
 
 /// Facts of a committed version, from the server's clock.

@@ -10,6 +10,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::migration::checksum::Checksum;
+use crate::migration::file_name::Direction;
 use crate::migration::history::AuditDefect;
 use crate::migration::version::Version;
 
@@ -18,12 +19,14 @@ use super::task::Owner;
 
 mod accept;
 mod database;
+mod resolve;
 mod takeover;
 mod weigh;
 mod words;
 
 pub use accept::AcceptedText;
 pub use database::AcceptedDatabase;
+pub use resolve::{Resolution, Verdict};
 pub use takeover::PresentOwner;
 pub(super) use weigh::{Weighed, weigh};
 
@@ -52,6 +55,8 @@ pub enum Wish {
     /// The history is let go by this owner: a resource takes it for itself, the command line leaves it to
     /// the next one that comes.
     Takeover(PresentOwner),
+    /// What became of a statement that is in doubt.
+    Resolve(Resolution),
 }
 
 /// A text that is no decision. Displayed as a clause.
@@ -98,6 +103,14 @@ impl Wish {
     /// When the text is anything else.
     pub fn takeover(text: &str) -> Result<Self, InvalidWish> {
         PresentOwner::parse(text).map(Self::Takeover)
+    }
+
+    /// Reads what became of a statement: `002:1dd701f2=applied` or `=retry`.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn resolve(text: &str) -> Result<Self, InvalidWish> {
+        Resolution::parse(text).map(Self::Resolve)
     }
 }
 
@@ -164,6 +177,19 @@ pub enum Change {
         /// Who had it.
         from: Owner,
     },
+    /// The journal row of statements in doubt says that they are done, or goes.
+    Resolve {
+        /// The version as it stands in the journal.
+        version: Version,
+        /// Whether its UP or its DOWN was begun.
+        direction: Direction,
+        /// The numbers of the first and the last of them.
+        statements: (usize, usize),
+        /// Over their texts.
+        checksum: Checksum,
+        /// What is true.
+        verdict: Verdict,
+    },
 }
 
 /// The checksums before a text was accepted.
@@ -199,6 +225,17 @@ pub enum Refusal {
         named: String,
         /// How the one that answers is named.
         present: String,
+    },
+    /// Nothing of the version is in doubt.
+    NotInDoubt(Version),
+    /// Another statement of the version is in doubt than was named.
+    OtherStatement {
+        /// The version.
+        version: Version,
+        /// The beginning of the checksum that was named.
+        named: String,
+        /// The checksum of what is in doubt.
+        present: Checksum,
     },
     /// The history belongs to somebody else than was named, or to nobody.
     NotTheOwner {

@@ -3,11 +3,12 @@
 
 use std::fmt;
 
+use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::statement::Position;
 use crate::migration::version::Version;
 
-use super::database::{Blocker, Execution, Holder, Record};
+use super::database::{Blocker, Execution, Holder};
 use super::sessions::waited_for;
 
 /// An error that is not about one script: reaching the server, rights, the shape of the history.
@@ -123,6 +124,8 @@ pub enum ScriptFailureKind {
     OutOfMemory,
     /// The script ended our transaction, so what it did is not known to be whole.
     TransactionEscaped,
+    /// `CREATE INDEX CONCURRENTLY IF NOT EXISTS` met an index that is not valid and not ours.
+    InvalidIndex,
 }
 
 impl fmt::Display for ScriptFailure {
@@ -142,6 +145,40 @@ impl fmt::Display for ScriptFailure {
             write!(f, " ({code})")?;
         }
         Ok(())
+    }
+}
+
+/// A statement outside of a transaction, of which nobody can say whether it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InDoubt {
+    /// The version.
+    pub version: Version,
+    /// Its name.
+    pub name: String,
+    /// UP or DOWN.
+    pub direction: Direction,
+    /// The statement's number in the file, from 1.
+    pub statement: usize,
+    /// Where it starts.
+    pub position: Option<Position>,
+    /// Its leading words, upper case.
+    pub words: String,
+    /// SHA-256 of its text.
+    pub checksum: Checksum,
+}
+
+impl fmt::Display for InDoubt {
+    /// Which statement it is; what is known besides follows in the outcome.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.version, self.name)?;
+        if self.direction == Direction::Down {
+            write!(f, " (DOWN)")?;
+        }
+        write!(f, ", statement {}", self.statement)?;
+        if let Some(position) = self.position {
+            write!(f, " at {position}")?;
+        }
+        write!(f, " ({}, {})", self.words, self.checksum.short())
     }
 }
 
@@ -168,9 +205,9 @@ pub struct LockHeld {
 }
 
 impl LockTimeout {
-    /// What it waited for, what that means for the data, and what to do. `stands_at` is where the database
-    /// stands, as a clause.
-    pub(super) fn message(&self, stands_at: &str) -> String {
+    /// What it waited for, what that means for the data, and what to do. `left` is what there is of the
+    /// version, and `stands_at` where the database stands, as clauses.
+    pub(super) fn message(&self, left: &str, stands_at: &str) -> String {
         let Self {
             version,
             name,
@@ -188,7 +225,7 @@ impl LockTimeout {
             " End that transaction, or let it end."
         };
         format!(
-            "{version} {name} waits for {held}. Nothing of {version} was applied; {stands_at}. Gave up after \
+            "{version} {name} waits for {held}. {left}; {stands_at}. Gave up after \
              {attempts}.{way_out}"
         )
     }
@@ -242,10 +279,7 @@ impl UnderWay {
         Self {
             version: execution.version.clone(),
             name: execution.name.clone(),
-            direction: match execution.record {
-                Record::Apply(_) => Direction::Up,
-                Record::Undo => Direction::Down,
-            },
+            direction: execution.record.direction(),
         }
     }
 }

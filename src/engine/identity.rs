@@ -198,6 +198,7 @@ mod tests {
             installation: id.map(|database_id| Installation {
                 database_id,
                 audit_entries: entries,
+                is_outdated: false,
             }),
             claim: None,
             history: History::new(applied.iter().map(row).collect(), Vec::new()).unwrap(),

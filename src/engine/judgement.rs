@@ -1,8 +1,12 @@
 //! What one look at the database decides: whose it is, whether there is a plan, whether it can be
 //! recorded, what has to be there first, and whether the rights suffice. Pure.
 
+use crate::migration::begun::Begun;
+use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::catalog::Migration;
+use crate::migration::file_name::Direction;
 use crate::migration::plan::{Plan, Step, plan};
+use crate::migration::script::Script;
 use crate::migration::target::Target;
 use crate::migration::version::Version;
 
@@ -47,6 +51,7 @@ pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
             ..Plan::default()
         },
     };
+    goes_on_with_what_was_begun(task, seen, &plan)?;
     fits(seen, &plan)?;
     let judgement = Judgement {
         preparation: preparation(task, seen, claim, &plan),
@@ -59,6 +64,40 @@ pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
         return Err(missing_grants(seen));
     }
     Ok(judgement)
+}
+
+/// A version that was begun goes on only when its file still begins with what was run. (The text of a way back
+/// is not known here; it is compared before it runs.)
+fn goes_on_with_what_was_begun(task: &Task, seen: &Inspection, plan: &Plan) -> Result<(), Stop> {
+    let (Some(begun), Some(Step::Apply { version, .. })) =
+        (seen.history.begun(), plan.steps.first())
+    else {
+        return Ok(());
+    };
+    let Some(migration) = task.catalog.get(version) else {
+        return Ok(());
+    };
+    match Script::parse(&migration.up.bytes, &task.ledger.table) {
+        Ok(script) => unchanged(begun, &script).map_err(Stop::Blocked),
+        Err(defects) => Err(Stop::Unusable {
+            version: version.clone(),
+            direction: Direction::Up,
+            defects,
+        }),
+    }
+}
+
+/// Whether `script` still says what was begun.
+pub(super) fn unchanged(begun: &Begun, script: &Script) -> Result<(), Blocked> {
+    match begun.contradiction(script) {
+        None => Ok(()),
+        Some(entry) => Err(Blocked::Begun {
+            begun: begun.clone(),
+            problem: BegunProblem::Changed {
+                statement: entry.first,
+            },
+        }),
+    }
 }
 
 /// The claim to write, if one is to be written, and the one that is passed.
@@ -157,7 +196,10 @@ fn preparation(
             })
         })
         .collect();
-    let complete = seen.ledger_exists && seen.installation.is_some();
+    let complete = seen.ledger_exists
+        && seen
+            .installation
+            .is_some_and(|installation| !installation.is_outdated);
     let rows = !adopt.is_empty() || !baseline.is_empty();
     (!complete || claim.is_some() || rows).then(|| Preparation {
         claim,

@@ -2,26 +2,23 @@
 //! runs against PostgreSQL and against a simulated database.
 
 mod deciding;
+mod executing;
 mod looking;
+mod stepping;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::migration::checksum::Checksum;
-use crate::migration::file_name::Direction;
-use crate::migration::history::{Applied, Stored};
 use crate::migration::plan::{DownSource, Step};
-use crate::migration::script::Script;
 use crate::migration::version::Version;
 
-use super::database::{
-    Blocker, Execution, Holder, Inspection, Observation, Record, Recorded, Request,
-};
+use super::database::{Execution, Holder, Inspection, Observation, Record, Request};
 use super::decision::Change;
-use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout, UnderWay};
+use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
 use super::event::{Event, Next, Pause};
-use super::judgement::{Judgement, texts};
-use super::outcome::{Done, End, Outcome, Stop};
+use super::judgement::Judgement;
+use super::outcome::{End, Outcome, Stop};
+use super::stepwise::Stepwise;
 use super::task::{Mode, Task};
 use deciding::Locked;
 
@@ -44,6 +41,11 @@ enum State {
     PausedBeforeRetry {
         attempt: u32,
     },
+    /// A version that does not run in one transaction.
+    Stepping(Box<Stepwise>),
+    PausedInStep(Box<Stepwise>),
+    /// Keeping in the journal why the run stops.
+    NotingEscape(Box<Stop>),
     Over,
 }
 
@@ -80,6 +82,7 @@ impl Machine {
                 plan: None,
                 done: Vec::new(),
                 under_way: None,
+                remains: None,
                 end: End::Interrupted,
             },
         }
@@ -90,6 +93,11 @@ impl Machine {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
             (State::Beginning, Event::Begin) => self.ask(State::Looking, Request::Inspect),
+            (State::Stepping(stepwise), Event::Failed(error)) => {
+                let reason = stepwise.reason().unwrap_or(Stop::Database(error));
+                self.stop_in_step(&stepwise, reason)
+            }
+            (State::NotingEscape(reason), Event::Failed(_)) => self.stop(*reason),
             (_, Event::Failed(error)) => self.stop(Stop::Database(error)),
             (state, Event::Observed(observation)) => self.observed(state, *observation),
             (State::PausedForLock(holder), Event::Waited(time)) => {
@@ -104,6 +112,14 @@ impl Machine {
                 self.ask(State::TryingLock, Request::TryLock)
             }
             (State::PausedBeforeRetry { attempt }, Event::Waited(_)) => self.execute(attempt + 1),
+            (State::PausedInStep(mut stepwise), Event::Waited(_)) => {
+                let turn = stepwise.resume();
+                self.turned(stepwise, turn)
+            }
+            (State::PausedInStep(stepwise), Event::Interrupt) => {
+                self.note_progress(&stepwise);
+                self.end(End::Interrupted)
+            }
             (State::AtCheckpoint, Event::Continue) => self.next_step(),
             (
                 State::AtCheckpoint | State::PausedForLock(_) | State::PausedBeforeRetry { .. },
@@ -130,12 +146,15 @@ impl Machine {
             }
             (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
             (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
-            (State::Executing { .. }, Observation::Failed(failure)) => {
-                self.stop(Stop::Script(Box::new(failure)))
-            }
+            (State::Executing { .. }, Observation::Failed(failure)) => self.script_failed(failure),
             (State::Executing { attempt }, Observation::LockNotAvailable(blockers)) => {
                 self.lock_not_available(attempt, blockers)
             }
+            (State::Stepping(mut stepwise), observation) => {
+                let turn = stepwise.observe(observation);
+                self.turned(stepwise, turn)
+            }
+            (State::NotingEscape(reason), Observation::Step(_)) => self.stop(*reason),
             (state, observation) => {
                 self.impossible(&format!("{} while {state:?}", observation.label()))
             }
@@ -222,132 +241,6 @@ impl Machine {
                 self.begin(version, name, &down.bytes, Record::Undo)
             }
         }
-    }
-
-    fn begin_apply(&mut self, version: &Version) -> Next {
-        let Some(migration) = self.task.catalog.get(version) else {
-            return self.impossible("the plan names a version that is not known");
-        };
-        let (version, name) = (migration.version.clone(), migration.name.clone());
-        let (bytes, record) = (migration.up.bytes.clone(), Record::Apply(texts(migration)));
-        self.begin(version, name, &bytes, record)
-    }
-
-    fn down_loaded(&mut self, bytes: &[u8]) -> Next {
-        let Some(Step::Undo {
-            version,
-            name,
-            down: DownSource::Stored(expected),
-        }) = self.steps.front().cloned()
-        else {
-            return self.impossible("a DOWN text was loaded that nobody wanted");
-        };
-        if Checksum::of(bytes) != expected {
-            return self.stop(Stop::Database(DatabaseError::new(
-                DatabaseErrorKind::HistoryUnreadable,
-                format!(
-                    "The stored DOWN text of {version} does not have its recorded checksum. Nothing \
-                     of {version} was undone. Restore schema \"schemaward\" from a backup."
-                ),
-            )));
-        }
-        let version = self.as_recorded(&version);
-        self.begin(version, name, bytes, Record::Undo)
-    }
-
-    fn begin(&mut self, version: Version, name: String, bytes: &[u8], record: Record) -> Next {
-        let direction = match record {
-            Record::Apply(_) => Direction::Up,
-            Record::Undo => Direction::Down,
-        };
-        let script = match Script::parse(bytes, &self.task.ledger.table) {
-            Ok(script) => script,
-            Err(defects) => {
-                return self.stop(Stop::Unusable {
-                    version,
-                    direction,
-                    defects,
-                });
-            }
-        };
-        self.running = Some(Box::new(Execution {
-            version,
-            name,
-            script,
-            record,
-            actor: self.task.actor.to_string(),
-        }));
-        self.execute(1)
-    }
-
-    fn execute(&mut self, attempt: u32) -> Next {
-        match self.running.clone() {
-            Some(execution) => self.ask(State::Executing { attempt }, Request::Execute(execution)),
-            None => self.impossible("nothing to execute"),
-        }
-    }
-
-    fn lock_not_available(&mut self, attempt: u32, blockers: Vec<Blocker>) -> Next {
-        let Some(execution) = &self.running else {
-            return self.impossible("nothing was executing");
-        };
-        let attempts = self.task.patience.lock_retries + 1;
-        if attempt >= attempts {
-            let timeout = LockTimeout {
-                version: execution.version.clone(),
-                name: execution.name.clone(),
-                attempts,
-                blockers,
-            };
-            return self.stop(Stop::LockTimeout(timeout));
-        }
-        let version = execution.version.clone();
-        self.state = State::PausedBeforeRetry { attempt };
-        Next::Pause(Pause::BeforeRetry {
-            version,
-            attempt: attempt + 1,
-            attempts,
-            blockers,
-        })
-    }
-
-    fn executed(&mut self, recorded: Recorded) -> Next {
-        let (Some(execution), Some(history)) = (self.running.take(), &mut self.outcome.history)
-        else {
-            return self.impossible("nothing was executing");
-        };
-        let direction = match execution.record {
-            Record::Apply(texts) => {
-                history.insert(Applied {
-                    version: execution.version.clone(),
-                    name: execution.name.clone(),
-                    applied_at: Some(recorded.at),
-                    execution_time_ms: Some(recorded.execution_time_ms),
-                    checksum: Some(texts.up_checksum.to_string()),
-                    stored: Some(Stored {
-                        up: texts.up_checksum,
-                        down: texts.down_checksum,
-                    }),
-                });
-                Direction::Up
-            }
-            Record::Undo => {
-                history.remove(&execution.version);
-                Direction::Down
-            }
-        };
-        self.outcome.done.push(Done {
-            version: execution.version,
-            name: execution.name,
-            direction,
-            at: recorded.at,
-            execution_time_ms: recorded.execution_time_ms,
-        });
-        if let Some(entries) = &mut self.outcome.audit_entries {
-            *entries += 1;
-        }
-        self.steps.pop_front();
-        self.checkpoint()
     }
 
     /// The version's spelling in the ledger, which may differ from the file's (`1` and `001`).

@@ -2,7 +2,7 @@
 //!
 //! The deciding part ([`machine`]) is a pure step function from (state, what was just observed) to
 //! (state, next request). The doing part is behind [`database::Database`], whose real form is the
-//! PostgreSQL adapter. [`run`] ties both together and is the only place that waits.
+//! PostgreSQL adapter. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
 //!
 //! **Invariant:** only this module constructs an [`outcome::Outcome`], and it does so from what the
 //! database answered, never from what was intended.
@@ -17,6 +17,8 @@ pub mod machine;
 pub mod outcome;
 mod run;
 pub mod sessions;
+pub mod step;
+mod stepwise;
 pub mod task;
 
 pub use run::{Progress, run};

@@ -14,11 +14,10 @@ use crate::migration::version::Version;
 
 use super::database::Server;
 use super::decision::{Change, Refusal};
-use super::error::{
-    DatabaseError, DatabaseErrorKind, LockHeld, LockTimeout, ScriptFailure, ScriptFailureKind,
-    UnderWay,
-};
+use super::error::{DatabaseError, InDoubt, LockHeld, LockTimeout, ScriptFailure, UnderWay};
 use super::task::{Actor, Owner};
+
+mod version;
 
 /// The result of one run: where the database stands, what was done, and why it ended.
 ///
@@ -34,6 +33,8 @@ pub struct Outcome {
     pub(super) plan: Option<Plan>,
     pub(super) done: Vec<Done>,
     pub(super) under_way: Option<UnderWay>,
+    /// A clause: what there is of a version that was begun in this run and is not recorded.
+    pub(super) remains: Option<String>,
     pub(super) end: End,
 }
 
@@ -74,6 +75,8 @@ pub enum Stop {
     Blocked(Blocked),
     /// A script failed.
     Script(Box<ScriptFailure>),
+    /// Nobody can say whether a statement is done.
+    InDoubt(Box<InDoubt>),
     /// Trouble with the database.
     Database(DatabaseError),
     /// The ledger belongs to another resource.
@@ -226,10 +229,7 @@ impl Outcome {
                 None => "no version is applied, and none is wanted".to_owned(),
             },
             End::Planned => self.planned_message(),
-            End::Interrupted => format!(
-                "Stopped between versions on request; {}. The rest runs next time.",
-                self.stands_at()
-            ),
+            End::Interrupted => self.interrupted_message(),
             End::Decided(changes) => decided_message(changes),
             End::Stopped(stop) => self.stop_message(stop),
         }
@@ -248,13 +248,17 @@ impl Outcome {
         match stop {
             Stop::Blocked(blocked) => blocked.to_string(),
             Stop::Script(failure) => self.script_message(failure),
+            Stop::InDoubt(doubt) => self.in_doubt_message(doubt),
             Stop::Database(error) => self.database_message(error),
             Stop::Claimed(claimed) => claimed.to_string(),
             Stop::Refused(refusal) => refusal.to_string(),
             Stop::DoesNotFit(value) => value.to_string(),
             Stop::LockHeld(held) => held.message(),
             Stop::PreviousRunStillActive(held) => held.message_of_earlier_run(),
-            Stop::LockTimeout(timeout) => timeout.message(&self.stands_at()),
+            Stop::LockTimeout(timeout) => {
+                let left = self.left_of(&timeout.version, Direction::Up);
+                timeout.message(&left, &self.stands_at())
+            }
             Stop::Unusable {
                 version,
                 direction,
@@ -269,92 +273,6 @@ impl Outcome {
                 self.stands_at()
             ),
         }
-    }
-
-    /// A connection that was lost is told with what it was at.
-    fn database_message(&self, error: &DatabaseError) -> String {
-        match &self.under_way {
-            Some(version) if error.kind == DatabaseErrorKind::ConnectionLost => {
-                format!("{error} It was at {version}.")
-            }
-            _ => error.to_string(),
-        }
-    }
-
-    fn script_message(&self, failure: &ScriptFailure) -> String {
-        let version = &failure.version;
-        if failure.kind == ScriptFailureKind::TransactionEscaped {
-            return format!(
-                "{failure}. A part of {version} may be in the database, and it is not recorded; {}. \
-                 Look at the objects it names, clean up, and take the transaction control out of the \
-                 script.",
-                self.stands_at()
-            );
-        }
-        if failure.outside_transaction {
-            return format!(
-                "{failure}. It ran outside a transaction, so a part of it may remain (an INVALID \
-                 index, for one); it is not recorded, and {}. Look at the object it names, clean up, \
-                 correct {version} and commit.",
-                self.stands_at()
-            );
-        }
-        match failure.direction {
-            Direction::Up => format!(
-                "{failure}. Nothing of {version} was applied; {}. {}{}",
-                self.stands_at(),
-                remedy(failure),
-                self.baseline_advice(failure)
-            ),
-            Direction::Down => format!(
-                "{failure}. Nothing of {version} was undone; {}. Remove what the DOWN script \
-                 stumbles on, or set the target back to {version}.",
-                self.stands_at()
-            ),
-        }
-    }
-
-    /// An empty history, and something that is there already: the database may be older than its history.
-    fn baseline_advice(&self, failure: &ScriptFailure) -> String {
-        let is_fresh = self
-            .history
-            .as_ref()
-            .is_some_and(|history| !history.was_used());
-        let code = failure.sqlstate.as_deref();
-        if !is_fresh || !code.is_some_and(|code| ALREADY_THERE.contains(&code)) {
-            return String::new();
-        }
-        format!(
-            " If all of {0} was in the database before, record it instead of running it, by spec.baseline \
-             or `schemaward up --baseline {0}`.",
-            failure.version
-        )
-    }
-}
-
-/// SQLSTATEs of an object that exists: a column, schema, table, function or any other.
-const ALREADY_THERE: [&str; 5] = ["42701", "42P06", "42P07", "42723", "42710"];
-
-/// What to do about a script that failed and left nothing behind.
-fn remedy(failure: &ScriptFailure) -> String {
-    let version = &failure.version;
-    match failure.kind {
-        ScriptFailureKind::Failed | ScriptFailureKind::TransactionEscaped => {
-            format!("Correct {version} and commit.")
-        }
-        ScriptFailureKind::PermissionDenied => {
-            format!("Grant the role that right, or correct {version} and commit.")
-        }
-        ScriptFailureKind::LockTableFull => format!(
-            "The server's lock table is full: raise max_locks_per_transaction there, or split {version} into \
-             versions that touch fewer objects each, and commit."
-        ),
-        ScriptFailureKind::OutOfMemory => format!(
-            "Give the server more memory (work_mem and maintenance_work_mem count), or split {version} and commit."
-        ),
-        ScriptFailureKind::StatementTimeout => format!(
-            "Raise execution.statementTimeout (--statement-timeout), or split {version} and commit."
-        ),
     }
 }
 

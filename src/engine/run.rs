@@ -6,7 +6,7 @@ use crate::migration::file_name::Direction;
 use crate::migration::plan::Plan;
 use crate::migration::version::Version;
 
-use super::database::{Blocker, Database, Holder, Observation, Record, Recorded, Request};
+use super::database::{Blocker, Database, Execution, Holder, Observation, Recorded, Request};
 use super::event::{Event, Next, Pause};
 use super::machine::Machine;
 use super::outcome::Outcome;
@@ -29,7 +29,7 @@ pub enum Progress<'a> {
         /// Its name.
         name: &'a str,
     },
-    /// A version's script is being sent.
+    /// A version's script is being sent; more than once for one that runs in parts.
     Started {
         /// The version.
         version: &'a Version,
@@ -169,11 +169,11 @@ fn random_fraction() -> f64 {
 }
 
 fn announce(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
-    if let Request::Execute(execution) = request {
+    if let Some(execution) = under_way(request) {
         progress(Progress::Started {
             version: &execution.version,
             name: &execution.name,
-            direction: direction(&execution.record),
+            direction: execution.record.direction(),
         });
     }
 }
@@ -187,19 +187,21 @@ fn report(request: &Request, observation: &Observation, progress: &mut impl FnMu
             });
         }
     }
-    if let (Request::Execute(execution), Observation::Done(recorded)) = (request, observation) {
+    if let (Some(execution), Observation::Done(recorded)) = (under_way(request), observation) {
         progress(Progress::Finished {
             version: &execution.version,
             name: &execution.name,
-            direction: direction(&execution.record),
+            direction: execution.record.direction(),
             recorded: *recorded,
         });
     }
 }
 
-fn direction(record: &Record) -> Direction {
-    match record {
-        Record::Apply(_) => Direction::Up,
-        Record::Undo => Direction::Down,
+/// The version whose script a request runs, or a part of it.
+fn under_way(request: &Request) -> Option<&Execution> {
+    match request {
+        Request::Execute(execution) => Some(execution),
+        Request::Step(step) if step.action.runs_the_script() => Some(&step.execution),
+        _ => None,
     }
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::catalog::{Catalog, SourceFile};
+use crate::migration::evidence::Evidence;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, History, Stored};
+use crate::migration::part::Part;
 use crate::migration::script::Script;
 use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
@@ -18,11 +21,12 @@ use super::database::{
     Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded, Request, Server,
     Texts,
 };
-use super::decision::Change;
+use super::decision::{Change, Verdict};
 use super::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
 use super::event::{Event, Next};
 use super::machine::Machine;
 use super::outcome::{End, Outcome, Stop};
+use super::step::{StepAction, StepObservation, StepRequest};
 use super::task::{Actor, Ledger, Mode, Owner, Patience, Task};
 
 /// A database that does what it is asked, with faults to be met on the way.
@@ -113,6 +117,7 @@ impl Simulated {
                     execution_time_ms: 1,
                 })
             }
+            Request::Step(step) => self.step(step),
         })
     }
 
@@ -132,6 +137,24 @@ impl Simulated {
             Change::Claim { to, .. } => self.claim = Some(to.clone()),
             Change::Release { .. } => self.claim = None,
             Change::Know { .. } => self.installed = true,
+            Change::Resolve {
+                statements: (first, _),
+                verdict,
+                ..
+            } => {
+                let mut begun = self.history.begun().cloned().expect("it was begun");
+                match verdict {
+                    Verdict::Applied => {
+                        let entries = begun.entries.iter_mut();
+                        entries
+                            .filter(|entry| entry.first == *first)
+                            .for_each(|entry| entry.state = EntryState::Done);
+                    }
+                    Verdict::Retry => begun.entries.retain(|entry| entry.first != *first),
+                }
+                let begun = (!begun.entries.is_empty()).then_some(begun);
+                self.history.set_begun(begun);
+            }
         }
     }
 
@@ -140,6 +163,64 @@ impl Simulated {
         let orphans = self.history.orphans().iter();
         let orphans = orphans.filter(|orphan| *orphan != version).cloned();
         self.history = History::new(rows, orphans.collect()).expect("a history");
+    }
+
+    /// What a version in parts does to the journal. The catalog of this database shows nothing.
+    fn step(&mut self, step: &StepRequest) -> Observation {
+        let entry = |part: &Part, state, before| Entry {
+            first: part.first,
+            last: part.last,
+            checksum: part.checksum,
+            state,
+            before,
+        };
+        let mut begun = self.history.begun().cloned().unwrap_or_else(|| Begun {
+            version: step.execution.version.clone(),
+            direction: step.execution.record.direction(),
+            entries: Vec::new(),
+        });
+        let mut set = |part: &Part, state, before| {
+            begun.entries.retain(|entry| entry.first != part.first);
+            begun.entries.push(entry(part, state, before));
+            self.history.set_begun(Some(begun.clone()));
+        };
+        match &step.action {
+            StepAction::Start(part) => set(part, EntryState::Started, Some(Evidence::Nothing)),
+            StepAction::Run(part) | StepAction::Finish(part, _) => {
+                set(part, EntryState::Done, None);
+            }
+            StepAction::NoteEscape(part) => set(part, EntryState::Escaped, None),
+            StepAction::Withdraw(part) => {
+                begun.entries.retain(|entry| entry.first != part.first);
+                let begun = (!begun.entries.is_empty()).then_some(begun);
+                self.history.set_begun(begun);
+            }
+            StepAction::Execute(_) => {
+                return self.script_answers.pop_front().unwrap_or_else(|| {
+                    Observation::Step(StepObservation::Executed {
+                        began: "now".to_owned(),
+                    })
+                });
+            }
+            StepAction::Look(_) => {
+                return Observation::Step(StepObservation::Evidence(Evidence::Nothing));
+            }
+            StepAction::Repair(..) => return Observation::Step(StepObservation::Repaired),
+            StepAction::Record(_) => {
+                match &step.execution.record {
+                    Record::Apply(texts) => {
+                        self.record(&step.execution.version, &step.execution.name, texts);
+                    }
+                    Record::Undo => self.history.remove(&step.execution.version),
+                }
+                self.history.set_begun(None);
+                return Observation::Done(Recorded {
+                    at: Timestamp::UNIX_EPOCH,
+                    execution_time_ms: 1,
+                });
+            }
+        }
+        Observation::Step(StepObservation::Journaled)
     }
 
     fn record(&mut self, version: &Version, name: &str, texts: &Texts) {
@@ -171,6 +252,7 @@ impl Simulated {
             installation: self.installed.then_some(Installation {
                 database_id: Uuid::nil(),
                 audit_entries: 1,
+                is_outdated: false,
             }),
             claim: self.claim.clone(),
             history: self.history.clone(),
@@ -197,6 +279,17 @@ fn label(request: &Request) -> String {
         Request::Execute(execution) => match execution.record {
             Record::Apply(_) => format!("apply {}", execution.version),
             Record::Undo => format!("undo {}", execution.version),
+        },
+        Request::Step(step) => match &step.action {
+            StepAction::Run(part) => format!("run {}-{}", part.first, part.last),
+            StepAction::Start(part) => format!("start {}", part.first),
+            StepAction::Execute(part) => format!("execute {}", part.first),
+            StepAction::Look(part) => format!("look {}", part.first),
+            StepAction::Repair(part, _) => format!("repair {}", part.first),
+            StepAction::Finish(part, _) => format!("finish {}", part.first),
+            StepAction::Withdraw(part) => format!("withdraw {}", part.first),
+            StepAction::NoteEscape(part) => format!("escape {}-{}", part.first, part.last),
+            StepAction::Record(_) => format!("record {}", step.execution.version),
         },
     }
 }

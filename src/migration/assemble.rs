@@ -148,7 +148,7 @@ impl Defects {
 fn kind(defect: &ScriptDefectKind) -> DefectKind {
     match defect {
         ScriptDefectKind::TransactionControl { .. } => DefectKind::TransactionControl,
-        ScriptDefectKind::Refused(_) | ScriptDefectKind::NotAlone { .. } => {
+        ScriptDefectKind::Refused(_) | ScriptDefectKind::InTransaction(_) => {
             DefectKind::UnsupportedStatement
         }
         ScriptDefectKind::Empty

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::begun::Begun;
 use super::checksum::Checksum;
 use super::file_name::Direction;
 use super::history::AuditDefect;
@@ -53,6 +54,31 @@ pub enum Blocked {
     },
     /// Versions that a baseline recorded would have to be undone.
     BelowBaseline(Vec<Version>),
+    /// A version was begun and cannot be gone on with.
+    Begun {
+        /// How far it came.
+        begun: Begun,
+        /// Why not.
+        problem: BegunProblem,
+    },
+}
+
+/// Why a version that was begun cannot be gone on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BegunProblem {
+    /// Its file is no longer in the set.
+    Gone,
+    /// This version, which is not applied either, comes before it.
+    Behind(Version),
+    /// The target does not ask for it.
+    NotWanted,
+    /// What was begun is no longer what the file says, from this statement on.
+    Changed {
+        /// Its number in the file, from 1.
+        statement: usize,
+    },
+    /// It ended the transaction that it ran in, so what it did cannot be told.
+    Escaped,
 }
 
 /// A text that is not the expected one.
@@ -193,6 +219,7 @@ impl fmt::Display for Blocked {
                     acceptance(versions)
                 )
             }
+            Self::Begun { begun, problem } => begun_problem(f, begun, problem),
         }
     }
 }
@@ -228,6 +255,60 @@ fn out_of_reach(
         None => write!(f, "The baseline {baseline} is not a version of the set."),
     }?;
     f.write_str(" The database was not changed. Choose a version of the set up to the target.")
+}
+
+fn begun_problem(f: &mut fmt::Formatter<'_>, begun: &Begun, problem: &BegunProblem) -> fmt::Result {
+    let version = &begun.version;
+    let script = match begun.direction {
+        Direction::Up => "",
+        Direction::Down => "the DOWN of ",
+    };
+    if *problem == BegunProblem::Escaped {
+        return write!(
+            f,
+            "{script}{version} ended the transaction that it ran in, so a part of it may be in the database, and it \
+             is not recorded. Nothing is run until a person looked at the objects that it names. Then say what is \
+             true: `schemaward resolve {version} applied`, or, when nothing of it is left, `schemaward resolve \
+             {version} retry`{}.",
+            begun.resolve_annotation().unwrap_or_default()
+        );
+    }
+    write!(
+        f,
+        "{script}{version} was begun and is not finished ({}), ",
+        begun.progress()
+    )?;
+    match problem {
+        BegunProblem::Gone => write!(
+            f,
+            "and its file is no longer in the set. The database was not changed. Bring the file back; what is \
+             not done of it may be corrected or taken out."
+        ),
+        BegunProblem::Behind(lower) => write!(
+            f,
+            "but {lower}, which comes before it, is not applied. The database was not changed. Renumber {lower} \
+             above {version}."
+        ),
+        BegunProblem::NotWanted => match begun.direction {
+            Direction::Up => write!(
+                f,
+                "and the target is below it. The database was not changed: there is no way back from a version \
+                 that is not recorded. Let {version} finish first (correct what fails, or take it out of the \
+                 file), and then undo it."
+            ),
+            Direction::Down => write!(
+                f,
+                "and the target asks for {version}. The database was not changed. Let the way back finish first \
+                 (a target below {version}), and then apply {version} again."
+            ),
+        },
+        BegunProblem::Changed { statement } => write!(
+            f,
+            "but the file is no longer what was begun, from statement {statement} on. The database was not \
+             changed. Restore the statements that were begun; those behind them may be corrected."
+        ),
+        BegunProblem::Escaped => Ok(()),
+    }
 }
 
 fn checksum_mismatch(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {

@@ -78,7 +78,7 @@ pub enum DefectKind {
     DuplicateVersion,
     /// BEGIN, COMMIT and their like where they cannot be folded.
     TransactionControl,
-    /// A statement that is never sent to a server, or that does not stand alone.
+    /// A statement that is never sent to a server, or that cannot run where it stands.
     UnsupportedStatement,
     /// Anything else about a file: its name, encoding, emptiness, a missing UP.
     InvalidSource,

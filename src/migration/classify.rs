@@ -73,8 +73,18 @@ pub(super) fn is_self_record(sql: &str, ledger_table: &str) -> bool {
     identifier(&name).is_some_and(|name| name == ledger_table)
 }
 
+/// Whether a statement sets something for the rest of the session, so that a new session has to be told it again.
+pub(super) fn is_session_setting(sql: &str) -> bool {
+    let head = words(Tokens::new(sql).take(2));
+    match borrowed(&head).as_slice() {
+        ["SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS"] => false,
+        [verb, _] => matches!(*verb, "SET" | "RESET"),
+        _ => false,
+    }
+}
+
 /// The name that an identifier stands for: folded to lower case unless quoted.
-fn identifier<'a>(token: &Token<'a>) -> Option<Cow<'a, str>> {
+pub(super) fn identifier<'a>(token: &Token<'a>) -> Option<Cow<'a, str>> {
     match token.kind {
         Kind::Word => Some(Cow::Owned(token.text.to_ascii_lowercase())),
         Kind::QuotedIdentifier => {
@@ -99,7 +109,7 @@ pub(super) fn leading_words(sql: &str) -> String {
 }
 
 /// Tokens as comparable texts: unquoted words in upper case, all else as it stands.
-fn words<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Vec<Cow<'a, str>> {
+pub(super) fn words<'a>(tokens: impl Iterator<Item = Token<'a>>) -> Vec<Cow<'a, str>> {
     tokens
         .map(|token| match token.kind {
             Kind::Word => Cow::Owned(token.text.to_ascii_uppercase()),

@@ -39,13 +39,8 @@ pub enum ScriptDefectKind {
         /// Why it cannot stay.
         problem: TransactionProblem,
     },
-    /// A statement that cannot run in a transaction, beside others or between BEGIN and COMMIT.
-    NotAlone {
-        /// The statement.
-        command: NonTransactional,
-        /// Whether BEGIN and COMMIT stand around it.
-        in_transaction: bool,
-    },
+    /// A statement that cannot run in a transaction, between BEGIN and COMMIT.
+    InTransaction(NonTransactional),
 }
 
 /// What is left open at the end of a file.
@@ -105,21 +100,9 @@ impl fmt::Display for ScriptDefectKind {
             Self::Unterminated(what) => write!(f, "{what} starts here and is never closed"),
             Self::Refused(refusal) => write!(f, "{refusal}"),
             Self::TransactionControl { words, problem } => write!(f, "{words} {problem}"),
-            Self::NotAlone {
-                command,
-                in_transaction: true,
-            } => {
-                write!(
-                    f,
-                    "{command} cannot run in a transaction; remove the file's BEGIN and COMMIT"
-                )
-            }
-            Self::NotAlone {
-                command,
-                in_transaction: false,
-            } => write!(
+            Self::InTransaction(command) => write!(
                 f,
-                "{command} cannot run in a transaction and must be the only statement of its file; move it to a version of its own"
+                "{command} cannot run in a transaction; remove the file's BEGIN and COMMIT"
             ),
         }
     }

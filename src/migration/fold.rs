@@ -95,31 +95,22 @@ pub(super) fn judge(
             ))
         })
         .collect();
-    defects.extend(not_alone(statements, any_begin));
+    if any_begin {
+        defects.extend(in_transaction(statements));
+    }
     Judgement { folds, defects }
 }
 
-/// Statements that cannot run in a transaction and are not alone in their file. The file's own record may stand
-/// beside one: it goes with ours.
-fn not_alone(
+/// Statements that cannot run in a transaction, in a file that asks for one around all of it.
+fn in_transaction(
     statements: &[Statement],
-    in_transaction: bool,
 ) -> impl Iterator<Item = (&Statement, ScriptDefectKind)> {
-    let others = statements
-        .iter()
-        .filter(|statement| !statement.is_self_record)
-        .count()
-        > 1;
     statements
         .iter()
-        .filter_map(move |statement| match statement.class {
-            StatementClass::NonTransactional(command) if in_transaction || others => Some((
-                statement,
-                ScriptDefectKind::NotAlone {
-                    command,
-                    in_transaction,
-                },
-            )),
+        .filter_map(|statement| match statement.class {
+            StatementClass::NonTransactional(command) => {
+                Some((statement, ScriptDefectKind::InTransaction(command)))
+            }
             _ => None,
         })
 }

@@ -6,7 +6,9 @@ use std::fmt;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::begun::Begun;
 use super::checksum::Checksum;
+use super::file_name::Direction;
 use super::version::Version;
 
 /// One row of the ledger, with our own record of it where there is one.
@@ -42,6 +44,7 @@ pub struct History {
     orphans: Vec<Version>,
     baselined: BTreeSet<Version>,
     used: bool,
+    begun: Option<Begun>,
     audit_defect: Option<AuditDefect>,
 }
 
@@ -124,6 +127,34 @@ impl History {
             orphans,
             ..Self::default()
         })
+    }
+
+    /// The same history with a version that was begun. When its UP was begun, a row of it that we did not write is
+    /// the script's own, come too early: the version is not applied yet.
+    #[must_use]
+    pub fn with_begun(mut self, begun: Option<Begun>) -> Self {
+        self.set_begun(begun);
+        self
+    }
+
+    /// Takes in how far a version came, or that none is begun any more.
+    pub fn set_begun(&mut self, begun: Option<Begun>) {
+        if let Some(begun) = &begun
+            && begun.direction == Direction::Up
+            && self
+                .applied
+                .get(&begun.version)
+                .is_some_and(|applied| applied.stored.is_none())
+        {
+            self.applied.remove(&begun.version);
+        }
+        self.begun = begun;
+    }
+
+    /// The version that was begun and is not recorded yet.
+    #[must_use]
+    pub fn begun(&self) -> Option<&Begun> {
+        self.begun.as_ref()
     }
 
     /// The history of a database that nothing was applied to.

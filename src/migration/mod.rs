@@ -4,21 +4,27 @@
 //! In reading order: a [`version::Version`] and a [`checksum::Checksum`] name a text exactly,
 //! [`file_name`] says which files are ours, [`script::Script`] is one file split into classified
 //! [`statement::Statement`]s, [`catalog::Catalog`] is the judged set of files,
-//! [`history::History`] is what the database says was applied, and [`plan::plan`] compares the two
+//! [`part`] cuts a script that does not run in one transaction, [`subject`] and [`evidence`] prove what became of a
+//! statement outside of one,
+//! [`history::History`] is what the database says was applied and [`begun::Begun`] what it says was begun, and [`plan::plan`] compares the two
 //! against a [`target::Target`] and answers with a [`plan::Plan`] or with why there is none
 //! ([`blocked::Blocked`]). [`overview::overview`] shows the same comparison, a row per version.
 
 mod baseline;
+pub mod begun;
 pub mod blocked;
 pub mod catalog;
 pub mod checksum;
 mod defect;
+pub mod evidence;
 pub mod file_name;
 pub mod history;
 pub mod overview;
+pub mod part;
 pub mod plan;
 pub mod script;
 pub mod statement;
+pub mod subject;
 pub mod target;
 pub mod version;
 

@@ -16,6 +16,8 @@ pub enum VersionState {
     Applied,
     /// Not applied, and not above the target.
     Pending,
+    /// A part of it was run, up or down, and the rest was not.
+    Begun,
     /// Applied and above the target.
     Ahead,
     /// Applied, not above the target, and no longer in the set.
@@ -69,8 +71,34 @@ pub fn overview(catalog: &Catalog, history: &History, target: &Target) -> Vec<Ro
         })
         .map(pending_row);
     let mut rows: Vec<Row> = applied.chain(pending).collect();
+    if let Some(begun) = history.begun() {
+        mark_begun(&mut rows, catalog, &begun.version);
+    }
     rows.sort_by(|a, b| a.version.cmp(&b.version));
     rows
+}
+
+/// A begun version is shown wherever the target is, and where its file is gone.
+fn mark_begun(rows: &mut Vec<Row>, catalog: &Catalog, version: &Version) {
+    let place = rows.iter().position(|row| row.version == *version);
+    let row = match place {
+        Some(place) => rows.remove(place),
+        None => catalog.get(version).map_or_else(
+            || Row {
+                version: version.clone(),
+                state: VersionState::Begun,
+                name: String::new(),
+                applied_at: None,
+                execution_time_ms: None,
+                checksum: None,
+            },
+            pending_row,
+        ),
+    };
+    rows.push(Row {
+        state: VersionState::Begun,
+        ..row
+    });
 }
 
 fn applied_row(applied: &Applied, state: VersionState) -> Row {

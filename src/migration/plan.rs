@@ -1,5 +1,7 @@
 //! The one planner: catalog, history, target and policy to a plan, or to why there is none.
 
+mod begun;
+
 use super::baseline::baseline;
 use super::blocked::{Blocked, Mismatch};
 use super::catalog::{Catalog, Migration};
@@ -87,10 +89,13 @@ impl Plan {
 /// Plans the way from a history to a target.
 ///
 /// # Errors
-/// Why there is none. When several reasons hold it is the first of [`Blocked::HistoryTampered`], [`Blocked::AuditTampered`],
-/// [`Blocked::ChecksumMismatch`], [`Blocked::UnknownTarget`], [`Blocked::NotEmpty`],
-/// [`Blocked::BaselineOutOfReach`], [`Blocked::VersionMissing`], [`Blocked::OutOfOrder`],
-/// [`Blocked::DatabaseAhead`], [`Blocked::BelowBaseline`] and [`Blocked::DownMissing`].
+/// Why there is none. When several reasons hold it is the first of [`Blocked::HistoryTampered`],
+/// [`Blocked::AuditTampered`],
+/// [`Blocked::Begun`] for what nobody can tell or a file that is gone, [`Blocked::ChecksumMismatch`],
+/// [`Blocked::UnknownTarget`], [`Blocked::NotEmpty`], [`Blocked::BaselineOutOfReach`],
+/// [`Blocked::VersionMissing`], [`Blocked::OutOfOrder`], [`Blocked::DatabaseAhead`],
+/// [`Blocked::BelowBaseline`], [`Blocked::DownMissing`] and [`Blocked::Begun`] for what would not be gone on
+/// with first.
 pub fn plan(
     catalog: &Catalog,
     history: &History,
@@ -98,6 +103,9 @@ pub fn plan(
     policy: &Policy,
 ) -> Result<Plan, Blocked> {
     judge_history(history)?;
+    if let Some(begun) = history.begun() {
+        begun::judge(catalog, begun)?;
+    }
     judge_checksums(catalog, history)?;
     let goal = Goal::of(catalog, history, target)?;
     let baselined = match &policy.baseline {
@@ -115,10 +123,14 @@ pub fn plan(
         name: migration.name.clone(),
         checksum: migration.up.checksum,
     });
+    let steps: Vec<Step> = undo.into_iter().chain(apply).collect();
+    if let Some(begun) = history.begun() {
+        begun::judge_first_step(begun, steps.first())?;
+    }
     Ok(Plan {
         adopt: adoptions(catalog, history),
         baseline: baselined.into_iter().map(to_record).collect(),
-        steps: undo.into_iter().chain(apply).collect(),
+        steps,
         current: history.current().cloned(),
         target: goal.top,
     })

@@ -8,7 +8,7 @@ pub use super::defect::{ScriptDefect, ScriptDefectKind, TransactionProblem, Unte
 use super::fold;
 use super::position::{Positions, lines};
 use super::split::{Flaw, Piece, split};
-use super::statement::{Position, Statement, StatementClass};
+use super::statement::{Position, Statement};
 
 /// A script that can be run: its text, its statements, and how they go to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub struct Script {
     folded: Option<(Range<usize>, Range<usize>)>,
 }
 
-/// A piece of a script that goes to the server as one query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A piece of a script that goes to the server as one query; by default an empty one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chunk<'a> {
     /// What to send. It may end in a comment without a line end: put one behind it before anything else.
     pub text: Cow<'a, str>,
@@ -91,28 +91,29 @@ impl Script {
         &self.statements
     }
 
-    /// `None`: the whole script runs in one transaction. `Some`: this single statement runs outside of one, and
-    /// what else the script holds is its own record.
-    #[must_use]
-    pub fn non_transactional(&self) -> Option<&Statement> {
-        self.statements
-            .iter()
-            .find(|statement| matches!(statement.class, StatementClass::NonTransactional(_)))
-    }
-
     /// The text to execute inside our transaction: as long in characters as [`Script::text`], the folded BEGIN and
     /// COMMIT replaced by spaces so that the server's error positions still count. Cut into chunks of at most
     /// `max_bytes` at statement ends. One statement longer than that is a chunk of its own, with the comments
     /// before it; comments behind the last statement stay with it.
     #[must_use]
     pub fn chunks(&self, max_bytes: usize) -> Vec<Chunk<'_>> {
+        self.chunks_of(0..self.statements.len(), max_bytes)
+    }
+
+    /// As [`Script::chunks`], for the statements at these places alone. None of them: no chunk.
+    #[must_use]
+    pub fn chunks_of(&self, statements: Range<usize>, max_bytes: usize) -> Vec<Chunk<'_>> {
         let mut chunks = Vec::new();
-        let mut first = 0;
-        let (mut start, mut start_char) = (0, 0);
-        for next in 1..=self.ends.len() {
+        let mut first = statements.start;
+        let mut start = match first.checked_sub(1) {
+            Some(before) => self.ends[before],
+            None => 0,
+        };
+        let mut start_char = self.text[..start].chars().count();
+        for next in first + 1..=statements.end {
             let is_full = match self.ends.get(next) {
-                Some(end) => end - start > max_bytes,
-                None => true,
+                Some(end) if next < statements.end => end - start > max_bytes,
+                _ => true,
             };
             if is_full {
                 let end = if next == self.ends.len() {

@@ -21,7 +21,7 @@ use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
 use super::{
-    decide, error, execute, outside, pooler, prepare, query, sanitize, session, stored_text,
+    decide, error, execute, journal, pooler, prepare, query, sanitize, session, steps, stored_text,
 };
 
 /// A connection to one database, for one run.
@@ -119,11 +119,15 @@ impl Postgres {
             Some(sql) => self.read_json(sql).await?,
             None => Content::default(),
         };
+        let installation = content.installation()?;
+        if installation.is_some_and(|found| !found.is_outdated) && !facts.journal_exists {
+            return Err(journal::missing());
+        }
         let inspection = Inspection {
             server: facts.server(),
             ledger_exists: facts.ledger_exists,
             limits: facts.limits(),
-            installation: content.installation()?,
+            installation,
             claim: content.claim(),
             history: content.history()?,
             missing_grants: facts.missing_grants(&self.settings),
@@ -143,7 +147,7 @@ impl Postgres {
             session::OWN_SEARCH_PATH
         );
         let row = self
-            .own(sql)
+            .own_despite_cancelling(&sql)
             .await?
             .ok_or_else(|| error::internal("no answer to a look at the catalog"))?;
         let text: String = column(&row, 0)?;
@@ -275,6 +279,7 @@ impl Database for Postgres {
         });
         let subject = match request {
             Request::Execute(_) => Subject::Script,
+            Request::Step(step) if step.action.may_wait_for_locks() => Subject::Script,
             _ => Subject::Session,
         };
         let observation = tokio::select! {
@@ -300,12 +305,10 @@ fn explained(observation: Observation, seen: Option<Activity>) -> Observation {
 impl Postgres {
     /// The session vanished while `request` was under way.
     fn gone_during(&self, request: &Request) -> Result<Observation, DatabaseError> {
-        if let Request::Execute(execution) = request
-            && let Some(statement) = execution.script.non_transactional()
-        {
-            return Ok(Observation::Failed(outside::lost(execution, statement)));
-        }
-        Err(error::lost(&self.settings))
+        Err(match request {
+            Request::Step(_) => error::lost_outside(&self.settings),
+            _ => error::lost(&self.settings),
+        })
     }
 
     async fn obey(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
@@ -322,6 +325,7 @@ impl Postgres {
                 Ok(Observation::DownLoaded(self.stored_down(version).await?))
             }
             Request::Execute(execution) => execute::execute(self, execution).await,
+            Request::Step(step) => steps::perform(self, step).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a person decided, in one transaction with its rows in the audit.
 
 use crate::engine::database::Texts;
-use crate::engine::decision::{Change, Settlement, Was};
+use crate::engine::decision::{Change, Settlement, Verdict, Was};
 use crate::engine::error::DatabaseError;
 use crate::engine::task::{Ledger, Owner};
 use crate::migration::checksum::Checksum;
@@ -10,6 +10,7 @@ use crate::migration::version::Version;
 use super::audit::{self, Entry};
 use super::facts::Facts;
 use super::history::of_ledger;
+use super::journal;
 use super::prepare;
 use super::quote::{ledger as quoted, literal};
 use super::record::{of_version, replace_texts};
@@ -91,6 +92,32 @@ pub fn statements(
                 ));
                 all.push(owned(ledger, actor, "release", &named(from)));
             }
+            Change::Resolve {
+                version,
+                direction,
+                statements: (first, _),
+                checksum,
+                verdict,
+            } => {
+                all.push(journal::resolve(
+                    ledger, version, *direction, *first, *checksum, *verdict,
+                ));
+                let detail = format!(
+                    "{direction}, statement {first}: {}",
+                    match verdict {
+                        Verdict::Applied => "taken as done",
+                        Verdict::Retry => "taken as not done",
+                    }
+                );
+                all.push(about_version(
+                    ledger,
+                    actor,
+                    "resolve",
+                    version,
+                    &detail,
+                    Some(*checksum),
+                ));
+            }
         }
     }
     all.push("COMMIT".to_owned());
@@ -141,11 +168,22 @@ fn accepted(
     detail: &str,
     checksum: Option<Checksum>,
 ) -> String {
+    about_version(ledger, actor, "accept", version, detail, checksum)
+}
+
+fn about_version(
+    ledger: &Ledger,
+    actor: &str,
+    action: &str,
+    version: &Version,
+    detail: &str,
+    checksum: Option<Checksum>,
+) -> String {
     let checksum = checksum.map(|checksum| checksum.to_string());
     audit::append(
         ledger,
         &Entry {
-            action: "accept",
+            action,
             version: Some(version.as_str()),
             detail,
             checksum: checksum.as_deref(),

@@ -210,8 +210,44 @@ pub fn lock_lost(version: &Version) -> DatabaseError {
 pub fn cancelled() -> DatabaseError {
     DatabaseError {
         kind: Kind::Cancelled,
-        message: "Cancelled on request. The version that was under way was rolled back.".to_owned(),
+        message: "Cancelled on request. What was under way in a transaction was rolled back."
+            .to_owned(),
         sqlstate: Some(QUERY_CANCELED.to_owned()),
+    }
+}
+
+/// Whether it is a cancellation of ours that hit.
+pub fn is_cancellation(error: &DatabaseError) -> bool {
+    error.kind == Kind::Cancelled
+}
+
+/// We asked the server to cancel a statement outside of a transaction.
+pub fn cancelled_outside() -> DatabaseError {
+    DatabaseError {
+        message: "Cancelled on request.".to_owned(),
+        ..cancelled()
+    }
+}
+
+/// The connection ended under a statement outside of a transaction.
+pub fn lost_outside(settings: &Settings) -> DatabaseError {
+    DatabaseError::new(
+        Kind::ConnectionLost,
+        format!("The connection to {} was lost.", place(settings)),
+    )
+}
+
+/// The server gave up a statement outside of a transaction for a reason of its own.
+pub fn ended_outside(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
+    let code = server.code();
+    DatabaseError {
+        kind: environment_kind(code).unwrap_or(Kind::ConnectionLost),
+        message: format!(
+            "The server at {} ended the work: {} ({code}).",
+            place(settings),
+            sanitize::message(code, server.message())
+        ),
+        sqlstate: Some(code.to_owned()),
     }
 }
 

@@ -1,32 +1,57 @@
 //! Running one script together with its record.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use sqlx::postgres::{PgDatabaseError, PgRow};
 use uuid::Uuid;
 
-use crate::engine::database::{Execution, Observation, Record, Recorded};
+use crate::engine::database::{Execution, Observation, Recorded};
 use crate::engine::error::{DatabaseError, ScriptFailure, ScriptFailureKind};
-use crate::migration::file_name::Direction;
 use crate::migration::script::Chunk;
 use crate::migration::statement::{Position, Statement};
 
 use super::connection::{Postgres, column};
 use super::query::{self, Answer};
 use super::session::{self, Scope};
-use super::{error, outside, record, sanitize};
+use super::{error, record, sanitize};
 
 /// Largest part of a script that goes in one Query, in bytes (decision 7).
 const LARGEST_QUERY: usize = 1024 * 1024;
 
-/// Runs `execution`.
+/// Runs `execution` whole: effects and record commit together or not at all.
 pub async fn execute(
     database: &mut Postgres,
     execution: &Execution,
 ) -> Result<Observation, DatabaseError> {
-    match execution.script.non_transactional() {
-        None => in_transaction(database, execution).await,
-        Some(statement) => outside::execute(database, execution, statement).await,
+    let statements = 0..execution.script.statements().len();
+    let transaction = Transaction {
+        said_first: Vec::new(),
+        statements,
+        closing: record::statements(&database.settings.ledger, execution, record::MILLISECONDS)?,
+    };
+    match transaction.run(database, execution).await? {
+        Committed::No(observation) => Ok(observation),
+        Committed::Yes(row) => recorded(row),
     }
+}
+
+/// Statements of a script, and own ones that commit with them.
+pub struct Transaction<'a> {
+    /// Statements from elsewhere in the script that are said first: its session's settings above all.
+    pub said_first: Vec<&'a Statement>,
+    /// The statements, as places in [`crate::migration::script::Script::statements`].
+    pub statements: Range<usize>,
+    /// Own statements after them.
+    pub closing: Vec<String>,
+}
+
+/// How a transaction ended.
+pub enum Committed {
+    /// With the last row that it answered.
+    Yes(Option<PgRow>),
+    /// It was rolled back.
+    No(Observation),
 }
 
 /// What ends the script's own text.
@@ -35,40 +60,50 @@ const SCRIPT_END: &str = "\n;\n";
 /// Statements of ours around a part of the script, in one Query.
 struct Envelope<'a> {
     before: Vec<String>,
+    /// Statements from elsewhere in the script, between ours and the part.
+    said_first: Vec<&'a Statement>,
     chunk: Chunk<'a>,
     after: Vec<String>,
 }
 
-/// The usual way: effects and record commit together or not at all.
-async fn in_transaction(
-    database: &mut Postgres,
-    execution: &Execution,
-) -> Result<Observation, DatabaseError> {
-    let guard = format!("schemaward_{}", Uuid::new_v4().simple());
-    let mut before = opening(database, &guard);
-    let mut after = closing(database, execution, &guard)?;
-    let chunks = execution.script.chunks(LARGEST_QUERY);
-    let last = chunks.len().saturating_sub(1);
-    let mut answer = None;
-    for (number, chunk) in chunks.into_iter().enumerate() {
-        let envelope = Envelope {
-            before: std::mem::take(&mut before),
-            chunk,
-            after: if number == last {
-                std::mem::take(&mut after)
-            } else {
-                Vec::new()
-            },
-        };
-        let got = query::send(&mut database.connection, envelope.sql()).await;
-        if let Some(cause) = &got.error {
-            let observation = judge(database, execution, &envelope, &got, cause);
-            database.roll_back().await;
-            return observation;
+impl Transaction<'_> {
+    /// Runs it.
+    pub async fn run(
+        self,
+        database: &mut Postgres,
+        execution: &Execution,
+    ) -> Result<Committed, DatabaseError> {
+        let guard = format!("schemaward_{}", Uuid::new_v4().simple());
+        let mut before = opening(database, &guard);
+        let mut said_first = self.said_first;
+        let mut after = closing(database, self.closing, &guard);
+        let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
+        if chunks.is_empty() {
+            chunks.push(Chunk::default());
         }
-        answer = got.last_row;
+        let last = chunks.len().saturating_sub(1);
+        let mut answer = None;
+        for (number, chunk) in chunks.into_iter().enumerate() {
+            let envelope = Envelope {
+                before: std::mem::take(&mut before),
+                said_first: std::mem::take(&mut said_first),
+                chunk,
+                after: if number == last {
+                    std::mem::take(&mut after)
+                } else {
+                    Vec::new()
+                },
+            };
+            let got = query::send(&mut database.connection, envelope.sql(execution)).await;
+            if let Some(cause) = &got.error {
+                let observation = judge(database, execution, &envelope, &got, cause);
+                database.roll_back().await;
+                return observation.map(Committed::No);
+            }
+            answer = got.last_row;
+        }
+        Ok(Committed::Yes(answer))
     }
-    recorded(answer)
 }
 
 /// Everything before the script: the session as new, the lock checked, the transaction fenced, the
@@ -90,36 +125,32 @@ fn opening(database: &Postgres, guard: &str) -> Vec<String> {
 }
 
 /// Everything after it. Releasing the guard fails when the script ended our transaction.
-fn closing(
-    database: &Postgres,
-    execution: &Execution,
-    guard: &str,
-) -> Result<Vec<String>, DatabaseError> {
+fn closing(database: &Postgres, own: Vec<String>, guard: &str) -> Vec<String> {
     let mut statements = vec![format!("RELEASE SAVEPOINT {guard}")];
     statements.extend(database.startup.after_script());
-    statements.extend(record::statements(
-        &database.settings.ledger,
-        execution,
-        record::MILLISECONDS,
-    )?);
+    statements.extend(own);
     statements.push("COMMIT".to_owned());
-    Ok(statements)
+    statements
 }
 
 impl Envelope<'_> {
     /// The text before the script's part.
-    fn head(&self) -> String {
-        self.before
-            .iter()
-            .fold(String::new(), |mut text, statement| {
-                text.push_str(statement);
-                text.push_str(";\n");
-                text
-            })
+    fn head(&self, execution: &Execution) -> String {
+        let mut text = String::new();
+        for statement in &self.before {
+            text.push_str(statement);
+            text.push_str(";\n");
+        }
+        for statement in &self.said_first {
+            text.push_str(execution.script.text_of(statement));
+            // A line of its own: it may end in a comment.
+            text.push_str(SCRIPT_END);
+        }
+        text
     }
 
-    fn sql(&self) -> String {
-        let mut sql = self.head();
+    fn sql(&self, execution: &Execution) -> String {
+        let mut sql = self.head(execution);
         sql.push_str(&self.chunk.text);
         if !self.after.is_empty() {
             // A line of its own: the script may end in a comment, and its last statement need not end
@@ -128,6 +159,11 @@ impl Envelope<'_> {
             sql.push_str(&self.after.join(";\n"));
         }
         sql
+    }
+
+    /// How many statements the server completes before the script's part.
+    fn head_count(&self) -> usize {
+        self.before.len() + self.said_first.len()
     }
 }
 
@@ -150,14 +186,15 @@ fn judge(
         return Ok(Observation::LockNotAvailable(Vec::new()));
     }
     let statement = failed_statement(execution, envelope, answer.completed);
-    if answer.completed < envelope.before.len() && position_in_script(cause, envelope).is_none() {
+    let position = position_in_script(cause, execution, envelope);
+    if answer.completed < envelope.before.len() && position.is_none() {
         return Err(opening_failed(database, execution, cause));
     }
-    let in_script = answer.completed < envelope.before.len() + envelope.chunk.statement_count;
+    let in_script = answer.completed < envelope.head_count() + envelope.chunk.statement_count;
     if error::is_about_the_environment(server, in_script) {
         return Err(error::working(&database.settings, cause));
     }
-    let position = position_in_script(cause, envelope)
+    let position = position
         .map(|character| execution.script.position_of_char(character))
         .or_else(|| statement.map(|statement| statement.position));
     let escaped = !in_script && error::is_escape(code);
@@ -215,7 +252,11 @@ fn failed_statement<'e>(
     envelope: &Envelope<'_>,
     completed: usize,
 ) -> Option<&'e Statement> {
-    let within = completed.checked_sub(envelope.before.len())?;
+    let after_ours = completed.checked_sub(envelope.before.len())?;
+    let Some(within) = after_ours.checked_sub(envelope.said_first.len()) else {
+        let statement = envelope.said_first.get(after_ours)?;
+        return execution.script.statement_at(statement.number);
+    };
     if within >= envelope.chunk.statement_count {
         return None;
     }
@@ -227,13 +268,17 @@ fn failed_statement<'e>(
 
 /// The server's own position, as a 1-based character of the file; it counts from the start of the
 /// Query.
-fn position_in_script(cause: &sqlx::Error, envelope: &Envelope<'_>) -> Option<usize> {
+fn position_in_script(
+    cause: &sqlx::Error,
+    execution: &Execution,
+    envelope: &Envelope<'_>,
+) -> Option<usize> {
     use sqlx::postgres::PgErrorPosition;
     let server = error::server_error(cause)?;
     let Some(PgErrorPosition::Original(position)) = server.position() else {
         return None;
     };
-    let within = position.checked_sub(envelope.head().chars().count())?;
+    let within = position.checked_sub(envelope.head(execution).chars().count())?;
     // A statement that breaks off is reported at the semicolon that we put behind it.
     let length = envelope.chunk.text.chars().count();
     let inside = (1..=length + SCRIPT_END.len()).contains(&within);
@@ -261,10 +306,7 @@ pub(super) fn failure(
         kind,
         version: execution.version.clone(),
         name: execution.name.clone(),
-        direction: match execution.record {
-            Record::Apply(_) => Direction::Up,
-            Record::Undo => Direction::Down,
-        },
+        direction: execution.record.direction(),
         statement: at_position.or(statement).map(|statement| statement.number),
         position,
         sqlstate: code.map(str::to_owned),

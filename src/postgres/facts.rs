@@ -12,6 +12,8 @@ use super::quote::{identifier, ledger as quoted, literal};
 use super::settings::{Pooler, Settings};
 use super::{pooler, sanitize};
 
+mod rights;
+
 /// The oldest server that is supported: 14.
 const OLDEST_SERVER: i32 = 140_000;
 
@@ -43,6 +45,10 @@ pub struct Facts {
     may_create_our_schema: bool,
     may_create_in_our_schema: bool,
     pub installed: bool,
+    pub journal_exists: bool,
+    pub baselines_are_marked: bool,
+    owns_scripts: bool,
+    may_update_installation: bool,
     may_use_our_tables: bool,
     role_exists: bool,
     may_take_role: bool,
@@ -118,11 +124,13 @@ pub fn query(settings: &Settings) -> String {
     };
     let ledger = table(&settings.ledger.schema, &settings.ledger.table);
     let installation = table("schemaward", "installation");
+    let journal = table("schemaward", "journal");
+    let scripts = table("schemaward", "script");
     let ours = "pg_catalog.to_regnamespace('schemaward')";
     // By name, for which there is an index: a database may hold a hundred thousand other tables.
     let our_tables = format!(
         "pg_catalog.pg_class c WHERE c.relnamespace = {ours} AND c.relkind = 'r' \
-         AND c.relname IN ('installation', 'claim', 'script', 'audit')"
+         AND c.relname IN ('installation', 'claim', 'script', 'audit', 'journal')"
     );
     format!(
         "SELECT pg_catalog.json_build_object(\
@@ -165,10 +173,16 @@ pub fn query(settings: &Settings) -> String {
          'may_create_our_schema', pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'), \
          'may_create_in_our_schema', COALESCE(pg_catalog.has_schema_privilege({ours}, 'CREATE'), false), \
          'installed', found.installation IS NOT NULL, \
+         'journal_exists', found.journal IS NOT NULL, \
+         'baselines_are_marked', EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a \
+            WHERE a.attrelid = found.scripts AND a.attname = 'baseline' AND NOT a.attisdropped), \
+         'owns_scripts', COALESCE((SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') \
+            FROM pg_catalog.pg_class c WHERE c.oid = found.scripts), false), \
+         'may_update_installation', COALESCE(pg_catalog.has_table_privilege(found.installation, 'UPDATE'), false), \
          'may_use_our_tables', COALESCE(pg_catalog.has_schema_privilege({ours}, 'USAGE') \
             AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT') \
                 AND pg_catalog.has_table_privilege(c.oid, 'INSERT') \
-                AND (c.relname NOT IN ('script', 'claim') \
+                AND (c.relname NOT IN ('script', 'claim', 'journal') \
                     OR pg_catalog.has_table_privilege(c.oid, 'UPDATE') \
                     AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))) \
                 FROM {our_tables}), false), \
@@ -183,7 +197,7 @@ pub fn query(settings: &Settings) -> String {
                 'pg_read_server_files', 'pg_write_server_files') \
             THEN pg_catalog.pg_has_role(SESSION_USER, r.oid, 'MEMBER') END), '[]'::pg_catalog.json)\
          )::pg_catalog.text \
-         FROM (SELECT {ledger} AS ledger, {installation} AS installation OFFSET 0) found"
+         FROM (SELECT {ledger} AS ledger, {installation} AS installation, {journal} AS journal, {scripts} AS scripts OFFSET 0) found"
     )
 }
 
@@ -350,51 +364,5 @@ impl Facts {
             }
         };
         self.privileged.iter().map(clause).collect()
-    }
-
-    /// What to GRANT before a run may write; empty when all rights are there.
-    pub fn missing_grants(&self, settings: &Settings) -> Vec<String> {
-        let user = identifier(&self.user);
-        let schema = identifier(&settings.ledger.schema);
-        let mut grants = Vec::new();
-        if !self.history_schema_exists {
-            grants.push(format!("CREATE SCHEMA {schema} AUTHORIZATION {user};"));
-        } else if !self.ledger_exists && !self.may_create_in_history_schema {
-            grants.push(format!("GRANT CREATE ON SCHEMA {schema} TO {user};"));
-        } else if self.ledger_exists && !self.may_use_ledger {
-            grants.push(format!(
-                "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {user};",
-                quoted(&settings.ledger)
-            ));
-        }
-        if !self.our_schema_exists {
-            if !self.may_create_our_schema {
-                grants.push(format!(
-                    "GRANT CREATE ON DATABASE {} TO {user};",
-                    identifier(&self.database)
-                ));
-            }
-        } else if self.installed {
-            if !self.may_use_our_tables {
-                grants.push(format!(
-                    "GRANT USAGE ON SCHEMA schemaward TO {user}; GRANT SELECT, INSERT ON ALL TABLES IN \
-                     SCHEMA schemaward TO {user}; GRANT UPDATE, DELETE ON schemaward.script, \
-                     schemaward.claim TO {user};"
-                ));
-            }
-        } else if !self.may_create_in_our_schema {
-            grants.push(format!(
-                "GRANT USAGE, CREATE ON SCHEMA schemaward TO {user};"
-            ));
-        }
-        if let Some(role) = &settings.role {
-            if !self.role_exists {
-                grants.push(format!("CREATE ROLE {};", identifier(role)));
-            }
-            if !self.may_take_role {
-                grants.push(format!("GRANT {} TO {user};", identifier(role)));
-            }
-        }
-        grants
     }
 }

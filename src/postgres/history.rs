@@ -9,22 +9,27 @@ use uuid::Uuid;
 use crate::engine::database::Installation;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::{Ledger, Owner};
+use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::checksum::Checksum;
+use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, AuditDefect, AuditDefectKind, History, Stored};
 use crate::migration::version::Version;
 
 use super::audit_check::{self, Extent};
 use super::facts::Facts;
+use super::journal;
 use super::quote::{ledger as quoted, literal};
 
 /// Format of the tables in schema `schemaward`; a larger one was written by a newer Schemaward.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 
 /// What stands in the tables, in one row of JSON.
 #[derive(Debug, Default, Deserialize)]
 pub struct Content {
     rows: Vec<LedgerRow>,
     scripts: Vec<ScriptRow>,
+    #[serde(default)]
+    journal: Vec<JournalRow>,
     claim: Option<ClaimRow>,
     installation: Option<InstallationRow>,
     #[serde(default)]
@@ -55,6 +60,17 @@ struct ScriptRow {
     up_checksum: String,
     down_checksum: Option<String>,
     baseline: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct JournalRow {
+    version: String,
+    direction: String,
+    first: usize,
+    last: usize,
+    checksum: String,
+    state: String,
+    before: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,9 +107,23 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
     };
     let ours = if facts.installed {
         let here = of_ledger(ledger);
+        let marked = if facts.baselines_are_marked {
+            "s.baseline"
+        } else {
+            "false"
+        };
+        let journal = if facts.journal_exists {
+            format!(
+                ", 'journal', COALESCE((SELECT pg_catalog.json_agg({} ORDER BY s.first_statement) \
+                 FROM schemaward.journal s WHERE {here}), '[]'::pg_catalog.json)",
+                journal::ROW
+            )
+        } else {
+            String::new()
+        };
         format!(
             ", 'scripts', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
-             'version', s.version, 'up_checksum', s.up_checksum, 'down_checksum', s.down_checksum, 'baseline', s.baseline)) \
+             'version', s.version, 'up_checksum', s.up_checksum, 'down_checksum', s.down_checksum, 'baseline', {marked})) \
              FROM schemaward.script s WHERE {here}), '[]'::pg_catalog.json), \
              'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
              'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
@@ -104,7 +134,7 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
              'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
              'database_id', i.database_id, \
              'audit_entries', COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0)) \
-             FROM schemaward.installation i)",
+             FROM schemaward.installation i){journal}",
             audit = audit_check::defect(ledger, Extent::Newest)
         )
     } else {
@@ -149,6 +179,7 @@ impl Content {
             Some(found) => Ok(Some(Installation {
                 database_id: found.database_id,
                 audit_entries: found.audit_entries,
+                is_outdated: found.format < FORMAT,
             })),
         }
     }
@@ -184,6 +215,7 @@ impl Content {
         let baselined = baselined
             .filter_map(|row| Version::parse(&row.version).ok())
             .collect();
+        let begun = self.begun()?;
         History::new(rows, orphans)
             .map(|history| {
                 let defect = self.audit_defect.as_ref().map(AuditDefectRow::defect);
@@ -191,9 +223,43 @@ impl Content {
                     .with_baselined(baselined)
                     .with_use(self.used)
                     .with_audit_defect(defect)
+                    .with_begun(begun)
             })
             .map_err(|defect| unreadable(defect.to_string()))
     }
+
+    /// The version that was begun and is not recorded.
+    fn begun(&self) -> Result<Option<Begun>, DatabaseError> {
+        let mut begun: Option<Begun> = None;
+        for row in &self.journal {
+            let (version, direction, entry) = journal_row(row)?;
+            let found = begun.get_or_insert_with(|| Begun {
+                version: version.clone(),
+                direction,
+                entries: Vec::new(),
+            });
+            if found.version != version || found.direction != direction {
+                return Err(journal::unreadable("a second version"));
+            }
+            found.entries.push(entry);
+        }
+        Ok(begun)
+    }
+}
+
+fn journal_row(row: &JournalRow) -> Result<(Version, Direction, Entry), DatabaseError> {
+    let before = row.before.clone().map(serde_json::from_value);
+    let entry = Entry {
+        first: row.first,
+        last: row.last,
+        checksum: Checksum::parse(&row.checksum).map_err(|_| journal::unreadable("a checksum"))?,
+        state: EntryState::parse(&row.state).ok_or_else(|| journal::unreadable("a state"))?,
+        before: before
+            .transpose()
+            .map_err(|_| journal::unreadable("what the catalog showed"))?,
+    };
+    let version = Version::parse(&row.version).map_err(|_| journal::unreadable("a version"))?;
+    Ok((version, journal::direction(&row.direction)?, entry))
 }
 
 impl AuditDefectRow {

@@ -1,129 +1,223 @@
-//! A script with one statement that cannot run inside a transaction block.
-//!
-//! What is needed to survive a crash in the middle of one comes with the journal; until then its failure
-//! is for a person (decision 12), because nobody can say how far it came.
+//! One statement that cannot run inside a transaction: before it, itself, and what it left.
 
 use crate::engine::database::{Execution, Observation};
-use crate::engine::error::{DatabaseError, ScriptFailure, ScriptFailureKind};
+use crate::engine::error::{DatabaseError, ScriptFailure};
+use crate::engine::step::StepObservation;
+use crate::migration::evidence::{Evidence, IndexSeen, Repair};
+use crate::migration::part::Part;
 use crate::migration::statement::Statement;
+use crate::migration::subject::Subject;
 
 use super::connection::{Postgres, column};
-use super::execute::{failure, recorded};
-use super::quote::literal;
-use super::session::{self, Scope};
-use super::{error, query, record, sanitize};
+use super::execute::failure;
+use super::{error, probe, query, sanitize, session, steps};
 
-/// How often a record is tried again that a late cancellation hit.
-const RECORD_RETRIES: usize = 3;
+/// The statement of a part, and what it acts on.
+fn statement<'e>(
+    execution: &'e Execution,
+    part: &Part,
+) -> Result<(&'e Statement, Subject), DatabaseError> {
+    let script = &execution.script;
+    match (script.statements().get(part.statements.start), part.outside) {
+        (Some(statement), Some(class)) => {
+            let subject = Subject::of(class, script.text_of(statement));
+            Ok((statement, subject))
+        }
+        _ => Err(error::internal("a part has no statement of its own")),
+    }
+}
 
-/// Runs the statement by itself, and then the script's own record together with ours.
+/// What the catalog shows of what the statement acts on. `Err`: a setting of the script failed.
+pub async fn look(
+    database: &mut Postgres,
+    execution: &Execution,
+    part: &Part,
+) -> Result<Result<Evidence, Observation>, DatabaseError> {
+    let (_, subject) = statement(execution, part)?;
+    let names = probe::names(&subject);
+    let mut oids = Vec::with_capacity(names.len());
+    if !names.is_empty() {
+        let resolve = probe::resolve(&names);
+        let row = match database
+            .say(execution, part.statements.start, &[resolve])
+            .await?
+        {
+            Ok(row) => row.ok_or_else(|| error::internal("names were not resolved"))?,
+            Err(failed) => return Ok(Err(failed)),
+        };
+        for number in 0..names.len() {
+            oids.push(column::<Option<String>, _>(&row, number)?);
+        }
+    }
+    match probe::query(&subject, &oids) {
+        None => Ok(Ok(Evidence::Nothing)),
+        Some(sql) => {
+            let again = database.startup.again().join("; ");
+            database.own_despite_cancelling(&again).await?;
+            database.read_json(sql).await.map(Ok)
+        }
+    }
+}
+
+/// Runs the statement by itself.
 pub async fn execute(
     database: &mut Postgres,
     execution: &Execution,
-    statement: &Statement,
+    part: &Part,
 ) -> Result<Observation, DatabaseError> {
-    let mut before = database.startup.again();
-    before.push(session::lock_check());
-    before.extend(session::script_settings(&database.settings, Scope::Session));
-    before.push("SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned());
-    let began: String = match database.own(before.join("; ")).await? {
-        Some(row) => column(&row, 0)?,
-        None => return Err(error::internal("the server does not tell the time")),
+    database.go_on()?;
+    let (statement, _) = statement(execution, part)?;
+    let clock = "SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned();
+    let began: String = match database
+        .say(execution, part.statements.start, &[clock])
+        .await?
+    {
+        Ok(Some(row)) => column(&row, 0)?,
+        Ok(None) => return Err(error::internal("the server does not tell the time")),
+        Err(failed) => return Ok(failed),
     };
-    let milliseconds = format!(
-        "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {}::pg_catalog.timestamptz) * 1000)\
-         ::pg_catalog.int8",
-        literal(&began)
-    );
-    let mut closing = database.startup.again();
-    closing.extend([
-        "BEGIN".to_owned(),
-        session::OWN_SEARCH_PATH.to_owned(),
-        session::lock_check(),
-        session::fence(),
-    ]);
-    closing.extend(session::script_settings(
-        &database.settings,
-        Scope::Transaction,
-    ));
-    closing.extend(
-        execution
-            .script
-            .statements()
-            .iter()
-            .filter(|other| other.is_self_record)
-            .map(|other| execution.script.text()[other.range.clone()].to_owned()),
-    );
-    closing.extend(database.startup.after_script());
-    closing.extend(record::statements(
-        &database.settings.ledger,
-        execution,
-        &milliseconds,
-    )?);
-    closing.push("COMMIT".to_owned());
-    let text = execution.script.text()[statement.range.clone()].to_owned();
+    let text = execution.script.text_of(statement).to_owned();
     let answer = query::send(&mut database.connection, text).await;
-    if let Some(cause) = answer.error {
-        return Ok(Observation::Failed(judge(
-            database, execution, statement, &cause,
-        )));
+    match answer.error {
+        None => Ok(Observation::Step(StepObservation::Executed { began })),
+        Some(cause) => {
+            let before = execution.script.text()[..statement.range.start]
+                .chars()
+                .count();
+            judge(database, execution, statement, before, &cause)
+        }
     }
-    record_outside(database, execution, statement, &closing.join(";\n")).await
 }
 
-/// Records a statement that was executed outside a transaction. A cancellation that comes now is too
-/// late for the statement, so it must not stop the record.
-async fn record_outside(
+/// Puts right what the statement left.
+pub async fn repair(
     database: &mut Postgres,
     execution: &Execution,
-    statement: &Statement,
-    closing: &str,
+    part: &Part,
+    repair: &Repair,
 ) -> Result<Observation, DatabaseError> {
-    let mut answer = query::send(&mut database.connection, closing.to_owned()).await;
-    for _ in 0..RECORD_RETRIES {
-        let code = answer.error.as_ref().and_then(error::server_error);
-        if code.is_none_or(|server| server.code() != error::QUERY_CANCELED) {
-            break;
+    database.go_on()?;
+    let (statement, subject) = statement(execution, part)?;
+    match repair {
+        Repair::DropIndexes(indexes) => {
+            for index in indexes {
+                if let Some(ended) = drop_index(database, execution, part, index).await? {
+                    return Ok(ended);
+                }
+            }
         }
-        database.roll_back().await;
-        answer = query::send(&mut database.connection, closing.to_owned()).await;
+        Repair::FinishDetach => {
+            let sql = probe::finish_detach(&subject)
+                .ok_or_else(|| error::internal("there is nothing to detach"))?;
+            let mend = Mend {
+                sql,
+                detail: format!("statement {}: finished the detaching", statement.number),
+            };
+            if let Some(ended) = mend.run(database, execution, part).await? {
+                return Ok(ended);
+            }
+        }
     }
-    let Some(cause) = answer.error else {
-        return recorded(answer.last_row);
-    };
-    let code = error::server_error(&cause).map(|server| server.code().to_owned());
-    database.roll_back().await;
-    Ok(Observation::Failed(failure(
-        execution,
-        ScriptFailureKind::Failed,
-        Some(statement),
-        Some(statement.position),
-        code.as_deref(),
-        "it was executed, and then it could not be recorded".to_owned(),
-        true,
-    )))
+    Ok(Observation::Step(StepObservation::Repaired))
 }
 
-fn judge(
+/// Drops one invalid index; `Some`: it could not be done.
+async fn drop_index(
+    database: &mut Postgres,
+    execution: &Execution,
+    part: &Part,
+    index: &IndexSeen,
+) -> Result<Option<Observation>, DatabaseError> {
+    let sql = format!(
+        "BEGIN READ ONLY; {}; {}; COMMIT",
+        session::OWN_SEARCH_PATH,
+        probe::leftover(index.oid)
+    );
+    let Some(row) = database.own_despite_cancelling(&sql).await? else {
+        return Ok(None);
+    };
+    if column::<bool, _>(&row, 1)? {
+        return Ok(Some(Observation::LockNotAvailable(Vec::new())));
+    }
+    let name: String = column(&row, 0)?;
+    let mend = Mend {
+        sql: format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"),
+        detail: format!("statement {}: dropped INVALID index {name}", part.first),
+    };
+    mend.run(database, execution, part).await
+}
+
+/// One statement that puts something right, and what the audit says about it.
+struct Mend {
+    sql: String,
+    detail: String,
+}
+
+impl Mend {
+    /// Runs it with the rights of the script, under our own time limits; `Some`: it could not be done.
+    async fn run(
+        self,
+        database: &mut Postgres,
+        execution: &Execution,
+        part: &Part,
+    ) -> Result<Option<Observation>, DatabaseError> {
+        let limits = [
+            "RESET lock_timeout".to_owned(),
+            "SET statement_timeout TO 0".to_owned(),
+        ];
+        let (statement, _) = statement(execution, part)?;
+        if let Err(failed) = database
+            .say(execution, part.statements.start, &limits)
+            .await?
+        {
+            return Ok(Some(failed));
+        }
+        let answer = query::send(&mut database.connection, self.sql).await;
+        if let Some(cause) = answer.error {
+            let observation = judge(database, execution, statement, 0, &cause)?;
+            return Ok(Some(match observation {
+                Observation::Failed(failure) => Observation::Failed(ScriptFailure {
+                    message: format!("what it left could not be put right: {}", failure.message),
+                    position: Some(statement.position),
+                    ..failure
+                }),
+                other => other,
+            }));
+        }
+        let row = steps::audited(database, execution, "repair", &self.detail);
+        database.keep(vec![row]).await.map(|_| None)
+    }
+}
+
+/// What an error of a statement outside of a transaction means. `before` is how many characters of the script
+/// stand before it.
+pub fn judge(
     database: &Postgres,
     execution: &Execution,
     statement: &Statement,
+    before: usize,
     cause: &sqlx::Error,
-) -> ScriptFailure {
+) -> Result<Observation, DatabaseError> {
     let Some(server) = error::server_error(cause) else {
-        return lost(execution, statement);
+        return Err(error::lost_outside(&database.settings));
     };
     let code = server.code();
+    if database.is_cancelled() && code == error::QUERY_CANCELED {
+        return Err(error::cancelled_outside());
+    }
+    if error::is_lock_trouble(code) {
+        return Ok(Observation::LockNotAvailable(Vec::new()));
+    }
+    if error::is_about_the_environment(server, true) {
+        return Err(error::ended_outside(&database.settings, server));
+    }
     let position = match server.position() {
-        Some(sqlx::postgres::PgErrorPosition::Original(position)) => {
-            let start = execution.script.text()[..statement.range.start]
-                .chars()
-                .count();
-            execution.script.position_of_char(start + position)
+        Some(sqlx::postgres::PgErrorPosition::Original(position)) if before > 0 => {
+            execution.script.position_of_char(before + position)
         }
         _ => statement.position,
     };
-    failure(
+    Ok(Observation::Failed(failure(
         execution,
         error::script_failure_kind(
             code,
@@ -135,19 +229,5 @@ fn judge(
         Some(code),
         sanitize::message(code, server.message()),
         true,
-    )
-}
-
-/// The connection went away under the statement.
-pub fn lost(execution: &Execution, statement: &Statement) -> ScriptFailure {
-    failure(
-        execution,
-        ScriptFailureKind::Failed,
-        Some(statement),
-        Some(statement.position),
-        None,
-        "the connection was lost while it was executed, so whether it is done is not known"
-            .to_owned(),
-        true,
-    )
+    )))
 }

@@ -7,6 +7,7 @@ use crate::engine::task::{Ledger, Owner};
 use super::audit::{self, Entry};
 use super::facts::Facts;
 use super::history::{FORMAT, of_ledger};
+use super::journal;
 use super::quote::{ledger as quoted, literal};
 use super::record::store_texts;
 use super::session;
@@ -51,6 +52,10 @@ pub fn opening(facts: &Facts, ledger: &Ledger, actor: &str) -> Vec<String> {
         }
         all.extend(create_tables());
         all.push(entry(ledger, actor, "install", "", None));
+    } else if !facts.journal_exists {
+        all.extend(upgrade(facts));
+        let detail = format!("schema schemaward to format {FORMAT}");
+        all.push(entry(ledger, actor, "upgrade", &detail, None));
     }
     all
 }
@@ -65,7 +70,23 @@ fn create_ledger(ledger: &Ledger) -> String {
     )
 }
 
-fn create_tables() -> [String; 6] {
+/// The column that a format 1 did not have from its beginning.
+pub const MARK_BASELINES: &str =
+    "ALTER TABLE schemaward.script ADD COLUMN baseline boolean NOT NULL DEFAULT false";
+
+/// From format 1: it had no journal, and at first no mark for a baseline.
+fn upgrade(facts: &Facts) -> Vec<String> {
+    let mut all = vec![journal::CREATE.to_owned()];
+    if !facts.baselines_are_marked {
+        all.push(MARK_BASELINES.to_owned());
+    }
+    all.push(format!(
+        "UPDATE schemaward.installation i SET format = {FORMAT}"
+    ));
+    all
+}
+
+fn create_tables() -> [String; 7] {
     [
         "CREATE TABLE schemaward.installation (\
          singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton), \
@@ -94,6 +115,7 @@ fn create_tables() -> [String; 6] {
          actor text NOT NULL, database_role text NOT NULL, tool text NOT NULL, \
          execution_time_ms bigint, hash bytea NOT NULL)"
             .to_owned(),
+        journal::CREATE.to_owned(),
         "COMMENT ON SCHEMA schemaward IS \
          'Records of Schemaward (https://schemaward.dev): do not edit by hand'"
             .to_owned(),

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::harness::{Database, postgres, schemaward};
+use crate::harness::{Database, Postgres, postgres, schemaward};
 
 /// A folder of migrations and the database they are for.
 pub struct Project {
@@ -25,8 +25,12 @@ pub struct Ended {
 
 impl Project {
     pub fn new(name: &str) -> Self {
+        Self::on(postgres(), name)
+    }
+
+    pub fn on(server: &'static Postgres, name: &str) -> Self {
         Self {
-            database: postgres().database(name),
+            database: server.database(name),
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }

@@ -27,6 +27,8 @@ mod decisions;
 mod decisions_operator;
 mod engine;
 mod identity;
+mod journal;
+mod journal_operator;
 mod operator;
 mod operator_api_server;
 mod operator_bad_input;

@@ -271,6 +271,7 @@ fn inspection(committed: &Committed) -> Inspection {
         installation: committed.installed.then_some(Installation {
             database_id: Uuid::from_u128(7),
             audit_entries: 1,
+            is_outdated: false,
         }),
         claim: committed.claim.map(owner),
         history: history(committed),

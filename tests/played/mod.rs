@@ -26,9 +26,12 @@ use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
 use schemaward::engine::sessions::LockOwner;
+use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
+use schemaward::migration::begun::{Begun, Entry, EntryState};
 use schemaward::migration::catalog::{Catalog, Listed, SourceFile};
 use schemaward::migration::checksum::Checksum;
+use schemaward::migration::evidence::Evidence;
 use schemaward::migration::file_name::Direction;
 use schemaward::migration::history::{Applied, History, Stored};
 use schemaward::migration::statement::Position;
@@ -136,6 +139,8 @@ pub struct Scene {
     pub claimed: bool,
     /// GRANTs that are missing.
     pub missing_grants: Vec<String>,
+    /// A version whose first statement an earlier run began, and how far that came.
+    pub begun: Option<(&'static str, EntryState)>,
 }
 
 /// A session that holds the migration lock.
@@ -165,6 +170,7 @@ impl Default for Scene {
             name_limit: None,
             claimed: false,
             missing_grants: Vec::new(),
+            begun: None,
         }
     }
 }
@@ -239,6 +245,22 @@ impl Scene {
         History::new(rows.collect(), orphans).expect("a history")
     }
 
+    /// What the journal has: the first statement of the begun version.
+    fn journal(&self) -> Option<Begun> {
+        let (digits, state) = self.begun?;
+        Some(Begun {
+            version: version(digits),
+            direction: Direction::Up,
+            entries: vec![Entry {
+                first: 1,
+                last: 1,
+                checksum: Checksum::of(self.up(digits).as_bytes()),
+                state,
+                before: Some(Evidence::Nothing),
+            }],
+        })
+    }
+
     fn task(&self) -> Task {
         Task {
             catalog: self.catalog(),
@@ -276,9 +298,10 @@ impl Scene {
             installation: Some(Installation {
                 database_id: Uuid::from_u128(7),
                 audit_entries: 1,
+                is_outdated: false,
             }),
             claim: Some(owner(if self.claimed { "other" } else { "ledger" })),
-            history: self.history(),
+            history: self.history().with_begun(self.journal()),
             missing_grants: self.missing_grants.clone(),
             privileges: Vec::new(),
         }
@@ -340,6 +363,12 @@ impl Scene {
                 at: at(-1),
                 execution_time_ms: 5,
             }),
+            (Request::Step(step), _) => match step.action {
+                StepAction::Look(_) | StepAction::Start(_) => {
+                    Observation::Step(StepObservation::Evidence(Evidence::Nothing))
+                }
+                _ => Observation::Step(StepObservation::Journaled),
+            },
         })
     }
 
@@ -464,6 +493,33 @@ pub fn attempts() -> Vec<(&'static str, Attempt)> {
         (
             "TransactionEscaped",
             fails(ScriptFailureKind::TransactionEscaped),
+        ),
+        ("InvalidIndex", fails(ScriptFailureKind::InvalidIndex)),
+        (
+            "InDoubt",
+            scene(&|s| {
+                s.texts = vec![("042", "ALTER SUBSCRIPTION s ADD PUBLICATION p")];
+                s.begun = Some(("042", EntryState::Started));
+            }),
+        ),
+        (
+            "TransactionEscaped",
+            scene(&|s| s.begun = Some(("042", EntryState::Escaped))),
+        ),
+        (
+            "VersionMissing",
+            scene(&|s| s.begun = Some(("099", EntryState::Done))),
+        ),
+        (
+            "OutOfOrder",
+            scene(&|s| s.begun = Some(("043", EntryState::Done))),
+        ),
+        (
+            "DatabaseAhead",
+            scene(&|s| {
+                s.begun = Some(("042", EntryState::Done));
+                s.target = Some("041");
+            }),
         ),
         ("LockHeld", scene(&|s| s.answer = Answer::LockHeld)),
         (

@@ -93,8 +93,8 @@ pub struct DatabaseSchemaStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile: Option<String>,
 
-    /// The values of the annotations schemaward.dev/accept and schemaward.dev/takeover that were acted
-    /// on last, by the name of the annotation. To ask for the same once more, take the annotation away
+    /// The values of the annotations schemaward.dev/accept, schemaward.dev/resolve and
+    /// schemaward.dev/takeover that were acted on last, by the name of the annotation. To ask for the same once more, take the annotation away
     /// first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub last_handled_decisions: BTreeMap<String, String>,

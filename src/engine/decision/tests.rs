@@ -91,6 +91,7 @@ fn seen(history: History, claim: Option<Owner>) -> Inspection {
         installation: Some(Installation {
             database_id: Uuid::nil(),
             audit_entries: 1,
+            is_outdated: false,
         }),
         claim,
         history,

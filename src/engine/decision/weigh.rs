@@ -1,6 +1,7 @@
 //! What one look makes of a decision. Pure.
 
 use super::accept::accept;
+use super::resolve::resolve;
 use super::takeover::takeover;
 use super::{Change, Decision, Settlement, Wish, database};
 use crate::engine::database::Inspection;
@@ -37,6 +38,11 @@ pub(in crate::engine) fn weigh(
             let (_, passed_claim) = judge_claim(task, seen)?;
             let change = database::accept(task, seen, accepted);
             (change.map(|change| vec![change]), passed_claim)
+        }
+        Wish::Resolve(resolution) => {
+            let (_, passed_claim) = judge_claim(task, seen)?;
+            let changes = resolve(seen, resolution).map(|change| vec![Some(change)]);
+            (changes, passed_claim)
         }
         Wish::Takeover(named) => (takeover(task, seen, named).map(|change| vec![change]), None),
     };

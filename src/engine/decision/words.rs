@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Change, Refusal, Was};
+use super::{Change, Refusal, Verdict, Was};
 use crate::engine::database::Texts;
 use crate::engine::identity::short;
 use crate::engine::task::Owner;
@@ -69,7 +69,34 @@ impl fmt::Display for Change {
                 "The history belongs to nobody; it was {}'s. The next resource that manages this database gets it.",
                 resource(from)
             ),
+            Self::Resolve {
+                version,
+                statements,
+                checksum,
+                verdict,
+                ..
+            } => resolved(f, version, *statements, *checksum, *verdict),
         }
+    }
+}
+
+/// `Statement 2 of 002 (1dd701f2) counts as done; the next run goes on behind it.`
+fn resolved(
+    f: &mut fmt::Formatter<'_>,
+    version: &Version,
+    (first, last): (usize, usize),
+    checksum: Checksum,
+    verdict: Verdict,
+) -> fmt::Result {
+    let checksum = checksum.short();
+    let what = if first == last {
+        format!("Statement {first} of {version} ({checksum})")
+    } else {
+        format!("What was run from statement {first} to {last} of {version} ({checksum})")
+    };
+    match verdict {
+        Verdict::Applied => write!(f, "{what} counts as done; the next run goes on behind it."),
+        Verdict::Retry => write!(f, "{what} counts as not done; the next run sends it again."),
     }
 }
 
@@ -127,6 +154,19 @@ impl fmt::Display for Refusal {
                 f,
                 "The database that answers is {present}, and {named} was named. Nothing was changed. Look again which \
                  one it is."
+            ),
+            Self::NotInDoubt(version) => {
+                write!(f, "Nothing of {version} is in doubt. Nothing was changed.")
+            }
+            Self::OtherStatement {
+                version,
+                named,
+                present,
+            } => write!(
+                f,
+                "What is in doubt of {version} has the checksum {}, and {named} was named. Nothing was changed. Look \
+                 at the message again: it may be about another statement by now.",
+                present.short()
             ),
             Self::NotTheOwner {
                 named,

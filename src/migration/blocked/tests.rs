@@ -1,5 +1,6 @@
 use super::super::history::AuditDefectKind;
 use super::*;
+use crate::migration::begun::{Entry, EntryState};
 
 fn versions(texts: &[&str]) -> Vec<Version> {
     texts
@@ -192,5 +193,67 @@ fn is_short_however_much_is_wrong() {
     ] {
         let length = blocked.to_string().chars().count();
         assert!(length < 700, "{length}: {blocked}");
+    }
+}
+
+#[test]
+fn a_begun_version_is_explained() {
+    let begun = |direction| Begun {
+        version: Version::parse("002").unwrap(),
+        direction,
+        entries: vec![Entry {
+            first: 1,
+            last: 2,
+            checksum: Checksum::of(b""),
+            state: EntryState::Done,
+            before: None,
+        }],
+    };
+    for (direction, problem, expected) in [
+        (
+            Direction::Up,
+            BegunProblem::Gone,
+            "002 was begun and is not finished (statements 1 to 2 are done), and its file is no longer in the set. \
+             The database was not changed. Bring the file back; what is not done of it may be corrected or taken out.",
+        ),
+        (
+            Direction::Up,
+            BegunProblem::Behind(Version::parse("001").unwrap()),
+            "002 was begun and is not finished (statements 1 to 2 are done), but 001, which comes before it, is not \
+             applied. The database was not changed. Renumber 001 above 002.",
+        ),
+        (
+            Direction::Up,
+            BegunProblem::NotWanted,
+            "002 was begun and is not finished (statements 1 to 2 are done), and the target is below it. The database \
+             was not changed: there is no way back from a version that is not recorded. Let 002 finish first (correct \
+             what fails, or take it out of the file), and then undo it.",
+        ),
+        (
+            Direction::Down,
+            BegunProblem::NotWanted,
+            "the DOWN of 002 was begun and is not finished (statements 1 to 2 are done), and the target asks for 002. \
+             The database was not changed. Let the way back finish first (a target below 002), and then apply 002 again.",
+        ),
+        (
+            Direction::Up,
+            BegunProblem::Changed { statement: 1 },
+            "002 was begun and is not finished (statements 1 to 2 are done), but the file is no longer what was begun, \
+             from statement 1 on. The database was not changed. Restore the statements that were begun; those behind \
+             them may be corrected.",
+        ),
+        (
+            Direction::Up,
+            BegunProblem::Escaped,
+            "002 ended the transaction that it ran in, so a part of it may be in the database, and it is not recorded. \
+             Nothing is run until a person looked at the objects that it names. Then say what is true: `schemaward \
+             resolve 002 applied`, or, when nothing of it is left, `schemaward resolve 002 retry`.",
+        ),
+    ] {
+        let blocked = Blocked::Begun {
+            begun: begun(direction),
+            problem,
+        };
+        assert_eq!(blocked.to_string(), expected);
     }
 }

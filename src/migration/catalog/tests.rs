@@ -125,10 +125,6 @@ fn reports_every_defect_of_every_file() {
             "5_f_UP.sql, line 3, column 1: COMMIT would end the transaction that makes a version all or nothing; only a BEGIN before and a COMMIT after everything else may stay",
         ),
         (
-            UnsupportedStatement,
-            "5_f_UP.sql, line 4, column 1: VACUUM cannot run in a transaction and must be the only statement of its file; move it to a version of its own",
-        ),
-        (
             InvalidSource,
             "6_g_UP.sql, line 1, column 9: byte 8 is not UTF-8; save the file as UTF-8",
         ),

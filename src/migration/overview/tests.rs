@@ -1,5 +1,7 @@
 use super::super::tests::{catalog, checksum, history, version};
 use super::*;
+use crate::migration::begun::Begun;
+use crate::migration::file_name::Direction;
 
 /// `1 Applied n, …` of each row.
 fn rows(set: &str, applied: &str, target: &Target) -> Vec<String> {
@@ -53,5 +55,37 @@ fn a_wrong_pin_is_a_change_and_an_unreadable_checksum_is_not_shown() {
             Some(checksum("2").to_string()),
             Some(checksum("3").to_string())
         ]
+    );
+}
+
+#[test]
+fn a_begun_version_is_shown_wherever_the_target_is() {
+    let begun = |number: &str, direction| Begun {
+        version: version(number),
+        direction,
+        entries: Vec::new(),
+    };
+    let rows = |set, applied, begun, to: &Target| -> Vec<String> {
+        let history = history(applied).with_begun(Some(begun));
+        let rows = overview(&catalog(set), &history, to).into_iter();
+        rows.map(|row| format!("{} {:?} {}", row.version, row.state, row.name))
+            .collect()
+    };
+    let to = Target::Version(version("1"));
+    assert_eq!(
+        rows("1 2 3", "1", begun("2", Direction::Up), &Target::Latest),
+        ["1 Applied name1", "2 Begun n", "3 Pending n"]
+    );
+    assert_eq!(
+        rows("1 2 3", "1", begun("2", Direction::Up), &to),
+        ["1 Applied name1", "2 Begun n"]
+    );
+    assert_eq!(
+        rows("1 3", "1", begun("2", Direction::Up), &to),
+        ["1 Applied name1", "2 Begun "]
+    );
+    assert_eq!(
+        rows("1 2", "1 2", begun("2", Direction::Down), &to),
+        ["1 Applied name1", "2 Begun name2"]
     );
 }

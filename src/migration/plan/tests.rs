@@ -1,5 +1,7 @@
 use super::super::tests::{catalog, history, version};
 use super::*;
+use crate::migration::begun::{Begun, Entry, EntryState};
+use crate::migration::file_name::Direction;
 
 /// `latest`, `3`, `down 3` or `down`.
 fn target(notation: &str) -> Target {
@@ -93,6 +95,7 @@ fn describe_blocked(blocked: &Blocked) -> String {
             format!("BaselineOutOfReach {baseline} > {target}")
         }
         Blocked::BelowBaseline(versions) => format!("BelowBaseline {}", words(versions)),
+        Blocked::Begun { begun, problem } => format!("Begun {} {problem:?}", begun.version),
     }
 }
 
@@ -536,6 +539,105 @@ fn steps_carry_what_their_execution_needs() {
             },
         ]
     );
+}
+
+#[test]
+fn a_begun_version_comes_first_or_nothing_does() {
+    use EntryState::{Done, Escaped, Started};
+    let up = Direction::Up;
+    let down = Direction::Down;
+    for (set, applied, begun, state, to, expected) in [
+        (
+            "1 2 3",
+            "1",
+            (up, "2"),
+            Started,
+            "latest",
+            "apply 2, apply 3",
+        ),
+        ("1 2 3", "1", (up, "2"), Done, "2", "apply 2"),
+        (
+            "1 002 3",
+            "1",
+            (up, "2"),
+            Done,
+            "latest",
+            "apply 002, apply 3",
+        ),
+        // A row of the script's own does not make it applied.
+        (
+            "1 2 3",
+            "1 2?",
+            (up, "2"),
+            Done,
+            "latest",
+            "apply 2, apply 3",
+        ),
+        ("1 3", "1", (up, "2"), Done, "latest", "Begun 2 Gone"),
+        (
+            "1 2 3",
+            "1",
+            (up, "3"),
+            Done,
+            "latest",
+            "Begun 3 Behind(Version(\"2\"))",
+        ),
+        ("1 2 3", "1", (up, "2"), Done, "1", "Begun 2 NotWanted"),
+        ("1 2 3", "1-", (up, "2"), Done, "down", "Begun 2 NotWanted"),
+        (
+            "1 2 3",
+            "1",
+            (up, "2"),
+            Escaped,
+            "latest",
+            "Begun 2 Escaped",
+        ),
+        ("1 3", "1", (up, "2"), Escaped, "latest", "Begun 2 Escaped"),
+        (
+            "1 2 3",
+            "1- 2- 3-",
+            (down, "3"),
+            Started,
+            "1",
+            "undo 3 (stored), undo 2 (stored)",
+        ),
+        // The files of a way back may be gone.
+        ("1", "1- 2-", (down, "2"), Done, "1", "undo 2 (stored)"),
+        (
+            "1 2",
+            "1- 2-",
+            (down, "2"),
+            Done,
+            "latest",
+            "Begun 2 NotWanted",
+        ),
+    ] {
+        let (direction, number) = begun;
+        let begun = Begun {
+            version: version(number),
+            direction,
+            entries: vec![Entry {
+                first: 1,
+                last: 1,
+                checksum: Checksum::of(b""),
+                state,
+                before: None,
+            }],
+        };
+        let history = history(applied).with_begun(Some(begun));
+        let policy = Policy {
+            rollback: Rollback::Allow,
+            baseline: None,
+        };
+        let found = match plan(&catalog(set), &history, &target(to), &policy) {
+            Ok(plan) => describe(&plan),
+            Err(blocked) => describe_blocked(&blocked),
+        };
+        assert_eq!(
+            found, expected,
+            "{set} | {applied} | {direction} {number} | {to}"
+        );
+    }
 }
 
 /// Whatever set, history, target and policy: a plan leads to the target and nowhere else.

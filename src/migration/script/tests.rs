@@ -3,7 +3,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::migration::statement::{NonTransactional, Refusal};
+use crate::migration::statement::Refusal;
 
 fn parse(sql: &str) -> Script {
     Script::parse(sql.as_bytes(), "schema_migrations")
@@ -32,7 +32,7 @@ fn folds_the_files_own_transaction() {
         (script.statement_at(1), script.statement_at(4)),
         (None, None)
     );
-    assert_eq!(script.non_transactional(), None);
+    assert!(!script.has_parts());
 
     let chunks = script.chunks(usize::MAX);
     assert_eq!(chunks.len(), 1);
@@ -105,12 +105,6 @@ fn names_every_defect_with_its_place() {
         (
             "begin; select 'a; commit;",
             vec!["line 1, column 15: a string starts here and is never closed"],
-        ),
-        (
-            "vacuum; select 1",
-            vec![
-                "line 1, column 1: VACUUM cannot run in a transaction and must be the only statement of its file; move it to a version of its own",
-            ],
         ),
         (
             "begin; vacuum; commit",
@@ -200,25 +194,33 @@ fn judges_transaction_control() {
 }
 
 #[test]
-fn a_non_transactional_statement_stands_alone() {
-    let alone = parse("-- why\ncreate index concurrently i on t (a);\n");
+fn some_of_its_statements_go_as_a_chunk_that_still_counts_from_the_start() {
+    let script = parse("select 'é';\n-- why\nselect 2;\nselect 3; -- end");
+    let texts = |places, bytes| -> Vec<(String, usize, usize)> {
+        let chunks = script.chunks_of(places, bytes);
+        let chunks = chunks.into_iter();
+        chunks
+            .map(|chunk| {
+                (
+                    chunk.text.into_owned(),
+                    chunk.start_char,
+                    chunk.first_statement,
+                )
+            })
+            .collect()
+    };
     assert_eq!(
-        alone.non_transactional().map(|statement| statement.class),
-        Some(StatementClass::NonTransactional(
-            NonTransactional::CreateIndexConcurrently
-        ))
+        texts(1..2, usize::MAX),
+        [("\n-- why\nselect 2;".to_owned(), 11, 1)]
     );
-    let recorded =
-        parse("vacuum t; insert into public.schema_migrations (version, name) values ('3', 'v')");
     assert_eq!(
-        recorded
-            .non_transactional()
-            .map(|statement| statement.number),
-        Some(1)
+        texts(1..3, 1),
+        [
+            ("\n-- why\nselect 2;".to_owned(), 11, 1),
+            ("\nselect 3; -- end".to_owned(), 28, 2)
+        ]
     );
-    assert_eq!(recorded.statements().len(), 2);
-    let two = Script::parse(b"vacuum; set a = 1; vacuum t", "schema_migrations").unwrap_err();
-    assert_eq!(two.len(), 2);
+    assert_eq!(texts(3..3, usize::MAX), []);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! The part of a run that sends one script with its record.
+
+use std::sync::Arc;
+
+use crate::migration::checksum::Checksum;
+use crate::migration::history::{Applied, Stored};
+use crate::migration::plan::{DownSource, Step};
+use crate::migration::script::Script;
+use crate::migration::version::Version;
+
+use super::{Machine, State};
+use crate::engine::database::{Blocker, Execution, Record, Recorded, Request};
+use crate::engine::error::{
+    DatabaseError, DatabaseErrorKind, LockTimeout, ScriptFailure, ScriptFailureKind,
+};
+use crate::engine::event::{Next, Pause};
+use crate::engine::judgement::texts;
+use crate::engine::outcome::{Done, Stop};
+
+impl Machine {
+    pub(super) fn begin_apply(&mut self, version: &Version) -> Next {
+        let Some(migration) = self.task.catalog.get(version) else {
+            return self.impossible("the plan names a version that is not known");
+        };
+        let (version, name) = (migration.version.clone(), migration.name.clone());
+        let (bytes, record) = (migration.up.bytes.clone(), Record::Apply(texts(migration)));
+        self.begin(version, name, &bytes, record)
+    }
+
+    pub(super) fn down_loaded(&mut self, bytes: &[u8]) -> Next {
+        let Some(Step::Undo {
+            version,
+            name,
+            down: DownSource::Stored(expected),
+        }) = self.steps.front().cloned()
+        else {
+            return self.impossible("a DOWN text was loaded that nobody wanted");
+        };
+        if Checksum::of(bytes) != expected {
+            return self.stop(Stop::Database(DatabaseError::new(
+                DatabaseErrorKind::HistoryUnreadable,
+                format!(
+                    "The stored DOWN text of {version} does not have its recorded checksum. Nothing \
+                     of {version} was undone. Restore schema \"schemaward\" from a backup."
+                ),
+            )));
+        }
+        let version = self.as_recorded(&version);
+        self.begin(version, name, bytes, Record::Undo)
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        version: Version,
+        name: String,
+        bytes: &[u8],
+        record: Record,
+    ) -> Next {
+        let direction = record.direction();
+        let script = match Script::parse(bytes, &self.task.ledger.table) {
+            Ok(script) => script,
+            Err(defects) => {
+                return self.stop(Stop::Unusable {
+                    version,
+                    direction,
+                    defects,
+                });
+            }
+        };
+        let execution = Execution {
+            version,
+            name,
+            script,
+            record,
+            actor: self.task.actor.to_string(),
+        };
+        let begun = match self.begun_of(&execution) {
+            Ok(begun) => begun,
+            Err(blocked) => return self.stop(Stop::Blocked(blocked)),
+        };
+        if begun.is_some() || execution.script.has_parts() {
+            return self.begin_parts(execution, begun.as_ref());
+        }
+        self.running = Some(Box::new(execution));
+        self.execute(1)
+    }
+
+    pub(super) fn execute(&mut self, attempt: u32) -> Next {
+        match self.running.clone() {
+            Some(execution) => self.ask(State::Executing { attempt }, Request::Execute(execution)),
+            None => self.impossible("nothing to execute"),
+        }
+    }
+
+    pub(super) fn lock_not_available(&mut self, attempt: u32, blockers: Vec<Blocker>) -> Next {
+        let Some(execution) = &self.running else {
+            return self.impossible("nothing was executing");
+        };
+        let attempts = self.task.patience.lock_retries + 1;
+        if attempt >= attempts {
+            let timeout = LockTimeout {
+                version: execution.version.clone(),
+                name: execution.name.clone(),
+                attempts,
+                blockers,
+            };
+            return self.stop(Stop::LockTimeout(timeout));
+        }
+        let version = execution.version.clone();
+        self.state = State::PausedBeforeRetry { attempt };
+        Next::Pause(Pause::BeforeRetry {
+            version,
+            attempt: attempt + 1,
+            attempts,
+            blockers,
+        })
+    }
+
+    pub(super) fn executed(&mut self, recorded: Recorded) -> Next {
+        match self.running.take() {
+            Some(execution) => self.recorded(&execution, recorded),
+            None => self.impossible("nothing was executing"),
+        }
+    }
+
+    /// A version is committed with its record.
+    pub(super) fn recorded(&mut self, execution: &Execution, recorded: Recorded) -> Next {
+        let Some(history) = &mut self.outcome.history else {
+            return self.impossible("something ran without a look at the history");
+        };
+        match &execution.record {
+            Record::Apply(texts) => history.insert(Applied {
+                version: execution.version.clone(),
+                name: execution.name.clone(),
+                applied_at: Some(recorded.at),
+                execution_time_ms: Some(recorded.execution_time_ms),
+                checksum: Some(texts.up_checksum.to_string()),
+                stored: Some(Stored {
+                    up: texts.up_checksum,
+                    down: texts.down_checksum,
+                }),
+            }),
+            Record::Undo => history.remove(&execution.version),
+        }
+        history.set_begun(None);
+        self.outcome.done.push(Done {
+            version: execution.version.clone(),
+            name: execution.name.clone(),
+            direction: execution.record.direction(),
+            at: recorded.at,
+            execution_time_ms: recorded.execution_time_ms,
+        });
+        if let Some(entries) = &mut self.outcome.audit_entries {
+            *entries += 1;
+        }
+        self.steps.pop_front();
+        self.checkpoint()
+    }
+
+    pub(super) fn script_failed(&mut self, failure: ScriptFailure) -> Next {
+        let escaped = failure.kind == ScriptFailureKind::TransactionEscaped;
+        let reason = Stop::Script(Box::new(failure));
+        match &self.running {
+            Some(execution) if escaped => {
+                let execution = Arc::new((**execution).clone());
+                self.note_escape(execution, reason)
+            }
+            _ => self.stop(reason),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The sentences about a version that was under way when the run ended.
+
+use super::Outcome;
+use crate::engine::error::{
+    DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
+};
+use crate::migration::begun::Begun;
+use crate::migration::file_name::Direction;
+use crate::migration::version::Version;
+
+impl Outcome {
+    pub(super) fn interrupted_message(&self) -> String {
+        let Some(remains) = &self.remains else {
+            return format!(
+                "Stopped between versions on request; {}. The rest runs next time.",
+                self.stands_at()
+            );
+        };
+        format!(
+            "Stopped on request. {remains}, and {}. The rest runs next time.",
+            self.stands_at()
+        )
+    }
+
+    /// Trouble with the database, with what it was at, and what that means for a version that does not run in
+    /// one transaction.
+    pub(super) fn database_message(&self, error: &DatabaseError) -> String {
+        match (&self.remains, &self.under_way) {
+            (Some(remains), _) => format!("{error} {remains}, and {}.", self.stands_at()),
+            (None, Some(version)) if error.kind == DatabaseErrorKind::ConnectionLost => {
+                format!("{error} It was at {version}.")
+            }
+            (None, _) => error.to_string(),
+        }
+    }
+
+    pub(super) fn script_message(&self, failure: &ScriptFailure) -> String {
+        let version = &failure.version;
+        if failure.kind == ScriptFailureKind::TransactionEscaped {
+            let annotation = self.resolve_annotation();
+            return format!(
+                "{failure}. A part of {version} may be in the database, and it is not recorded; {}. \
+                 Look at the objects it names, then say what is true: `schemaward resolve {version} \
+                 applied`, or, when nothing of it is left, `schemaward resolve {version} retry`{annotation}.",
+                self.stands_at()
+            );
+        }
+        format!(
+            "{failure}. {}; {}. {}{}",
+            self.left_of(version, failure.direction),
+            self.stands_at(),
+            remedy(failure, self.remains.is_some()),
+            self.baseline_advice(failure)
+        )
+    }
+
+    /// An empty history, and something that is there already: the database may be older than its history.
+    fn baseline_advice(&self, failure: &ScriptFailure) -> String {
+        let is_fresh = self.remains.is_none()
+            && self
+                .history
+                .as_ref()
+                .is_some_and(|history| !history.was_used());
+        let code = failure.sqlstate.as_deref();
+        let is_there = code.is_some_and(|code| ALREADY_THERE.contains(&code));
+        if failure.direction == Direction::Down || !is_fresh || !is_there {
+            return String::new();
+        }
+        format!(
+            " If all of {0} was in the database before, record it instead of running it, by spec.baseline \
+             or `schemaward up --baseline {0}`.",
+            failure.version
+        )
+    }
+
+    fn resolve_annotation(&self) -> String {
+        let begun = self.history.as_ref().and_then(|history| history.begun());
+        begun
+            .and_then(Begun::resolve_annotation)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn in_doubt_message(&self, doubt: &InDoubt) -> String {
+        let version = &doubt.version;
+        let remains = self
+            .remains
+            .as_ref()
+            .map_or_else(|| format!("{version} is not recorded"), Clone::clone);
+        format!(
+            "{doubt}: whether it was done cannot be told. It runs outside of a transaction, its end was not \
+             heard, and the catalog does not show it. {remains}; {}. Look whether it took effect, then say \
+             so: `schemaward resolve {version} applied` or `schemaward resolve {version} retry`{}.",
+            self.stands_at(),
+            self.resolve_annotation()
+        )
+    }
+
+    /// What is there of a version that is not recorded, as a clause that starts a sentence.
+    pub(super) fn left_of(&self, version: &Version, direction: Direction) -> String {
+        match (&self.remains, direction) {
+            (Some(remains), _) => remains.clone(),
+            (None, Direction::Up) => format!("Nothing of {version} was applied"),
+            (None, Direction::Down) => format!("Nothing of {version} was undone"),
+        }
+    }
+}
+
+/// SQLSTATEs of an object that exists: a column, schema, table, function or any other.
+const ALREADY_THERE: [&str; 5] = ["42701", "42P06", "42P07", "42723", "42710"];
+
+/// What to do about a script that failed; `is_begun`: the statements before the failed one are done.
+fn remedy(failure: &ScriptFailure, is_begun: bool) -> String {
+    let version = &failure.version;
+    if failure.kind == ScriptFailureKind::InvalidIndex {
+        return format!("Drop or rebuild it, and let {version} run again.");
+    }
+    if failure.direction == Direction::Down {
+        let or = if is_begun {
+            "and let it run again".to_owned()
+        } else {
+            format!("or set the target back to {version}")
+        };
+        return format!("Remove what the DOWN script stumbles on, {or}.");
+    }
+    let correct = match failure.statement {
+        Some(statement) if is_begun => {
+            format!("correct {version} from statement {statement} on and commit")
+        }
+        _ => format!("correct {version} and commit"),
+    };
+    match failure.kind {
+        ScriptFailureKind::Failed
+        | ScriptFailureKind::TransactionEscaped
+        | ScriptFailureKind::InvalidIndex => correct.replacen('c', "C", 1) + ".",
+        ScriptFailureKind::PermissionDenied => format!("Grant the role that right, or {correct}."),
+        ScriptFailureKind::LockTableFull => format!(
+            "The server's lock table is full: raise max_locks_per_transaction there, or split {version} into \
+             versions that touch fewer objects each, and commit."
+        ),
+        ScriptFailureKind::OutOfMemory => format!(
+            "Give the server more memory (work_mem and maintenance_work_mem count), or split {version} and commit."
+        ),
+        ScriptFailureKind::StatementTimeout => format!(
+            "Raise execution.statementTimeout (--statement-timeout), or split {version} and commit."
+        ),
+    }
+}

@@ -1,0 +1,136 @@
+//! What the catalog proves of a statement outside of a transaction, and what follows from it.
+
+use crate::migration::evidence::{Conclusion, Ended, Evidence, conclude};
+use crate::migration::part::Part;
+use crate::migration::subject::Subject;
+
+use super::{After, State, Stepwise, Turn, sentences, stop};
+use crate::engine::error::{InDoubt, ScriptFailure, ScriptFailureKind};
+use crate::engine::outcome::Stop;
+use crate::engine::step::{Finished, StepAction};
+
+/// So often what a statement left is put right; a repair that does not last is for a person.
+const REPAIRS: u32 = 3;
+
+impl Stepwise {
+    /// What the catalog proves of the statement, and what follows.
+    pub(super) fn looked(&mut self, after: After, now: &Evidence) -> Turn {
+        let part = match self.part() {
+            Ok(part) => part,
+            Err(turn) => return turn,
+        };
+        match self.conclude(&part, &after, now) {
+            Conclusion::Done => {
+                let finished = match after {
+                    After::Succeeded { began } => Finished::Executed { began },
+                    After::Failed(_) | After::LockNotAvailable(_) | After::Unheard => {
+                        Finished::Proved
+                    }
+                };
+                self.ask(State::Finishing, StepAction::Finish(part, finished))
+            }
+            Conclusion::NotDone { leftover } => {
+                self.leftover = leftover.map(|index| sentences::half_dropped(&index));
+                self.not_done(part, after)
+            }
+            Conclusion::Repair(repair) if self.repairs < REPAIRS => {
+                self.repairs += 1;
+                let action = StepAction::Repair(part, repair.clone());
+                self.ask(State::Repairing(after, repair), action)
+            }
+            Conclusion::InvalidIndex(index) => self.refuted(part, sentences::invalid_index(&index)),
+            Conclusion::Skipped => self.refuted(part, sentences::SKIPPED.to_owned()),
+            Conclusion::Repair(_) | Conclusion::Unknown => self.ask_a_person(&part),
+        }
+    }
+
+    fn conclude(&self, part: &Part, after: &After, now: &Evidence) -> Conclusion {
+        let before = self
+            .begun
+            .started()
+            .and_then(|entry| entry.before.clone())
+            .unwrap_or(Evidence::Nothing);
+        let ended = match after {
+            After::Succeeded { .. } => Ended::Succeeded,
+            After::Failed(_) | After::LockNotAvailable(_) => Ended::Failed,
+            After::Unheard => Ended::Unheard,
+        };
+        conclude(&self.subject(part), &before, now, ended)
+    }
+
+    /// What the statement of a part acts on.
+    pub(super) fn subject(&self, part: &Part) -> Subject {
+        let script = &self.execution.script;
+        match (part.outside, script.statements().get(part.statements.start)) {
+            (Some(class), Some(statement)) => Subject::of(class, script.text_of(statement)),
+            _ => Subject::Unknown,
+        }
+    }
+
+    /// The statement is not done, and nothing of it is in the way of another attempt.
+    fn not_done(&mut self, part: Part, after: After) -> Turn {
+        match after {
+            After::Unheard => self.ask(State::Executing, StepAction::Execute(part)),
+            After::LockNotAvailable(blockers) => {
+                if self.attempt < self.attempts {
+                    return self.later(State::Executing, StepAction::Execute(part), blockers);
+                }
+                let reason = Stop::LockTimeout(self.lock_timeout(blockers));
+                self.withdraw(part, reason)
+            }
+            After::Failed(failure) => self.withdraw(part, Stop::Script(failure)),
+            After::Succeeded { .. } => self.ask_a_person(&part),
+        }
+    }
+
+    /// The server took the statement for done, and it is not.
+    fn refuted(&mut self, part: Part, message: String) -> Turn {
+        let failure = ScriptFailure {
+            kind: ScriptFailureKind::InvalidIndex,
+            message,
+            ..self.failure_at(&part)
+        };
+        self.withdraw(part, Stop::Script(Box::new(failure)))
+    }
+
+    /// Nothing of the statement is left, so that its journal row can go.
+    fn withdraw(&mut self, part: Part, reason: Stop) -> Turn {
+        self.ask(
+            State::Withdrawing(Box::new(reason)),
+            StepAction::Withdraw(part),
+        )
+    }
+
+    /// Nobody can say whether the statement is done.
+    fn ask_a_person(&mut self, part: &Part) -> Turn {
+        self.in_doubt = true;
+        let script = &self.execution.script;
+        let statement = script.statements().get(part.statements.start);
+        stop(Stop::InDoubt(Box::new(InDoubt {
+            version: self.execution.version.clone(),
+            name: self.execution.name.clone(),
+            direction: self.execution.record.direction(),
+            statement: part.first,
+            position: statement.map(|statement| statement.position),
+            words: statement.map_or_else(String::new, |found| script.words_of(found)),
+            checksum: part.checksum,
+        })))
+    }
+
+    fn failure_at(&self, part: &Part) -> ScriptFailure {
+        let statements = self.execution.script.statements();
+        ScriptFailure {
+            kind: ScriptFailureKind::Failed,
+            version: self.execution.version.clone(),
+            name: self.execution.name.clone(),
+            direction: self.execution.record.direction(),
+            statement: Some(part.first),
+            position: statements
+                .get(part.statements.start)
+                .map(|statement| statement.position),
+            sqlstate: None,
+            message: String::new(),
+            outside_transaction: true,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the operator makes of a version that an earlier run left half done.
+
+use crate::harness::{Database, postgres};
+use crate::operator_rig::{Tenant, cluster, condition, inline, resource};
+
+const WIDGETS: (&str, &str) = ("001_widgets_UP.sql", "CREATE TABLE widgets (id int);");
+
+/// The journal row of a statement that an earlier run sent and heard nothing of.
+fn started(database: &Database<'_>, version: &str, statement: &str, before: &str) {
+    database.exec(&format!(
+        "INSERT INTO schemaward.journal (ledger_schema, ledger_table, version, direction, first_statement,
+         last_statement, checksum, state, before, actor) VALUES ('public', 'schema_migrations', '{version}', 'up',
+         1, 1, encode(sha256(convert_to($${statement}$$, 'UTF8')), 'hex'), 'started', '{before}', 'a test')"
+    ));
+}
+
+fn indexes(database: &Database<'_>) -> String {
+    database.query_text(
+        "SELECT string_agg(c.relname || CASE WHEN x.indisvalid THEN '' ELSE '!' END, ' ' ORDER BY c.relname)
+         FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid WHERE x.indrelid = 'widgets'::regclass",
+    )
+}
+
+#[test]
+fn what_an_interrupted_run_left_is_settled_by_itself() {
+    let database = postgres().database("settled");
+    let namespace = cluster().tenant("settled");
+    namespace.secret(&database);
+    let manifest = |files: &[(&str, &str)]| resource("shop", &database, &inline(files));
+    namespace
+        .schema("shop", &manifest(&[WIDGETS]))
+        .reaches("UpToDate");
+    // An INVALID index, as an index build leaves it that was killed.
+    let statement = "CREATE UNIQUE INDEX CONCURRENTLY widgets_id ON widgets (id)";
+    database.exec("INSERT INTO widgets VALUES (1), (1)");
+    assert!(!database.try_exec(statement).status.success());
+    assert_eq!(indexes(&database), "widgets_id!");
+    database.exec("DELETE FROM widgets");
+    started(&database, "002", statement, r#"{"indexes": []}"#);
+    let file = format!("{statement};\nINSERT INTO widgets VALUES (2);\n");
+    let schema = namespace.schema("shop", &manifest(&[WIDGETS, ("002_index_UP.sql", &file)]));
+    let status = schema.reaches("UpToDate");
+    assert_eq!(status["currentVersion"], "002");
+    assert_eq!(indexes(&database), "widgets_id");
+    assert_eq!(
+        database.query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
+        "install claim apply repair apply"
+    );
+}
+
+#[test]
+fn what_is_in_doubt_stops_until_a_person_resolves_it() {
+    let database = postgres().database("doubtful");
+    let namespace = cluster().tenant("doubtful");
+    namespace.secret(&database);
+    let manifest = |files: &[(&str, &str)]| resource("shop", &database, &inline(files));
+    namespace
+        .schema("shop", &manifest(&[WIDGETS]))
+        .reaches("UpToDate");
+    // Our own parser does not read such a name, so the catalog cannot be asked about it.
+    let statement = r#"CREATE INDEX CONCURRENTLY U&"widgets\005fid" ON widgets (id)"#;
+    started(&database, "002", statement, r#""nothing""#);
+    let file = format!("{statement};\nINSERT INTO widgets VALUES (2);\n");
+    let schema = namespace.schema("shop", &manifest(&[WIDGETS, ("002_index_UP.sql", &file)]));
+    let status = schema.reaches("InDoubt");
+    let stalled = condition(&status, "Stalled");
+    assert_eq!(stalled["status"], "True");
+    let message = stalled["message"].as_str().expect("a text");
+    for part in [
+        "002 index, statement 1 at line 1, column 1 (CREATE INDEX CONCURRENTLY, ",
+        "whether it was done cannot be told",
+        "002 is not recorded; the database is at 001",
+        "`schemaward resolve 002 applied`",
+        "Until then nothing is run.",
+    ] {
+        assert!(message.contains(part), "no {part:?}: {message}");
+    }
+    for (field, expected) in [
+        ("version", "002"),
+        ("direction", "Up"),
+        ("reason", "InDoubt"),
+    ] {
+        assert_eq!(status["failure"][field], expected);
+    }
+    assert_eq!(status["failure"]["statement"], 1);
+    // Asking to look again sends nothing.
+    schema.ask("again");
+    schema.becomes("looked at again", |status| {
+        status["lastHandledReconcile"] == "again"
+            && condition(status, "Ready")["reason"] == "InDoubt"
+    });
+    assert_eq!(indexes(&database), "");
+
+    let (_, asked) = message
+        .split_once("schemaward.dev/resolve=")
+        .expect("the command");
+    let value = asked.split_once("=applied").expect("its end").0;
+    namespace.kubectl(&[
+        "annotate",
+        "dbs",
+        "shop",
+        &format!("schemaward.dev/resolve={value}=retry"),
+    ]);
+    let status = schema.reaches("UpToDate");
+    assert_eq!(status["currentVersion"], "002");
+    assert_eq!(status["failure"], serde_json::Value::Null);
+    assert_eq!(indexes(&database), "widgets_id");
+    assert_eq!(
+        database.query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
+        "install claim apply resolve apply"
+    );
+    let detail =
+        database.query_text("SELECT actor, detail FROM schemaward.audit WHERE action = 'resolve'");
+    assert!(
+        detail.contains("decided by annotation schemaward.dev/resolve, set by kubectl-annotate|UP, statement 1: taken as not done"),
+        "{detail}"
+    );
+}
