@@ -156,9 +156,11 @@ pub fn policy(reason: Reason) -> Policy {
         | Reason::TlsVerificationFailed
         | Reason::TlsRequired => (AfterTwoMinutes, CAREFULLY, Warning),
 
-        Reason::LockHeld | Reason::LockTimeout | Reason::PreviousRunStillActive => {
+        Reason::LockHeld | Reason::PreviousRunStillActive => {
             (Reconciling, SOON, WarningWhenItLasts)
         }
+        // A run tries often before it gives up: that is no everyday life any more.
+        Reason::LockTimeout => (Reconciling, SOON, Warning),
 
         Reason::InvalidSpec
         | Reason::InvalidSource
@@ -458,11 +460,11 @@ mod tests {
         assert_eq!(event(Reason::MigrationFailed, false, 1, 1), None);
         assert_eq!(event(Reason::UpToDate, true, 0, 1), Some(EventType::Normal));
         let lock: Vec<_> = (1..=5)
-            .map(|n| event(Reason::LockTimeout, n == 1, n - 1, n))
+            .map(|n| event(Reason::LockHeld, n == 1, n - 1, n))
             .collect();
         assert_eq!(lock, [None, None, Some(EventType::Warning), None, None]);
         // The status of the third attempt was not taken.
-        let later = event(Reason::LockTimeout, false, 2, 4);
+        let later = event(Reason::LockHeld, false, 2, 4);
         assert_eq!(later, Some(EventType::Warning));
         // Another trouble after the third attempt.
         let other = event(Reason::DatabaseUnreachable, true, 4, 5);

@@ -232,6 +232,45 @@ fn a_version_that_waits_for_a_lock_says_for_whose() {
 }
 
 #[test]
+fn who_stood_in_the_way_of_a_version_that_was_given_up_is_in_an_event() {
+    let database = postgres().database("given_up");
+    let namespace = cluster().tenant("given-up");
+    namespace.secret(&database);
+    let mut manifest = resource("shop", &database, &inline(&[WIDGETS]));
+    manifest["spec"]["execution"] = json!({"lockTimeout": "1s", "lockRetries": 0});
+    let schema = namespace.schema("shop", &manifest);
+    schema.reaches("UpToDate");
+    let mut report = database.hold("report", "BEGIN; SELECT * FROM widgets;");
+    let alter = ("002_alter_UP.sql", "ALTER TABLE widgets ADD name text;");
+    schema.patch(&json!({"spec": {"source": inline(&[WIDGETS, alter])}}));
+    let status = schema.reaches("LockTimeout");
+    let said = format!(
+        "002 alter waits for a lock on public.widgets held for N s by pid N (app \"report\", role \"{}\", idle \
+         in transaction). Nothing of 002 was applied; the database is at 001. Gave up after 1 attempt. End that \
+         transaction, or let it end. Tries again by itself.",
+        database.user
+    );
+    for message in [
+        &condition(&status, "Ready")["message"],
+        &status["failure"]["message"],
+    ] {
+        assert_eq!(without_numbers(message.as_str().unwrap()), said);
+    }
+    eventually(LIMIT, || {
+        let events = schema.events();
+        let told = |event: &String| without_numbers(event) == format!("Warning LockTimeout {said}");
+        if events.iter().any(told) {
+            Ok(())
+        } else {
+            Err(events)
+        }
+    });
+    report.kill().unwrap();
+    report.wait().unwrap();
+    schema.reaches("UpToDate");
+}
+
+#[test]
 fn a_version_that_runs_for_long_says_in_status_how_far_it_is() {
     let database = postgres().database("long");
     database.exec("CREATE TABLE orders (id int)");

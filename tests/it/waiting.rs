@@ -119,6 +119,38 @@ async fn who_holds_the_lock_comes_before_who_queues_for_it() {
     );
 }
 
+#[test]
+fn who_made_it_a_deadlock_is_named() {
+    use std::io::Write;
+    let database = database_with_orders(postgres(), "deadlock");
+    database.exec("CREATE TABLE items (id int)");
+    let mut holder = hold(&database, "shop", "BEGIN; LOCK TABLE items;");
+    // The circle closes after the other side has looked for one: the victim is ours.
+    let script = "LOCK TABLE orders; SELECT pg_sleep(3); LOCK TABLE items;";
+    let message = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'schemaward/test' \
+                          AND wait_event = 'PgSleep' AND datname = current_database()";
+            eventually(Duration::from_secs(30), || {
+                match database.query_text(sleeps).as_str() {
+                    "1" => Ok(()),
+                    seen => Err(seen.to_owned()),
+                }
+            });
+            let stdin = holder.0.stdin.as_mut().expect("stdin is piped");
+            writeln!(stdin, "LOCK TABLE orders;").expect("psql reads");
+        });
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let files = [("018_lock_UP.sql", script)];
+        gave_up(&runtime.block_on(once(&database, &files, 10_000)))
+    });
+    assert!(
+        message.contains("a lock on public.items held for N s by pid N (app \"shop\", role ")
+            && message.contains(", waiting for a lock). Nothing of 018 was applied"),
+        "{message}"
+    );
+}
+
 #[tokio::test]
 async fn a_prepared_transaction_is_named_on_the_oldest_and_the_newest_server() {
     for major in [14, 18] {
