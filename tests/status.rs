@@ -980,3 +980,38 @@ fn the_cases_reach_every_reason_that_this_version_can_give() {
         );
     }
 }
+
+#[test]
+fn what_keeps_a_decision_from_being_carried_out_hides_no_failed_script() {
+    use schemaward::engine::decision::{Decision, Wish};
+    let mut resource = Resource::new();
+    resource.attempt(&failing(), at(0));
+    let failed = resource.status.failure.clone();
+    let wish = Wish::accept("041").expect("a wish");
+    let mode = Mode::Decide(Box::new(Decision { wish, by: None }));
+    let held = Scene {
+        answer: Answer::Error(DatabaseErrorKind::ConnectionLost),
+        mode: mode.clone(),
+        ..Scene::default()
+    };
+    resource.report(&mode, &held.attempt(), at(60));
+    assert_eq!(resource.ready().reason, "ConnectionLost");
+    assert_eq!(resource.status.failure, failed);
+    assert_eq!(resource.mode(), Mode::Plan);
+}
+
+#[test]
+fn decisions_that_were_acted_on_outlive_the_operator() {
+    let mut resource = Resource::new();
+    let handled = [("schemaward.dev/accept".to_owned(), "041".to_owned())];
+    resource.memory = Memory::default().having_handled(handled.clone().into());
+    resource.attempt(&Scene::default(), at(0));
+    assert_eq!(
+        resource.status.last_handled_decisions,
+        handled.clone().into()
+    );
+    resource.restart_operator();
+    assert_eq!(*resource.memory.handled(), handled.clone().into());
+    resource.attempt(&failing(), at(60));
+    assert_eq!(*resource.memory.handled(), handled.into());
+}

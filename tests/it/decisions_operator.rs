@@ -69,14 +69,27 @@ fn a_changed_file_is_accepted_by_an_annotation_once() {
         "Normal Decided The files of 001 are what was applied",
     );
 
-    // The value stays where it is and accepts nothing more.
+    // Without a checksum, too, the value accepts what is there once; it stays and accepts nothing more.
+    annotate(&schema, "schemaward.dev/accept=001");
+    schema.becomes("handled", |status| {
+        handled(status, "schemaward.dev/accept") == "001"
+    });
     namespace.schema("shop", &manifest(WIDGETS));
     schema.reaches("ChecksumMismatch");
     schema.ask("again");
     schema.becomes("looked at again", |status| {
         status["lastHandledReconcile"] == "again"
+            && condition(status, "Ready")["reason"] == "ChecksumMismatch"
     });
     assert_eq!(audit(&database, "accept"), recorded);
+    // Taken away and set again, it is asked for again.
+    annotate(&schema, "schemaward.dev/accept-");
+    schema.becomes("forgotten", |status| {
+        handled(status, "schemaward.dev/accept") == Value::Null
+    });
+    annotate(&schema, "schemaward.dev/accept=001");
+    schema.reaches("UpToDate");
+    assert_eq!(audit(&database, "accept").lines().count(), 2);
 }
 
 #[test]
