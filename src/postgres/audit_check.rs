@@ -69,26 +69,26 @@ pub fn defect(ledger: &Ledger, extent: Extent) -> String {
 /// Actions after which a version has a record.
 const RECORDS: &str = "'apply', 'adopt', 'baseline', 'accept'";
 
-/// Records that have no row. A look asks for the newest one alone, and for that only when no newer row is
-/// there: the server's clock may have gone back, and then the rows are searched.
+/// Records that have no row. A look asks for those that are newer than every row that it reads: the end of
+/// the audit was cut off, or the server's clock went back, and then all rows are searched.
 fn unwritten(ledger: &Ledger, extent: Extent) -> String {
-    let here = of_ledger(ledger);
-    let records = match extent {
-        Extent::Newest => format!(
-            "(SELECT s.* FROM schemaward.script s WHERE {here} ORDER BY s.stored_at DESC LIMIT 1) s \
-             WHERE s.stored_at > COALESCE((SELECT pg_catalog.max(j.at) FROM judged j), '-infinity')"
-        ),
-        Extent::Whole => format!("schemaward.script s WHERE {here}"),
+    let newer = match extent {
+        Extent::Newest => {
+            " AND s.stored_at > COALESCE((SELECT pg_catalog.max(j.at) FROM judged j), '-infinity')"
+        }
+        Extent::Whole => "",
     };
     format!(
         "SELECT COALESCE((SELECT pg_catalog.max(j.id) FROM judged j), 0), 'unwritten', s.version \
-         FROM {records} AND s.stored_at > COALESCE((SELECT pg_catalog.max(j.at) FROM judged j \
+         FROM schemaward.script s WHERE {here}{newer} \
+         AND s.stored_at > COALESCE((SELECT pg_catalog.max(j.at) FROM judged j \
          WHERE j.action = '{ACCEPT_AUDIT}'), '-infinity') \
          AND (s.version, s.up_checksum) NOT IN (SELECT a.version, a.checksum FROM schemaward.audit a \
-         WHERE a.ledger_schema = {} AND a.ledger_table = {} \
+         WHERE a.ledger_schema = {schema} AND a.ledger_table = {table} \
          AND a.version IS NOT NULL AND a.checksum IS NOT NULL)",
-        literal(&ledger.schema),
-        literal(&ledger.table)
+        here = of_ledger(ledger),
+        schema = literal(&ledger.schema),
+        table = literal(&ledger.table)
     )
 }
 
@@ -108,6 +108,6 @@ fn unrecorded(ledger: &Ledger, extent: Extent) -> String {
         "SELECT l.id, 'unrecorded', l.version FROM ({last}) l \
          WHERE l.action IN ({RECORDS}) AND l.checksum IS NOT NULL \
          AND l.id > COALESCE((SELECT pg_catalog.max(j.accepted) FROM judged j), 0) \
-         AND l.version NOT IN (SELECT s.version FROM schemaward.script s WHERE {here})"
+         AND NOT EXISTS (SELECT 1 FROM schemaward.script s WHERE {here} AND s.version = l.version)"
     )
 }
