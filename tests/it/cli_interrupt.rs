@@ -135,8 +135,17 @@ fn a_run_that_is_killed_leaves_nothing_to_the_next_one_either() {
     wait_for_statement(&project, "pg_sleep(600)");
     send("-KILL", &run);
     end(run);
+    // The server looks each second whether the client is still there (client_connection_check_interval).
+    let killed = Instant::now();
     project.database.nothing_is_left();
+    let took = killed.elapsed();
+    assert!(
+        took < Duration::from_secs(4),
+        "the session ended after {took:?}"
+    );
     assert!(!project.has("b"));
+    project.write("001_slow_UP.sql", "CREATE TABLE b ();");
+    project.succeed("up --lock-wait 0");
 }
 
 #[test]
@@ -235,5 +244,31 @@ fn a_signal_outside_of_a_transaction_leaves_what_the_next_run_settles() {
              WHERE indrelid = 'orders'::regclass"
         ),
         "orders_id|t"
+    );
+}
+
+#[test]
+fn the_server_notices_within_seconds_that_we_are_gone() {
+    // A role and a database whose own settings would have it wait for ever.
+    let project = Project::new("keepalives");
+    let (user, name) = (&project.database.user, &project.database.name);
+    project.database.admin_exec(&format!(
+        "ALTER ROLE {user} SET client_connection_check_interval = 0; \
+         ALTER DATABASE {name} SET tcp_keepalives_idle = 7200; \
+         ALTER ROLE {user} SET tcp_user_timeout = 0"
+    ));
+    project.write(
+        "001_shown_UP.sql",
+        "CREATE TABLE shown AS SELECT name, setting, source FROM pg_settings WHERE source = 'client';",
+    );
+    project.succeed("up");
+    let shown = project.database.query_text(
+        "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM shown WHERE name LIKE 'tcp_%' \
+         OR name = 'client_connection_check_interval'",
+    );
+    assert_eq!(
+        shown,
+        "client_connection_check_interval=1000 tcp_keepalives_count=2 tcp_keepalives_idle=3 \
+         tcp_keepalives_interval=2 tcp_user_timeout=5000"
     );
 }
