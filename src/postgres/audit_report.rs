@@ -8,7 +8,8 @@ use crate::migration::history::AuditDefect;
 
 use super::audit_check::{self, Extent};
 use super::connection::Postgres;
-use super::facts::{self, Facts};
+use super::facts::Facts;
+use super::facts_query;
 use super::history::AuditDefectRow;
 
 /// What the audit holds.
@@ -60,7 +61,7 @@ impl Postgres {
     /// # Errors
     /// Any trouble with the server or with rights; nothing is written.
     pub async fn audit(&mut self, newest: u32) -> Result<Option<AuditReport>, DatabaseError> {
-        let facts: Facts = self.read_json(facts::query(&self.settings)).await?;
+        let facts: Facts = self.read_json(facts_query::query(&self.settings)).await?;
         facts.judge(&self.settings.ledger)?;
         facts.judge_reading(&self.settings)?;
         if !facts.installed {

@@ -15,13 +15,14 @@ use crate::engine::sessions::Activity;
 use crate::migration::version::Version;
 
 use super::dial::open;
-use super::facts::{self, Facts, Session};
+use super::facts::{Facts, Session};
 use super::history::{self, Content};
 use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
 use super::{
-    decide, error, execute, journal, pooler, prepare, query, sanitize, session, steps, stored_text,
+    decide, error, execute, facts_query, journal, pooler, prepare, query, sanitize, session, steps,
+    stored_text,
 };
 
 /// A connection to one database, for one run.
@@ -105,7 +106,7 @@ impl Postgres {
     }
 
     async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
-        let facts: Facts = self.read_json(facts::query(&self.settings)).await?;
+        let facts: Facts = self.read_json(facts_query::query(&self.settings)).await?;
         if self.session.get().is_none() {
             facts
                 .session

@@ -232,3 +232,71 @@ fn a_privileged_role_is_warned_of_once_at_the_command_line() {
         assert!(ended.stderr.contains(words), "no {words:?} in {ended:#?}");
     }
 }
+
+#[test]
+fn what_somebody_else_owns_or_put_on_our_tables_is_not_used() {
+    let server = postgres();
+    server.admin_exec("CREATE ROLE mallory");
+    let columns = "version text PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL, \
+                   execution_time_ms bigint, checksum text";
+    let prepared = [
+        (
+            "CREATE SCHEMA schemaward AUTHORIZATION mallory; GRANT ALL ON SCHEMA schemaward TO {user}",
+            "SCHEMA schemaward belongs to role \"mallory\"",
+        ),
+        (
+            &format!(
+                "CREATE TABLE schema_migrations ({columns}); GRANT ALL ON schema_migrations TO {{user}}; \
+                 ALTER TABLE schema_migrations OWNER TO mallory"
+            ),
+            "TABLE public.schema_migrations belongs to role \"mallory\"",
+        ),
+    ];
+    for (sql, words) in prepared {
+        let project = Project::new("mallory");
+        project.table("001", "a");
+        let user = &project.database.user;
+        project.database.admin_exec(&sql.replace("{user}", user));
+        let said = project.fail(1, "up");
+        for words in [words, "Nothing was changed", "GRANT \"mallory\" TO"] {
+            assert!(said.contains(words), "no {words:?} in {said}");
+        }
+        assert!(!project.has("a"));
+        // As the message says.
+        server.admin_exec(&format!("GRANT mallory TO {user}"));
+        project.succeed("up");
+    }
+    let put_on = [
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER t BEFORE INSERT ON schemaward.audit FOR EACH ROW EXECUTE FUNCTION f()",
+            "TABLE schemaward.audit: it has triggers",
+        ),
+        (
+            "CREATE RULE r AS ON UPDATE TO schemaward.claim DO INSTEAD NOTHING",
+            "TABLE schemaward.claim: it has rules",
+        ),
+        (
+            "ALTER TABLE schemaward.script ENABLE ROW LEVEL SECURITY",
+            "TABLE schemaward.script: it has row level security",
+        ),
+        (
+            "ALTER TABLE schemaward.installation RENAME TO i; \
+             CREATE VIEW schemaward.installation AS SELECT * FROM schemaward.i",
+            "TABLE schemaward.installation: it is not a table",
+        ),
+        (
+            "ALTER TABLE schema_migrations ALTER name TYPE varchar(9); CREATE DOMAIN text AS varchar; \
+             ALTER TABLE schema_migrations ALTER name TYPE public.text",
+            "its column name is of type public.text",
+        ),
+    ];
+    for (sql, words) in put_on {
+        let project = Project::new("put_on");
+        project.table("001", "a").succeed("up");
+        project.table("002", "b").database.exec(sql);
+        let said = project.fail(1, "up");
+        assert!(said.contains(words), "no {words:?} in {said}");
+        assert!(!project.has("b"));
+    }
+}
