@@ -74,7 +74,7 @@ faults-sample:
 
 .PHONY: faults
 faults: ## A fault at every message, and every case of the matrix; FAULTS=… for some (CONTRIBUTING.md)
-	@parts/get postgres control-plane helm
+	@parts/get postgres control-plane helm faketime
 	FAULTS="$${FAULTS:-all}" cargo test --locked --test faults -- --nocapture
 
 .PHONY: chart-check

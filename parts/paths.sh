@@ -22,7 +22,7 @@ part() {
   local v
   case $1 in
     postgresql-*) v=POSTGRES_${1#postgresql-}; echo "postgresql-${!v}" ;;
-    pgbouncer) echo "pgbouncer-$(. /etc/os-release && echo "$ID-${VERSION_ID:-rolling}")" ;;
+    pgbouncer | faketime) echo "$1-$(. /etc/os-release && echo "$ID-${VERSION_ID:-rolling}")" ;;
     etcd) echo "etcd-$ETCD" ;;
     kubectl) echo "kubectl-$KUBECTL" ;;
     helm) echo "helm-$HELM" ;;

@@ -157,6 +157,11 @@ impl Operator {
 
     /// As [`Self::start`], with the flags alone to say what is logged.
     pub fn start_logging(kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_in(&[], kubeconfig, flags)
+    }
+
+    /// As [`Self::start_logging`], with more in its environment.
+    pub fn start_in(environment: &[(&str, &Path)], kubeconfig: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let log = std::env::temp_dir().join(format!(
             "schemaward-operator-{}-{port}.log",
@@ -165,6 +170,7 @@ impl Operator {
         let file = std::fs::File::create(&log).expect("the temporary folder is writable");
         let child = schemaward()
             .env("KUBECONFIG", kubeconfig)
+            .envs(environment.iter().copied())
             .arg("run")
             .arg(format!("--http-address=127.0.0.1:{port}"))
             .args(flags)

@@ -6,7 +6,7 @@ use schemaward::api::condition::Reason;
 use super::scene::{
     Cluster, ONE, TWO, applied, at_rest, database, has, operator, resources, tenant,
 };
-use super::{Attempt, Case, Expected, NOT_PROMISED, Why, covered, excluded, run};
+use super::{Attempt, Case, Expected, covered, run};
 use crate::harness::eventually;
 use crate::kfault::{Fault, Rule};
 use crate::operator_rig::{LIMIT, Tenant, inline, resource};
@@ -24,13 +24,19 @@ pub const CASES: &[Case] = &[
     covered(
         "A4",
         "the same, for a file with CREATE INDEX CONCURRENTLY",
-        SWEEP,
+        &[
+            "tests/faults/sweep.rs::a_fault_at_any_message_breaks_no_promise",
+            "tests/it/journal.rs::a_killed_index_build_is_finished_by_the_next_run",
+            "tests/it/journal.rs::a_mixed_file_goes_on_where_it_was_interrupted",
+        ],
     ),
-    excluded(
+    covered(
         "A5",
         "the same, for a statement that no catalog can prove",
-        Why::NotInTheProduct,
-        NOT_PROMISED,
+        &[
+            "tests/it/journal.rs::what_nobody_can_tell_is_for_a_person",
+            "tests/it/journal_operator.rs::what_is_in_doubt_stops_until_a_person_resolves_it",
+        ],
     ),
     run(
         "A6",

@@ -11,7 +11,7 @@ use schemaward::api::condition::Reason;
 use super::scene::{
     ONE, SLOW, THREE, TWO, applied, at_rest, database, database_on, has, signal, sleeps,
 };
-use super::{Attempt, Case, Expected, NOT_PROMISED, Why, covered, excluded, run, slow};
+use super::{Attempt, Case, Expected, Why, covered, excluded, run, slow};
 use crate::harness::{Database, Postgres, eventually};
 use crate::operator_rig::LIMIT;
 use crate::pgfault::{Phase, Proxy, Rule, Then, When};
@@ -81,17 +81,18 @@ pub const CASES: &[Case] = &[
         ],
         demoted,
     ),
-    excluded(
+    covered(
         "B11",
-        "two writable copies behind one name",
-        Why::NotInTheProduct,
-        NOT_PROMISED,
+        "two writable copies behind one name: what one of them lacks is missed",
+        &["tests/it/identity.rs::a_database_that_lost_history_is_left_alone_until_it_is_accepted"],
     ),
-    excluded(
+    covered(
         "B12",
-        "a clone behind the same name",
-        Why::NotInTheProduct,
-        NOT_PROMISED,
+        "another database behind the same name",
+        &[
+            "tests/it/identity.rs::another_database_under_the_same_address_is_left_alone_until_it_is_accepted",
+            "tests/it/identity.rs::an_empty_database_under_the_same_address_is_not_filled_silently",
+        ],
     ),
     covered(
         "B14",

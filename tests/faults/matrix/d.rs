@@ -8,7 +8,7 @@ use schemaward::api::condition::Reason;
 use super::scene::{
     Cluster, ONE, TWO, a_while, applied, at_rest, database, has, sleeps, waits_for_a_lock,
 };
-use super::{Attempt, Case, Expected, NOT_PROMISED, Why, covered, excluded, run, slow};
+use super::{Attempt, Case, Expected, Why, covered, excluded, run, slow};
 use crate::harness::{Database, eventually};
 use crate::kfault::{Fault, Rule};
 use crate::operator_rig::{LIMIT, Tenant, inline, resource};
@@ -37,11 +37,13 @@ pub const CASES: &[Case] = &[
         &[Reason::UpToDate, Reason::UpToDate],
         second_run_beside_an_index,
     ),
-    excluded(
+    covered(
         "D4",
         "an idle transaction holds up a concurrent index",
-        Why::NotInTheProduct,
-        NOT_PROMISED,
+        &[
+            "tests/it/waiting.rs::how_far_an_index_is_can_be_seen_on_every_supported_server",
+            "tests/it/journal.rs::dropping_and_rebuilding_survive_a_lock_timeout",
+        ],
     ),
     covered(
         "D6",

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use schemaward::api::condition::Reason;
 
-use super::scene::{ONE, TWO, applied, at_rest, database, has, signal, sleeps};
-use super::{
-    Attempt, Case, Content, Expected, NOT_PROMISED, Why, content, covered, excluded, run, slow,
+use super::scene::{
+    ONE, TWO, applied, at_rest, database, has, peak_of, signal, sleeps, waits_for_a_lock,
 };
+use super::{Attempt, Case, Content, Expected, content, covered, run, slow};
 use crate::harness::eventually;
 use crate::operator_rig::LIMIT;
 
@@ -198,11 +198,42 @@ pub const CASES: &[Case] = &[
             ..Content::PLAIN
         }],
     ),
-    excluded("H19", "a unique index built concurrently over duplicates", Why::NotInTheProduct, NOT_PROMISED),
-    excluded("H20", "IF NOT EXISTS over an invalid index", Why::NotInTheProduct, NOT_PROMISED),
-    excluded("H21", "the session of a concurrent build is terminated", Why::NotInTheProduct, NOT_PROMISED),
-    excluded("H22", "REINDEX and DROP INDEX CONCURRENTLY that time out", Why::NotInTheProduct, NOT_PROMISED),
-    excluded("H25", "a script that crashes the server every time", Why::NotInTheProduct, NOT_PROMISED),
+    covered(
+        "H19",
+        "a unique index built concurrently over duplicates",
+        &[
+            "tests/it/journal.rs::a_violated_unique_index_leaves_no_invalid_one",
+        ],
+    ),
+    covered(
+        "H20",
+        "IF NOT EXISTS over an invalid index",
+        &[
+            "tests/it/journal.rs::an_invalid_index_of_somebody_else_is_no_success",
+        ],
+    ),
+    run(
+        "H21",
+        "the session of a concurrent build is terminated",
+        &[Reason::ConnectionLost, Reason::UpToDate],
+        terminated_build,
+    ),
+    covered(
+        "H22",
+        "REINDEX and DROP INDEX CONCURRENTLY that time out",
+        &[
+            "tests/it/journal.rs::dropping_and_rebuilding_survive_a_lock_timeout",
+            "tests/it/journal.rs::a_killed_reindex_leaves_no_second_index",
+        ],
+    ),
+    covered(
+        "H25",
+        "a script that ends its session, or the server, every time",
+        &[
+            "tests/it/operator_bad_input.rs::a_script_that_ends_its_session_is_run_thrice_and_no_more",
+            "tests/status.rs::a_script_that_loses_its_connection_thrice_in_a_row_is_poison",
+        ],
+    ),
     run(
         "H26",
         "a result of 200 MB that nobody reads",
@@ -275,12 +306,19 @@ pub const CASES: &[Case] = &[
     covered(
         "H35",
         "text that is hard to split",
-        &["tests/it/statements.rs::servers_split_as_we_do"],
+        &[
+            "tests/it/statements.rs::servers_split_as_we_do",
+            "tests/it/statements.rs::servers_complete_as_many_commands_as_we_count",
+            "tests/it/statements.rs::servers_complete_as_many_commands_of_generated_scripts",
+        ],
     ),
     covered(
         "H36",
-        "a script that writes into the history",
-        &["tests/it/engine.rs::a_script_that_meddles_with_the_history_is_rolled_back"],
+        "a script that writes into the history or into our tables",
+        &[
+            "tests/it/engine.rs::a_script_that_meddles_with_the_history_is_rolled_back",
+            "tests/it/decisions.rs::a_script_that_edits_our_tables_is_noticed_at_the_next_look",
+        ],
     ),
     content(
         "H37",
@@ -353,6 +391,32 @@ const fn ends_the_transaction(files: &'static [(&'static str, &'static [u8])]) -
     }
 }
 
+fn terminated_build(expected: &mut Expected) {
+    let database = database("h21");
+    database.exec("CREATE TABLE busy (id int)");
+    // What the build waits for.
+    let mut writer = database.hold("writer", "BEGIN; INSERT INTO busy VALUES (1);");
+    let index = "CREATE INDEX CONCURRENTLY busy_id ON busy (id);";
+    let attempt = Attempt::at(&database, &[("001_index_UP.sql", index)]);
+    let attempt = attempt.with("/execution/lockTimeout", "1m".into());
+    let running = attempt.start();
+    waits_for_a_lock(&database);
+    database.admin_exec(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE wait_event_type = 'Lock' AND datname = current_database() AND application_name LIKE 'schemaward/%'",
+    );
+    expected.of_verdict(running.join().expect("no panic"));
+    let indexes =
+        "SELECT count(*) FILTER (WHERE indisvalid), count(*) FILTER (WHERE NOT indisvalid)
+                   FROM pg_index WHERE indrelid = 'busy'::regclass";
+    assert_eq!(database.query_text(indexes), "0|1");
+    writer.kill().expect("it runs");
+    writer.wait().expect("our own child");
+    expected.of_attempt(&attempt);
+    assert_eq!(database.query_text(indexes), "1|0");
+    assert_eq!(applied(&database), "001");
+}
+
 fn session_of_another(expected: &mut Expected) {
     let database = database("h16");
     let other = (
@@ -368,14 +432,6 @@ fn session_of_another(expected: &mut Expected) {
     );
     expected.of_attempt(&Attempt::at(&database, &[read_only, TWO]));
     assert_eq!(applied(&database), "001 002");
-}
-
-/// The most memory that a process had so far, in MiB.
-fn peak_of(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib / 1024)
 }
 
 /// Runs `schemaward up` on one file; gives the exit code and the most memory that it had, in MiB.

@@ -84,12 +84,10 @@ pub const CASES: &[Case] = &[
             "tests/it/chart.rs::with_watch_namespaces_it_may_nothing_elsewhere",
         ],
     ),
-    excluded(
+    covered(
         "J14",
-        "5,000 resources in a namespace",
-        Why::CannotBeRunHere,
-        "the servers of a test take two cores, and thousands of resources would measure them; runs at the same time are bounded by \
-         --max-concurrent-runs",
+        "a great many resources: E21 has as many as the servers of a test can take",
+        &["tests/faults/matrix/driver.rs::every_case_comes_to_what_is_expected"],
     ),
     excluded(
         "J15",

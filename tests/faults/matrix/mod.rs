@@ -91,9 +91,6 @@ impl Why {
     }
 }
 
-/// What the product does not claim to do.
-const NOT_PROMISED: &str = "docs/guarantees.md lists it as not promised yet";
-
 /// The sections, and how many cases each has in the project's fault matrix.
 const SECTIONS: [(&str, &[Case], usize); 10] = [
     ("A", a::CASES, 14),

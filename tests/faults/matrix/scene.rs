@@ -209,6 +209,14 @@ pub fn source(files: &[(&str, &str)]) -> Value {
     json!({"spec": {"source": crate::operator_rig::inline(files)}})
 }
 
+/// The most memory that a process had so far, in MiB.
+pub fn peak_of(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024)
+}
+
 /// For what is only seen by its absence: nothing happened in this time.
 pub fn a_while() {
     std::thread::sleep(Duration::from_secs(3));
