@@ -32,6 +32,24 @@ static RETRIES_BLINDLY: Program = program(|case, port| {
     psql(case, port, &locked(&script(case, each)))
 });
 
+/// Loses the checksums.
+static RECORDS_NO_CHECKSUM: Program = program(|case, port| {
+    let forgets = "UPDATE schema_migrations SET checksum = '' WHERE checksum <> '';\n";
+    psql(case, port, &locked(&(script(case, together) + forgets)))
+});
+
+/// Touches its table when there is nothing to do.
+static WRITES_AT_REST: Program = program(|case, port| {
+    let touches = "UPDATE schema_migrations SET checksum = checksum;\n";
+    psql(case, port, &locked(&(script(case, together) + touches)))
+});
+
+/// Says how it logs in.
+static PRINTS_ITS_PASSWORD: Program = program(|case, port| {
+    let says = "\\getenv password PGPASSWORD\n\\echo connecting with :password\n";
+    psql(case, port, &locked(&(script(case, together) + says)))
+});
+
 /// Two psqls that die with the shell, as two connections of one program would.
 const LOCK_AND_RUN: &str = r#"
 coproc { exec setpriv --pdeathsig KILL "$0" -XqAt -f -; }
@@ -178,6 +196,24 @@ fn an_index_that_is_there_but_not_valid_and_taken_for_success_is_caught() {
     };
     let judged = run(&RETRIES_BLINDLY, &scenario::repeatable(), Some(rule));
     caught(&judged, &[Oracle::O3, Oracle::O7]);
+}
+
+#[test]
+fn a_history_without_checksums_is_caught() {
+    let judged = run(&RECORDS_NO_CHECKSUM, &scenario::two_tables(), None);
+    caught(&judged, &[Oracle::O2]);
+}
+
+#[test]
+fn a_write_at_rest_is_caught() {
+    let judged = run(&WRITES_AT_REST, &scenario::two_tables(), None);
+    caught(&judged, &[Oracle::O6]);
+}
+
+#[test]
+fn a_password_that_is_printed_is_caught() {
+    let judged = run(&PRINTS_ITS_PASSWORD, &scenario::two_tables(), None);
+    caught(&judged, &[Oracle::O5]);
 }
 
 #[test]

@@ -32,7 +32,14 @@ pub const ROW_CANARY: &str = "canary-row/4111 1111?";
 
 /// All scenarios.
 pub fn all() -> Vec<Scenario> {
-    vec![plain(), bootstrap(), five(), way_back()]
+    vec![
+        plain(),
+        bootstrap(),
+        five(),
+        way_back(),
+        concurrently(),
+        concurrently_back(),
+    ]
 }
 
 /// Two pending versions on a database that is in use; the second one takes its time in the middle.
@@ -72,6 +79,26 @@ fn way_back() -> Scenario {
         versions: vec![table("001"), table("002"), slow_table("003")],
         applied_before: Some(3),
         target: 1,
+    }
+}
+
+/// A version in parts, one of which PostgreSQL refuses in a transaction, between two that need none.
+fn concurrently() -> Scenario {
+    Scenario {
+        name: "concurrently",
+        versions: vec![table_to_index("001"), mixed("002"), table("003")],
+        applied_before: Some(1),
+        target: 3,
+    }
+}
+
+/// The way back of such a version.
+fn concurrently_back() -> Scenario {
+    Scenario {
+        name: "concurrently-back",
+        applied_before: Some(3),
+        target: 1,
+        ..concurrently()
     }
 }
 
