@@ -299,8 +299,10 @@ fn next_of<'p>(points: &Mutex<impl Iterator<Item = &'p Point>>) -> Option<&'p Po
     points.lock().expect("no panic").next()
 }
 
+/// A server that loses nothing of what it has committed when it goes down, unlike the shared one.
 fn own_site() -> Site {
-    Site::new(Box::leak(Box::new(Postgres::start(16, &[]))))
+    let server = Postgres::start(16, &["--set=synchronous_commit=on"]);
+    Site::new(Box::leak(Box::new(server)))
 }
 
 fn workers() -> usize {
