@@ -180,7 +180,7 @@ fn a_lock_that_the_application_holds_is_waited_for_and_its_holder_named() {
     let mut application = project
         .database
         .hold("report", "BEGIN; SELECT * FROM orders;");
-    let run = start(&mut project.command("up --lock-timeout 1s"));
+    let run = start(&mut project.command("up --lock-timeout 3s"));
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'
          AND application_name = 'schemaward/cli' AND wait_event_type = 'Lock'",

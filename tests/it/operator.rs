@@ -199,7 +199,7 @@ fn a_version_that_waits_for_a_lock_says_for_whose() {
     let namespace = cluster().tenant("blocked");
     namespace.secret(&database);
     let mut manifest = resource("shop", &database, &inline(&[WIDGETS]));
-    manifest["spec"]["execution"] = json!({"lockTimeout": "1s"});
+    manifest["spec"]["execution"] = json!({"lockTimeout": "3s"});
     let schema = namespace.schema("shop", &manifest);
     schema.reaches("UpToDate");
     let mut report = database.hold("report", "BEGIN; SELECT * FROM widgets;");
@@ -237,7 +237,7 @@ fn who_stood_in_the_way_of_a_version_that_was_given_up_is_in_an_event() {
     let namespace = cluster().tenant("given-up");
     namespace.secret(&database);
     let mut manifest = resource("shop", &database, &inline(&[WIDGETS]));
-    manifest["spec"]["execution"] = json!({"lockTimeout": "1s", "lockRetries": 0});
+    manifest["spec"]["execution"] = json!({"lockTimeout": "3s", "lockRetries": 0});
     let schema = namespace.schema("shop", &manifest);
     schema.reaches("UpToDate");
     let mut report = database.hold("report", "BEGIN; SELECT * FROM widgets;");

@@ -68,7 +68,7 @@ async fn who_is_idle_in_a_transaction_is_named_on_every_supported_server() {
     for major in 14..=18 {
         let database = database_with_orders(postgres_major(major), "idle");
         let holder = hold(&database, "report", "BEGIN; SELECT * FROM orders;");
-        let outcome = once(&database, &ALTER, 1000).await;
+        let outcome = once(&database, &ALTER, 3000).await;
         assert_eq!(
             gave_up(&outcome),
             format!(
@@ -80,7 +80,7 @@ async fn who_is_idle_in_a_transaction_is_named_on_every_supported_server() {
             "PostgreSQL {major}"
         );
         drop(holder);
-        reached(&once(&database, &ALTER, 1000).await);
+        reached(&once(&database, &ALTER, 3000).await);
     }
 }
 
@@ -89,7 +89,7 @@ async fn whose_row_is_waited_for_is_named_with_its_table() {
     let database = database_with_orders(postgres(), "row");
     let _holder = hold(&database, "shop", "BEGIN; UPDATE orders SET id = 2;");
     let update = [("018_fill_UP.sql", "UPDATE orders SET id = 3;")];
-    let message = gave_up(&once(&database, &update, 1000).await);
+    let message = gave_up(&once(&database, &update, 3000).await);
     assert!(
         message.contains("a lock on public.orders held for N s by pid N (app \"shop\""),
         "{message}"
@@ -112,7 +112,7 @@ async fn who_holds_the_lock_comes_before_who_queues_for_it() {
             seen => Err(seen.to_owned()),
         }
     });
-    let message = gave_up(&once(&database, &ALTER, 1000).await);
+    let message = gave_up(&once(&database, &ALTER, 3000).await);
     assert!(
         message.contains("(app \"report\", role ") && message.contains(") and 1 other. Nothing"),
         "{message}"
@@ -157,7 +157,7 @@ async fn a_prepared_transaction_is_named_on_the_oldest_and_the_newest_server() {
         let server = Postgres::start(major, &["--set=max_prepared_transactions=2"]);
         let database = database_with_orders(&server, "prepared");
         database.exec("BEGIN; SELECT * FROM orders; PREPARE TRANSACTION 'order-7'");
-        let message = gave_up(&once(&database, &ALTER, 1000).await);
+        let message = gave_up(&once(&database, &ALTER, 3000).await);
         assert!(
             message.contains(&format!(
                 "a lock on public.orders held for N s by prepared transaction \"order-7\" (role \"{}\").",
@@ -169,7 +169,7 @@ async fn a_prepared_transaction_is_named_on_the_oldest_and_the_newest_server() {
         database.exec("ROLLBACK PREPARED 'order-7'");
         database.exec("BEGIN; UPDATE orders SET id = 2; PREPARE TRANSACTION 'order-8'");
         let update = [("018_fill_UP.sql", "UPDATE orders SET id = 3;")];
-        let message = gave_up(&once(&database, &update, 1000).await);
+        let message = gave_up(&once(&database, &update, 3000).await);
         assert!(
             message.contains(
                 "a lock on public.orders held for N s by prepared transaction \"order-8\""
@@ -192,7 +192,7 @@ async fn of_another_role_what_everybody_may_see_is_told() {
         password: other.password.clone(),
     };
     let _holder = hold(&elsewhere, "report", "BEGIN; SELECT * FROM orders;");
-    let message = gave_up(&once(&database, &ALTER, 1000).await);
+    let message = gave_up(&once(&database, &ALTER, 3000).await);
     assert!(
         message.contains(&format!(
             "a lock on public.orders held by pid N (app \"report\", role \"{}\"). Nothing",
