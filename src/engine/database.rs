@@ -46,7 +46,7 @@ pub enum Request {
     /// Read the stored DOWN text of a version. Answer: `DownLoaded`.
     LoadDown(Version),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
-    Execute(Box<Execution>),
+    Execute(Arc<Execution>),
     /// One step of a version that does not run in one transaction. Answer: as the step says.
     Step(Box<StepRequest>),
 }

@@ -7,6 +7,7 @@ mod looking;
 mod stepping;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::migration::plan::{DownSource, Step};
@@ -56,7 +57,7 @@ pub struct Machine {
     state: State,
     waited: Duration,
     steps: VecDeque<Step>,
-    running: Option<Box<Execution>>,
+    running: Option<Arc<Execution>>,
     announced: bool,
     outcome: Outcome,
 }

@@ -34,32 +34,59 @@ pub fn hashed(fields: [&str; 12]) -> String {
     )
 }
 
+/// The same as SQL expressions: literals, or parameters of a prepared statement.
+pub struct Expressions<'a> {
+    pub action: &'a str,
+    pub version: &'a str,
+    pub detail: &'a str,
+    pub checksum: &'a str,
+    pub actor: &'a str,
+    pub execution_time_ms: &'a str,
+}
+
 /// The statement that appends `entry`. Runs under the migration lock, so that ids have no gaps and the
 /// chain has no forks.
-///
-/// Half of what a version costs beside its script was this statement, so it is kept cheap for the
-/// parser: one call of `concat` instead of a dozen `||`, and each look-up once (`OFFSET 0` keeps the
-/// planner from copying them to every place where their result is used).
 pub fn append(ledger: &Ledger, entry: &Entry<'_>) -> String {
-    let [schema, table, action, detail, actor] = [
-        ledger.schema.as_str(),
-        &ledger.table,
-        entry.action,
-        entry.detail,
-        entry.actor,
-    ]
-    .map(literal);
+    append_expressions(
+        ledger,
+        &Expressions {
+            action: &literal(entry.action),
+            version: &optional_literal(entry.version),
+            detail: &literal(entry.detail),
+            checksum: &optional_literal(entry.checksum),
+            actor: &literal(entry.actor),
+            execution_time_ms: entry.execution_time_ms,
+        },
+    )
+}
+
+/// As [`append`]. One call of `concat` instead of a dozen `||`, and each look-up once (`OFFSET 0` keeps the
+/// planner from copying them to every place where their result is used).
+pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>) -> String {
+    let Expressions {
+        action,
+        version,
+        detail,
+        checksum,
+        actor,
+        execution_time_ms,
+    } = entry;
+    let [schema, table] = [ledger.schema.as_str(), &ledger.table].map(literal);
     let tool = literal(concat!("schemaward ", env!("CARGO_PKG_VERSION")));
+    let or_empty = |expression: &str| match expression {
+        "NULL" => "''".to_owned(),
+        present => present.to_owned(),
+    };
     let content = hashed([
         "n.id::pg_catalog.text",
         "n.epoch",
         &schema,
         &table,
-        &action,
-        &literal(entry.version.unwrap_or_default()),
-        &detail,
-        &literal(entry.checksum.unwrap_or_default()),
-        &actor,
+        action,
+        &or_empty(version),
+        detail,
+        &or_empty(checksum),
+        actor,
         "n.role",
         &tool,
         "COALESCE(n.milliseconds::pg_catalog.text, '')",
@@ -74,9 +101,6 @@ pub fn append(ledger: &Ledger, entry: &Entry<'_>) -> String {
          ''::pg_catalog.bytea) AS previous, \
          EXTRACT(epoch FROM pg_catalog.now())::pg_catalog.text AS epoch, \
          SESSION_USER::pg_catalog.text AS role, \
-         ({milliseconds})::pg_catalog.int8 AS milliseconds OFFSET 0) n",
-        version = optional_literal(entry.version),
-        checksum = optional_literal(entry.checksum),
-        milliseconds = entry.execution_time_ms,
+         ({execution_time_ms})::pg_catalog.int8 AS milliseconds OFFSET 0) n",
     )
 }

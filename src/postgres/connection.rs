@@ -17,6 +17,7 @@ use crate::migration::version::Version;
 use super::dial::open;
 use super::facts::{Facts, Session};
 use super::history::{self, Content};
+use super::prepared::Prepared;
 use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
@@ -32,6 +33,8 @@ pub struct Postgres {
     pub(super) cancelled: Arc<AtomicBool>,
     /// How the session began.
     pub(super) startup: Startup,
+    /// What the session has prepared.
+    pub(super) prepared: Option<Prepared>,
     /// When we began to connect.
     dialled: Instant,
     /// Behind a pooler: nobody else is served by our session.
@@ -68,6 +71,7 @@ impl Postgres {
             settings: settings.clone(),
             cancelled: Arc::default(),
             startup,
+            prepared: None,
             dialled,
             proven: false,
             session: Arc::default(),

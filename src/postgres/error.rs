@@ -28,6 +28,9 @@ pub fn is_escape(code: &str) -> bool {
     matches!(code, "3B001" | "25P01")
 }
 
+/// SQLSTATE `invalid_sql_statement_name`: no prepared statement of that name.
+pub const NO_SUCH_STATEMENT: &str = "26000";
+
 /// The server's own error, if it is one.
 pub fn server_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error

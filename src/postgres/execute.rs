@@ -12,6 +12,7 @@ use crate::migration::script::Chunk;
 use crate::migration::statement::{Position, Statement};
 
 use super::connection::{Postgres, column};
+use super::prepared::Prepared;
 use super::query::{self, Answer};
 use super::session::{self, Scope};
 use super::{error, record, sanitize};
@@ -24,20 +25,57 @@ pub async fn execute(
     database: &mut Postgres,
     execution: &Execution,
 ) -> Result<Observation, DatabaseError> {
-    let statements = 0..execution.script.statements().len();
+    let ledger = &database.settings.ledger;
+    let direction = execution.record.direction();
+    let known = database.prepared.take();
+    let known = known.filter(|prepared| prepared.is_for(direction));
+    let is_new = known.is_none();
+    let prepared = known.unwrap_or_else(|| Prepared::new(direction, ledger));
     let transaction = Transaction {
-        said_first: Vec::new(),
-        statements,
-        closing: record::statements(&database.settings.ledger, execution, record::MILLISECONDS)?,
+        prepared: Some(Preparing(if is_new {
+            prepared.prepare()
+        } else {
+            Vec::new()
+        })),
+        closing: prepared.execute(execution)?,
+        ..Transaction::whole(execution)
     };
     match transaction.run(database, execution).await? {
+        Committed::Yes(row) => {
+            database.prepared = Some(prepared);
+            recorded(row)
+        }
         Committed::No(observation) => Ok(observation),
-        Committed::Yes(row) => recorded(row),
+        Committed::Deallocated => in_full(database, execution).await,
     }
+}
+
+/// For a script that deallocates all prepared statements, ours too.
+async fn in_full(
+    database: &mut Postgres,
+    execution: &Execution,
+) -> Result<Observation, DatabaseError> {
+    let ledger = &database.settings.ledger;
+    let transaction = Transaction {
+        closing: record::statements(ledger, execution, record::MILLISECONDS)?,
+        ..Transaction::whole(execution)
+    };
+    match transaction.run(database, execution).await? {
+        Committed::Yes(row) => recorded(row),
+        Committed::No(observation) => Ok(observation),
+        Committed::Deallocated => Err(not_prepared()),
+    }
+}
+
+/// A transaction without prepared statements missed one.
+pub(super) fn not_prepared() -> DatabaseError {
+    error::internal("a record was not prepared, and then missed")
 }
 
 /// Statements of a script, and own ones that commit with them.
 pub struct Transaction<'a> {
+    /// What `closing` is written with, when it is prepared.
+    pub prepared: Option<Preparing>,
     /// Statements from elsewhere in the script that are said first: its session's settings above all.
     pub said_first: Vec<&'a Statement>,
     /// The statements, as places in [`crate::migration::script::Script::statements`].
@@ -46,12 +84,17 @@ pub struct Transaction<'a> {
     pub closing: Vec<String>,
 }
 
+/// The `PREPARE` statements that are still to be sent; empty when the session has them already.
+pub struct Preparing(pub Vec<String>);
+
 /// How a transaction ended.
 pub enum Committed {
     /// With the last row that it answered.
     Yes(Option<PgRow>),
     /// It was rolled back.
     No(Observation),
+    /// It was rolled back, because the script deallocated what the record is written with.
+    Deallocated,
 }
 
 /// What ends the script's own text.
@@ -67,6 +110,16 @@ struct Envelope<'a> {
 }
 
 impl Transaction<'_> {
+    /// All of a script, with nothing of ours yet.
+    fn whole(execution: &Execution) -> Self {
+        Self {
+            prepared: None,
+            said_first: Vec::new(),
+            statements: 0..execution.script.statements().len(),
+            closing: Vec::new(),
+        }
+    }
+
     /// Runs it.
     pub async fn run(
         self,
@@ -74,7 +127,9 @@ impl Transaction<'_> {
         execution: &Execution,
     ) -> Result<Committed, DatabaseError> {
         let guard = format!("schemaward_{}", Uuid::new_v4().simple());
-        let mut before = opening(database, &guard);
+        let is_prepared = self.prepared.is_some();
+        let own = self.prepared.map_or_else(Vec::new, |Preparing(all)| all);
+        let mut before = opening(database, own, &guard);
         let mut said_first = self.said_first;
         let mut after = closing(database, self.closing, &guard);
         let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
@@ -96,9 +151,13 @@ impl Transaction<'_> {
             };
             let got = query::send(&mut database.connection, envelope.sql(execution)).await;
             if let Some(cause) = &got.error {
-                let observation = judge(database, execution, &envelope, &got, cause);
+                let ended = if is_prepared && envelope.is_deallocated(&got, cause) {
+                    Ok(Committed::Deallocated)
+                } else {
+                    judge(database, execution, &envelope, &got, cause).map(Committed::No)
+                };
                 database.roll_back().await;
-                return observation.map(Committed::No);
+                return ended;
             }
             answer = got.last_row;
         }
@@ -106,9 +165,9 @@ impl Transaction<'_> {
     }
 }
 
-/// Everything before the script: the session as new, the lock checked, the transaction fenced, the
-/// guard set.
-fn opening(database: &Postgres, guard: &str) -> Vec<String> {
+/// Everything before the script: the session as new, the lock checked, the transaction fenced, `own`
+/// under our own `search_path`, the guard set.
+fn opening(database: &Postgres, own: Vec<String>, guard: &str) -> Vec<String> {
     let mut statements = database.startup.again();
     statements.extend([
         "BEGIN".to_owned(),
@@ -116,6 +175,7 @@ fn opening(database: &Postgres, guard: &str) -> Vec<String> {
         session::lock_check(),
         session::fence(),
     ]);
+    statements.extend(own);
     statements.extend(session::script_settings(
         &database.settings,
         Scope::Transaction,
@@ -159,6 +219,14 @@ impl Envelope<'_> {
             sql.push_str(&self.after.join(";\n"));
         }
         sql
+    }
+
+    /// Whether the script was through, and took our prepared statements away.
+    fn is_deallocated(&self, answer: &Answer, cause: &sqlx::Error) -> bool {
+        let is_ours = answer.completed >= self.head_count() + self.chunk.statement_count;
+        is_ours
+            && error::server_error(cause)
+                .is_some_and(|server| server.code() == error::NO_SUCH_STATEMENT)
     }
 
     /// How many statements the server completes before the script's part.

@@ -21,6 +21,7 @@ mod journal;
 mod outside;
 mod pooler;
 mod prepare;
+mod prepared;
 mod probe;
 mod query;
 mod quote;

@@ -7,7 +7,7 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 use crate::migration::version::Version;
 
-use super::audit::{self, Entry};
+use super::audit::{self, Expressions};
 use super::history::of_ledger;
 use super::quote::{bytes, ledger as quoted, literal, optional_literal};
 use super::stored_text::pack;
@@ -15,6 +15,35 @@ use super::stored_text::pack;
 /// Milliseconds since the transaction began, by the server's clock.
 pub const MILLISECONDS: &str = "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - \
      pg_catalog.transaction_timestamp()) * 1000)::pg_catalog.int8";
+
+/// What stands in the record of a version, as SQL expressions: literals, or the parameters of prepared
+/// statements.
+pub(super) struct Values {
+    pub version: String,
+    /// The version in every spelling, as an array of texts; see [`spellings`].
+    pub spellings: String,
+    pub name: String,
+    pub actor: String,
+    /// `None` for a way back.
+    pub texts: Option<Packed>,
+}
+
+impl Values {
+    /// The values of `execution` as literals.
+    pub fn of(execution: &Execution) -> Result<Self, DatabaseError> {
+        let version = &execution.version;
+        Ok(Self {
+            version: literal(version.as_str()),
+            spellings: spellings(version),
+            name: literal(&execution.name),
+            actor: literal(&execution.actor),
+            texts: match &execution.record {
+                Record::Apply(texts) => Some(Packed::new(version, texts)?),
+                Record::Undo => None,
+            },
+        })
+    }
+}
 
 /// The statements that record `execution`, to run in its transaction after the script. The last one
 /// answers one row: microseconds since the epoch, milliseconds taken.
@@ -25,52 +54,62 @@ pub fn statements(
     execution: &Execution,
     milliseconds: &str,
 ) -> Result<Vec<String>, DatabaseError> {
-    let version = &execution.version;
-    match &execution.record {
-        Record::Apply(texts) => Ok(vec![
-            upsert_row(ledger, version, &execution.name, texts, milliseconds),
-            store_texts(ledger, version, texts)?,
-            audit::append(
-                ledger,
-                &Entry {
-                    action: "apply",
-                    version: Some(version.as_str()),
-                    detail: &execution.name,
-                    checksum: Some(&texts.up_checksum.to_string()),
-                    actor: &execution.actor,
-                    execution_time_ms: &recorded_milliseconds(ledger, version),
-                },
-            ),
-            "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
-            check(ledger, version, Some(texts), "r.milliseconds"),
-        ]),
-        Record::Undo => Ok(vec![
-            audit::append(
-                ledger,
-                &Entry {
-                    action: "undo",
-                    version: Some(version.as_str()),
-                    detail: &execution.name,
-                    checksum: None,
-                    actor: &execution.actor,
-                    execution_time_ms: milliseconds,
-                },
-            ),
+    let values = Values::of(execution)?;
+    let (writing, check) = of_values(ledger, &values, milliseconds);
+    Ok(writing
+        .into_iter()
+        .chain([CONSTRAINTS.to_owned(), check])
+        .collect())
+}
+
+/// Constraints and triggers that wait for the end of the transaction fail here, before the check.
+pub(super) const CONSTRAINTS: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
+/// The statements that write the record, and the one that checks it.
+pub(super) fn of_values(
+    ledger: &Ledger,
+    values: &Values,
+    milliseconds: &str,
+) -> (Vec<String>, String) {
+    let entry = Expressions {
+        action: "'undo'",
+        version: &values.version,
+        detail: &values.name,
+        checksum: "NULL",
+        actor: &values.actor,
+        execution_time_ms: milliseconds,
+    };
+    let Some(texts) = &values.texts else {
+        let writing = vec![
+            audit::append_expressions(ledger, &entry),
             // The script may have deleted its row itself; deleting none is right then.
             format!(
                 "DELETE FROM {} l WHERE l.version = {}",
                 quoted(ledger),
-                literal(version.as_str())
+                values.version
             ),
             format!(
                 "DELETE FROM schemaward.script s WHERE {} AND s.version = {}",
                 of_ledger(ledger),
-                literal(version.as_str())
+                values.version
             ),
-            "SET CONSTRAINTS ALL IMMEDIATE".to_owned(),
-            check(ledger, version, None, milliseconds),
-        ]),
-    }
+        ];
+        return (writing, check(ledger, values, milliseconds));
+    };
+    let writing = vec![
+        upsert_row(ledger, values, &texts.up_checksum, milliseconds),
+        insert_texts(ledger, &values.version, texts),
+        audit::append_expressions(
+            ledger,
+            &Expressions {
+                action: "'apply'",
+                checksum: &texts.up_checksum,
+                execution_time_ms: &recorded_milliseconds(ledger, &values.version),
+                ..entry
+            },
+        ),
+    ];
+    (writing, check(ledger, values, "r.milliseconds"))
 }
 
 /// SQLSTATE of [`check`]: `invalid_text_representation`.
@@ -81,12 +120,9 @@ pub const NOT_AS_RECORDED: &str = "22P02";
 /// beside it (none of both after a way back), on a table that nothing can hide or change rows of. A
 /// script that put a trigger or a rule on the table, or recorded itself as `1` where the file says
 /// `001`, is rolled back by it.
-fn check(ledger: &Ledger, version: &Version, texts: Option<&Texts>, milliseconds: &str) -> String {
-    let complete = texts.map_or_else(String::new, |texts| {
-        format!(
-            " AND r.checksum = {}",
-            literal(&texts.up_checksum.to_string())
-        )
+fn check(ledger: &Ledger, values: &Values, milliseconds: &str) -> String {
+    let complete = values.texts.as_ref().map_or_else(String::new, |texts| {
+        format!(" AND r.checksum = {}", texts.up_checksum)
     });
     let table = literal(&quoted(ledger));
     format!(
@@ -101,32 +137,43 @@ fn check(ledger: &Ledger, version: &Version, texts: Option<&Texts>, milliseconds
          THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4 \
          FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
-         FROM {ledger} l WHERE pg_catalog.ltrim(l.version, '0') = {digits}) r",
-        count = u8::from(texts.is_some()),
+         FROM {ledger} l WHERE l.version::pg_catalog.text = ANY ({spellings})) r",
+        count = u8::from(values.texts.is_some()),
         ours = of_ledger(ledger),
         ledger = quoted(ledger),
-        digits = literal(version.as_str().trim_start_matches('0')),
-        version = literal(version.as_str()),
+        spellings = values.spellings,
+        version = values.version,
     )
 }
 
-fn recorded_milliseconds(ledger: &Ledger, version: &Version) -> String {
+/// Longest spelling of a version that [`check`] looks for; a longer one is found by the next look, as a
+/// history that has a version twice.
+const LONGEST_SPELLING: usize = 24;
+
+/// A version with fewer and more zeros before it, as an array. Looked up one by one in the ledger's index:
+/// to compare the numbers would read all of the ledger for every version.
+fn spellings(version: &Version) -> String {
+    let digits = version.as_str().trim_start_matches('0');
+    let least = usize::from(digits.is_empty());
+    let most = LONGEST_SPELLING
+        .max(version.as_str().len())
+        .saturating_sub(digits.len());
+    let all: Vec<_> = (least..=most)
+        .map(|zeros| format!("{}{digits}", "0".repeat(zeros)))
+        .collect();
+    format!("'{{{}}}'::pg_catalog.text[]", all.join(","))
+}
+
+fn recorded_milliseconds(ledger: &Ledger, version: &str) -> String {
     format!(
-        "SELECT l.execution_time_ms::pg_catalog.int8 FROM {} l WHERE l.version = {}",
+        "SELECT l.execution_time_ms::pg_catalog.int8 FROM {} l WHERE l.version = {version}",
         quoted(ledger),
-        literal(version.as_str())
     )
 }
 
 /// The ledger row. A script may have recorded itself; that row is completed, not doubled. This works
 /// without a unique index on `version`, which a ledger of somebody else may lack.
-fn upsert_row(
-    ledger: &Ledger,
-    version: &Version,
-    name: &str,
-    texts: &Texts,
-    milliseconds: &str,
-) -> String {
+fn upsert_row(ledger: &Ledger, values: &Values, checksum: &str, milliseconds: &str) -> String {
     format!(
         "WITH completed AS (UPDATE {table} l SET name = {name}, applied_at = pg_catalog.now(), \
          execution_time_ms = {milliseconds}, checksum = {checksum} WHERE l.version = {version} \
@@ -135,9 +182,8 @@ fn upsert_row(
          SELECT {version}, {name}, pg_catalog.now(), {milliseconds}, {checksum} \
          WHERE NOT EXISTS (SELECT 1 FROM completed)",
         table = quoted(ledger),
-        version = literal(version.as_str()),
-        name = literal(name),
-        checksum = literal(&texts.up_checksum.to_string()),
+        version = values.version,
+        name = values.name,
     )
 }
 
@@ -147,19 +193,23 @@ pub fn store_texts(
     version: &Version,
     texts: &Texts,
 ) -> Result<String, DatabaseError> {
+    let packed = Packed::new(version, texts)?;
+    Ok(insert_texts(ledger, &literal(version.as_str()), &packed))
+}
+
+fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed) -> String {
     let Packed {
         up_checksum,
         up,
         down_checksum,
         down,
-    } = Packed::new(version, texts)?;
-    Ok(format!(
+    } = texts;
+    format!(
         "INSERT INTO schemaward.script (ledger_schema, ledger_table, version, up_checksum, up, \
-         down_checksum, down) VALUES ({}, {}, {}, {up_checksum}, {up}, {down_checksum}, {down})",
+         down_checksum, down) VALUES ({}, {}, {version}, {up_checksum}, {up}, {down_checksum}, {down})",
         literal(&ledger.schema),
         literal(&ledger.table),
-        literal(version.as_str()),
-    ))
+    )
 }
 
 /// Keeps the texts that a person accepted instead of those that were kept. Where there is no DOWN the kept
@@ -201,12 +251,12 @@ pub fn of_version(ledger: &Ledger, version: &Version) -> String {
     )
 }
 
-/// Texts and checksums as literals.
-struct Packed {
-    up_checksum: String,
-    up: String,
-    down_checksum: String,
-    down: String,
+/// Texts and checksums as SQL expressions.
+pub(super) struct Packed {
+    pub up_checksum: String,
+    pub up: String,
+    pub down_checksum: String,
+    pub down: String,
 }
 
 impl Packed {
@@ -232,5 +282,21 @@ impl Packed {
                 None => "NULL".to_owned(),
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_looked_for_in_every_spelling() {
+        let of = |text: &str| spellings(&Version::parse(text).expect("a version"));
+        let array = of("007");
+        assert!(array.starts_with("'{7,07,007,0007,"), "{array}");
+        assert_eq!(array.matches(',').count(), LONGEST_SPELLING - 1);
+        assert!(of("000").starts_with("'{0,00,000,"));
+        let long = format!("{}1", "0".repeat(40));
+        assert!(of(&long).contains(&format!(",{long}}}")));
     }
 }

@@ -92,7 +92,6 @@ impl Startup {
                 "RESET ROLE",
                 "RESET ALL",
                 "DISCARD TEMP",
-                "DISCARD PLANS",
                 "DISCARD SEQUENCES",
                 "UNLISTEN *",
                 "CLOSE ALL",

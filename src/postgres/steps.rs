@@ -12,7 +12,7 @@ use crate::migration::statement::Statement;
 
 use super::audit::{self, Entry};
 use super::connection::Postgres;
-use super::execute::{Committed, Transaction, recorded};
+use super::execute::{Committed, Transaction, not_prepared, recorded};
 use super::quote::literal;
 use super::{error, journal, outside, query, record, session};
 
@@ -78,6 +78,7 @@ async fn run(
         record::MILLISECONDS,
     )?;
     let transaction = Transaction {
+        prepared: None,
         said_first: execution.script.settings_before(part.statements.start),
         statements: part.statements.clone(),
         closing: vec![row],
@@ -85,6 +86,7 @@ async fn run(
     Ok(match transaction.run(database, execution).await? {
         Committed::Yes(_) => journaled(),
         Committed::No(observation) => observation,
+        Committed::Deallocated => return Err(not_prepared()),
     })
 }
 
@@ -165,6 +167,7 @@ async fn record_version(
         let mut closing = record::statements(ledger, execution, &milliseconds)?;
         closing.push(journal::clear(ledger, execution));
         let transaction = Transaction {
+            prepared: None,
             said_first: said_first.clone(),
             statements: rest.statements.clone(),
             closing,
@@ -176,6 +179,7 @@ async fn record_version(
             }
             Err(error) => Err(error),
             Ok(Committed::No(observation)) => Ok(observation),
+            Ok(Committed::Deallocated) => Err(not_prepared()),
             Ok(Committed::Yes(row)) => recorded(row),
         };
     }

@@ -548,6 +548,8 @@ async fn what_a_transaction_block_allows_a_script_may_do() {
         "LISTEN x; NOTIFY x",
         "DECLARE c CURSOR WITH HOLD FOR SELECT 1; FETCH c",
         "PREPARE one AS SELECT 1; EXECUTE one; DEALLOCATE one",
+        "CREATE TABLE once (id int); INSERT INTO once VALUES (1); DEALLOCATE ALL",
+        "ALTER TABLE public.schema_migrations ADD COLUMN note text; CREATE SCHEMA more",
         "SAVEPOINT a; SELECT 1; ROLLBACK TO a; RELEASE a; DISCARD PLANS; RESET ALL",
         "DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN EXECUTE 'CREATE TABLE made ()'; END $$",
         "CREATE TABLE parent (id int) PARTITION BY RANGE (id); \
@@ -567,6 +569,7 @@ async fn what_a_transaction_block_allows_a_script_may_do() {
             database.query_text("SELECT count(*) FROM public.schema_migrations"),
             scripts.len().to_string()
         );
+        assert_eq!(database.query_text("SELECT count(*) FROM once"), "1");
     }
 }
 

@@ -81,7 +81,7 @@ impl Machine {
         if begun.is_some() || execution.script.has_parts() {
             return self.begin_parts(execution, begun.as_ref());
         }
-        self.running = Some(Box::new(execution));
+        self.running = Some(Arc::new(execution));
         self.execute(1)
     }
 
@@ -162,7 +162,7 @@ impl Machine {
         let reason = Stop::Script(Box::new(failure));
         match &self.running {
             Some(execution) if escaped => {
-                let execution = Arc::new((**execution).clone());
+                let execution = Arc::clone(execution);
                 self.note_escape(execution, reason)
             }
             _ => self.stop(reason),
