@@ -109,3 +109,6 @@ pub(super) fn resolve(seen: &Inspection, resolution: &Resolution) -> Result<Chan
         verdict: *verdict,
     })
 }
+
+#[cfg(test)]
+mod tests;
