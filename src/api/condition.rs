@@ -150,7 +150,7 @@ reasons! {
     InDoubt = "InDoubt",
     /// A script ended our transaction, so that what it did is not known to be whole.
     TransactionEscaped = "TransactionEscaped",
-    /// A CREATE INDEX CONCURRENTLY left an INVALID index.
+    /// CREATE INDEX CONCURRENTLY IF NOT EXISTS met an INVALID index of somebody else.
     InvalidIndex = "InvalidIndex",
 
     /// The history was changed by somebody else.

@@ -738,8 +738,7 @@ fn what_was_begun_stays_the_beginning_of_its_file() {
 
 #[test]
 fn an_escape_is_kept_before_the_run_ends() {
-    let mut database = Simulated::default();
-    database.script_answers = [Observation::Failed(ScriptFailure {
+    let answer = Observation::Failed(ScriptFailure {
         kind: ScriptFailureKind::TransactionEscaped,
         version: version("1"),
         name: "t".to_owned(),
@@ -749,8 +748,11 @@ fn an_escape_is_kept_before_the_run_ends() {
         sqlstate: None,
         message: "no".to_owned(),
         outside_transaction: false,
-    })]
-    .into();
+    });
+    let mut database = Simulated {
+        script_answers: [answer].into(),
+        ..Simulated::default()
+    };
     let outcome = run(task(&["1"]), &mut database);
     assert!(matches!(outcome.stop(), Some(Stop::Script(_))));
     assert!(
