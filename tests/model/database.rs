@@ -4,11 +4,14 @@
 //! transaction that writes checks first that its own session holds the lock; a session that lost its
 //! client goes on with what it has received, and ends some time.
 
-use schemaward::engine::database::{Preparation, Record, Request, Texts};
+use std::ops::Range;
+
+use schemaward::engine::database::{Execution, Preparation, Record, Request, Texts};
+use schemaward::engine::step::{StepAction, StepRequest};
 use schemaward::migration::script::Script;
 
 use super::memory::{Handle, Snapshot};
-use super::texts::{self, STATEMENTS, VARIANTS, VERSIONS};
+use super::texts::{self, INDEX, MIDDLE, REPEATABLE, STATEMENTS, UNPROVABLE, VARIANTS, VERSIONS};
 
 /// What is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -21,6 +24,8 @@ pub struct Committed {
     pub claim: Option<u8>,
     /// Version 1 first.
     pub versions: [Fate; VERSIONS],
+    /// The version that was begun and is not recorded.
+    pub begun: Option<Begun>,
 }
 
 /// What a version has left in the database.
@@ -28,8 +33,49 @@ pub struct Committed {
 pub struct Fate {
     /// Its row in the ledger.
     pub row: Option<Row>,
-    /// How often each statement of each of its texts has taken effect.
+    /// How often each statement of each of its texts has taken effect; an index is not among them.
     pub marks: [[i8; STATEMENTS]; VARIANTS],
+    /// Its index.
+    pub index: Option<Index>,
+    /// How many indexes were made.
+    pub oids: u8,
+}
+
+/// An index of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Index {
+    /// Which one; another one each time.
+    pub oid: u8,
+    /// False while it is half made or half dropped.
+    pub valid: bool,
+}
+
+/// What the journal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Begun {
+    /// The version.
+    pub number: u8,
+    /// Zeros in front of it.
+    pub zeros: u8,
+    /// Which text of it.
+    pub variant: u8,
+    /// Its DOWN was begun.
+    pub down: bool,
+    /// The statements before the one in the middle are done.
+    pub first: bool,
+    /// The one in the middle.
+    pub middle: Entry,
+}
+
+/// How far the statement in the middle is, as the journal has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// Nothing is known of it.
+    None,
+    /// It was about to be sent, and this was the index before.
+    Started(Option<Index>),
+    /// It is done.
+    Done,
 }
 
 /// A row of the ledger, and our own record beside it.
@@ -72,6 +118,8 @@ pub enum Work {
     Sent(Handle),
     /// Its transaction is open, and so many statements are done.
     Open(Handle, u8),
+    /// It executes a statement outside of a transaction, and came so far.
+    Outside(Handle, u8),
     /// The effects are committed and the record is not. Only a wrong adapter comes here.
     Unrecorded(Handle),
     /// The answer is under way to the client.
@@ -91,6 +139,14 @@ pub enum Answer {
     DownLoaded { number: u8, variant: u8 },
     /// `Done`.
     Done,
+    /// `Journaled`.
+    Journaled,
+    /// `Evidence`: the index there is.
+    Evidence(Option<Index>),
+    /// `Executed`.
+    Executed,
+    /// `Repaired`.
+    Repaired,
     /// `Failed`.
     ScriptFailed,
     /// `LockNotAvailable`.
@@ -115,9 +171,12 @@ impl Session {
         }
     }
 
-    /// Whether a transaction that writes is open.
+    /// Whether it is at something that writes.
     pub fn writes(&self) -> bool {
-        matches!(self.work, Work::Open(..) | Work::Unrecorded(_))
+        matches!(
+            self.work,
+            Work::Open(..) | Work::Outside(..) | Work::Unrecorded(_)
+        )
     }
 }
 
@@ -148,28 +207,84 @@ impl Committed {
         self.fate_mut(mark.number).marks[mark.variant][mark.statement] += mark.change;
     }
 
-    /// All statements of a request's script take effect.
+    /// All statements of a request that run in its transaction take effect.
     pub fn effects(&mut self, request: &Request) {
-        if let Request::Execute(execution) = request {
-            for statement in 0..execution.script.statements().len() {
-                self.mark(&execution.script, statement);
-            }
+        let (execution, statements) = match request {
+            Request::Execute(execution) => (&**execution, 0..execution.script.statements().len()),
+            Request::Step(step) => (&*step.execution, statements_of(&step.action)),
+            _ => return,
+        };
+        for statement in statements {
+            self.mark(&execution.script, statement);
         }
     }
 
-    /// The record of a request is written.
+    /// What a request writes into our own tables.
     pub fn record(&mut self, request: &Request) {
         match request {
             Request::Prepare(preparation) => self.prepare(preparation),
-            Request::Execute(execution) => {
-                let row = match &execution.record {
-                    Record::Apply(texts) => Some(recorded(texts, texts::zeros(&execution.version))),
-                    Record::Undo => None,
-                };
-                self.fate_mut(texts::number(&execution.version)).row = row;
-            }
+            Request::Execute(execution) => self.record_version(execution),
+            Request::Step(step) => self.record_step(step),
             other => panic!("it writes nothing, or is not in the model: {other:?}"),
         }
+    }
+
+    fn record_version(&mut self, execution: &Execution) {
+        let row = match &execution.record {
+            Record::Apply(texts) => Some(recorded(texts, texts::zeros(&execution.version))),
+            Record::Undo => None,
+        };
+        self.fate_mut(texts::number(&execution.version)).row = row;
+    }
+
+    fn record_step(&mut self, step: &StepRequest) {
+        let execution = &*step.execution;
+        let index = self.fate(texts::number(&execution.version)).index;
+        let mut begun = self.begun.unwrap_or_else(|| begin(execution));
+        match &step.action {
+            StepAction::Run(_) => begun.first = true,
+            StepAction::Start(_) => begun.middle = Entry::Started(index),
+            StepAction::Finish(..) => begun.middle = Entry::Done,
+            StepAction::Withdraw(_) => begun.middle = Entry::None,
+            StepAction::Record(_) => {
+                self.record_version(execution);
+                self.begun = None;
+                return;
+            }
+            other => panic!("it is not in the model: {other:?}"),
+        }
+        let is_something = begun.first || begun.middle != Entry::None;
+        self.begun = is_something.then_some(begun);
+    }
+
+    /// A statement outside of a transaction comes one step further; true when that was the last one. `None`:
+    /// the server refuses it.
+    pub fn go_outside(&mut self, step: &StepRequest, phase: u8) -> Option<bool> {
+        let execution = &*step.execution;
+        let is_down = matches!(execution.record, Record::Undo);
+        let variant = texts::mark(execution.script.text()).variant;
+        let fate = self.fate_mut(texts::number(&execution.version));
+        let drops = is_down || matches!(step.action, StepAction::Repair(..));
+        match (variant, phase) {
+            (UNPROVABLE, _) => fate.marks[variant][MIDDLE] += if is_down { -1 } else { 1 },
+            (REPEATABLE, _) => fate.marks[variant][MIDDLE] = i8::from(!is_down),
+            (INDEX, 0) if drops => {
+                let index = fate.index.as_mut()?;
+                index.valid = false;
+                return Some(false);
+            }
+            (INDEX, _) if drops => fate.index = None,
+            (INDEX, 0) if fate.index.is_some() => return None,
+            (INDEX, 0) => {
+                fate.oids += 1;
+                let oid = fate.oids;
+                fate.index = Some(Index { oid, valid: false });
+                return Some(false);
+            }
+            (INDEX, _) => fate.index.as_mut()?.valid = true,
+            (other, _) => panic!("text {other} runs in a transaction"),
+        }
+        Some(true)
     }
 
     fn prepare(&mut self, preparation: &Preparation) {
@@ -183,9 +298,54 @@ impl Committed {
             let fate = self.fate_mut(texts::number(&adopted.version));
             fate.row = Some(row);
             // Nobody knows what once ran; from now on it counts as this text.
-            fate.marks = [[0; STATEMENTS]; VARIANTS];
-            fate.marks[texts::variant(&adopted.texts)] = [1; STATEMENTS];
+            fate.has_effects_of(texts::variant(&adopted.texts));
         }
+    }
+}
+
+impl Fate {
+    /// As if this text had run.
+    pub fn has_effects_of(&mut self, variant: usize) {
+        self.marks = [[0; STATEMENTS]; VARIANTS];
+        self.marks[variant] = [1; STATEMENTS];
+        self.index = None;
+        if variant == INDEX {
+            self.marks[variant][MIDDLE] = 0;
+            self.index = Some(Index {
+                oid: self.oids,
+                valid: true,
+            });
+        }
+    }
+
+    /// How often each statement of a text has taken effect; the index is a mark like others.
+    pub fn effects(&self, variant: usize) -> [i8; STATEMENTS] {
+        let mut marks = self.marks[variant];
+        if variant == INDEX {
+            marks[MIDDLE] = i8::from(self.index.is_some_and(|index| index.valid));
+        }
+        marks
+    }
+}
+
+/// The statements that a step executes in its transaction.
+pub fn statements_of(action: &StepAction) -> Range<usize> {
+    match action {
+        StepAction::Run(part) => part.statements.clone(),
+        StepAction::Record(rest) => rest.statements.clone(),
+        _ => 0..0,
+    }
+}
+
+fn begin(execution: &Execution) -> Begun {
+    let small = |number| u8::try_from(number).expect("a small number");
+    Begun {
+        number: small(texts::number(&execution.version)),
+        zeros: texts::zeros(&execution.version),
+        variant: small(texts::mark(execution.script.text()).variant),
+        down: matches!(execution.record, Record::Undo),
+        first: false,
+        middle: Entry::None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::exhaustive::{alike, two};
 use super::invariants::Invariant;
 use super::scenario::{Defect, Faults, Part, Scenario};
-use super::search;
+use super::{search, texts};
 
 /// The shortest way to what does not hold.
 fn fails(scenario: Scenario, defect: Defect) -> Invariant {
@@ -65,4 +65,20 @@ fn a_look_at_an_old_snapshot() {
 fn a_pooler_that_switches_sessions() {
     let found = fails(up_and_back(), Defect::Pooler);
     assert_eq!(found, Invariant::AtMostOnce);
+}
+
+#[test]
+fn a_statement_that_the_journal_does_not_know() {
+    for text in [texts::INDEX, texts::UNPROVABLE] {
+        let part = Part::up_to(1).with(1, text);
+        let found = fails(alike("two go up", &part), Defect::NoIntent);
+        assert_eq!(found, Invariant::EffectsAndRecord);
+    }
+}
+
+#[test]
+fn a_look_that_shows_what_was_there_before() {
+    let part = Part::up_to(1).with(1, texts::INDEX);
+    let found = fails(alike("two go up", &part), Defect::OldEvidence);
+    assert_eq!(found, Invariant::EffectsAndRecord);
 }

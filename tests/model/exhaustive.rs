@@ -9,6 +9,7 @@ use schemaward::migration::target::Rollback;
 
 use super::scenario::{Faults, Part, Scenario, migrated};
 use super::search::{self, Found};
+use super::texts::{INDEX, REPEATABLE, UNPROVABLE};
 
 /// What may happen in the scenarios about the order of versions, in both runners together.
 const ALL: Faults = Faults {
@@ -39,7 +40,7 @@ pub fn two(name: &'static str, one: &Part, other: &Part) -> Scenario {
         tasks: vec![one.task(), other.task()],
         runners: vec![0, 1],
         starts: 2,
-        database: migrated(0, false),
+        database: migrated(&[], false),
         faults: doubts(),
         defect: None,
         must_reach: true,
@@ -87,7 +88,7 @@ fn one_that_goes_up_and_one_that_goes_back() {
 #[test]
 fn two_that_go_back() {
     let mut scenario = alike("two go back from 3 to 1", &Part::up_to(3).back_to(1));
-    scenario.database = migrated(3, true);
+    scenario.database = migrated(&Part::up_to(3).versions, true);
     holds(&scenario);
 }
 
@@ -101,7 +102,7 @@ fn a_commit_that_is_reverted() {
 #[test]
 fn a_history_that_is_taken_over() {
     let mut scenario = alike("two take over 2 of 3", &Part::up_to(3));
-    scenario.database = migrated(2, false);
+    scenario.database = migrated(&Part::up_to(2).versions, false);
     holds(&scenario);
 }
 
@@ -116,7 +117,7 @@ fn two_owners() {
 
 #[test]
 fn an_owner_made_anew() {
-    let (old, new) = (Part::up_to(2).owned_by(0), Part::up_to(2).owned_by(1));
+    let (old, new) = (Part::up_to(1).owned_by(0), Part::up_to(1).owned_by(1));
     holds(&two("a resource, and the same made anew", &old, &new));
 }
 
@@ -127,6 +128,59 @@ fn a_changed_file() {
     holds(&Scenario {
         must_reach: false,
         ..two("two texts of version 2", &one, &other)
+    });
+}
+
+#[test]
+fn an_index_outside_of_a_transaction() {
+    let part = Part::up_to(2).with(1, INDEX);
+    holds(&alike("two go up to 2, 1 makes an index", &part));
+}
+
+#[test]
+fn an_index_that_fails() {
+    let part = Part::up_to(1).with(1, INDEX);
+    holds(&Scenario {
+        faults: Faults {
+            losses: 0,
+            interrupts: 0,
+            ..ALL
+        },
+        ..alike("two go up to 1, which makes an index", &part)
+    });
+}
+
+#[test]
+fn an_index_that_is_made_and_dropped() {
+    let part = Part::up_to(2).with(2, INDEX);
+    holds(&Scenario {
+        must_reach: false,
+        ..two(
+            "one makes an index, one drops it",
+            &part,
+            &part.clone().back_to(1),
+        )
+    });
+}
+
+#[test]
+fn a_statement_that_no_catalog_tells_of() {
+    let part = Part::up_to(1).with(1, UNPROVABLE);
+    holds(&Scenario {
+        must_reach: false,
+        ..alike("two go up to 1, which cannot be proved", &part)
+    });
+}
+
+#[test]
+fn a_statement_that_is_as_good_twice() {
+    let part = Part::up_to(1).with(1, REPEATABLE);
+    holds(&Scenario {
+        faults: Faults {
+            crashes: 2,
+            ..Faults::default()
+        },
+        ..alike("two go up to 1, which may run twice", &part)
     });
 }
 

@@ -4,13 +4,14 @@
 use schemaward::engine::database::{Execution, Preparation, Record, Request};
 use schemaward::engine::error::DatabaseErrorKind;
 use schemaward::engine::outcome::{End, Outcome, Stop};
+use schemaward::engine::step::StepRequest;
 use schemaward::engine::task::Task;
 use schemaward::migration::target::{Rollback, Target};
 
-use super::database::{Committed, Session};
+use super::database::{Begun, Committed, Entry, Session};
 use super::memory::{Handle, Memory};
 use super::scenario::owner;
-use super::texts::{self, STATEMENTS, VERSIONS};
+use super::texts::{self, MIDDLE, STATEMENTS, VARIANTS, VERSIONS};
 use super::world::World;
 
 /// The invariants, numbered as in the issue.
@@ -71,29 +72,37 @@ pub fn of_sessions(world: &World) -> Result<(), Violation> {
 pub fn of_database(memory: &Memory<'_>, committed: &Committed) -> Result<(), Violation> {
     for number in 1..=VERSIONS {
         let fate = committed.fate(number);
+        let begun = committed
+            .begun
+            .filter(|begun| usize::from(begun.number) == number);
         let recorded = fate.row.map(|row| {
             let known = row.stored.map(|stored| stored.variant).or(row.checksum);
             known.map_or(0, usize::from)
         });
-        for (variant, marks) in fate.marks.iter().enumerate() {
-            let (least, most) = (marks.iter().min(), marks.iter().max());
+        for variant in 0..VARIANTS {
+            let marks = fate.effects(variant);
             hold(
-                least >= Some(&0) && most <= Some(&1),
+                marks.iter().all(|mark| (0..=1).contains(mark)),
                 Invariant::AtMostOnce,
                 || format!("the statements of {number} have taken effect so often: {marks:?}"),
             )?;
-            let expected = i8::from(recorded == Some(variant));
-            hold(
-                *marks == [expected; STATEMENTS],
-                Invariant::EffectsAndRecord,
-                || {
-                    format!(
-                        "the record of {number} is {:?}, its effects are {:?}",
-                        fate.row, fate.marks
-                    )
-                },
-            )?;
+            let is_whole = match begun.filter(|begun| usize::from(begun.variant) == variant) {
+                Some(begun) => is_as_the_journal_says(begun, recorded.is_some(), marks),
+                None => marks == [i8::from(recorded == Some(variant)); STATEMENTS],
+            };
+            hold(is_whole, Invariant::EffectsAndRecord, || {
+                format!(
+                    "the record of {number} is {:?}, the journal has {begun:?}, its effects are {marks:?}",
+                    fate.row
+                )
+            })?;
         }
+        let may_have_index = begun.is_some() || recorded == Some(texts::INDEX);
+        hold(
+            fate.index.is_none() || may_have_index,
+            Invariant::EffectsAndRecord,
+            || format!("{number} left {:?}", fate.index),
+        )?;
     }
     if memory.scenario.declares_all() {
         let top = committed.top();
@@ -106,6 +115,42 @@ pub fn of_database(memory: &Memory<'_>, committed: &Committed) -> Result<(), Vio
     Ok(())
 }
 
+/// Whether what a version has done is what the journal says. A statement that was started may be done or not.
+fn is_as_the_journal_says(begun: Begun, is_recorded: bool, marks: [i8; STATEMENTS]) -> bool {
+    let (not_done, done) = if begun.down { (1, 0) } else { (0, 1) };
+    let first = if begun.first { done } else { not_done };
+    let is_middle = match begun.middle {
+        Entry::Started(_) => true,
+        Entry::Done => marks[MIDDLE] == done,
+        // A DROP that failed leaves an index that is not valid, and says so; what is as good twice counts as not
+        // done when its last attempt failed.
+        Entry::None => {
+            let is_repeatable = usize::from(begun.variant) == texts::REPEATABLE;
+            begun.down || is_repeatable || marks[MIDDLE] == not_done
+        }
+    };
+    is_recorded == begun.down && marks[0] == first && is_middle && marks[2] == not_done
+}
+
+/// A statement outside of a transaction is about to be executed; `before` is the truth, which no run knows.
+pub fn of_statement(step: &StepRequest, before: &Committed) -> Result<(), Violation> {
+    let execution = &*step.execution;
+    let number = texts::number(&execution.version);
+    let variant = texts::mark(execution.script.text()).variant;
+    let done = match execution.record {
+        Record::Apply(_) => 1,
+        Record::Undo => 0,
+    };
+    let is_done = before.fate(number).effects(variant)[MIDDLE] == done;
+    // Half dropped is not done.
+    let is_there = variant == texts::INDEX && before.fate(number).index.is_some();
+    hold(
+        variant == texts::REPEATABLE || !is_done || (done == 0 && is_there),
+        Invariant::AtMostOnce,
+        || format!("the statement in the middle of {number} is executed, and it is done"),
+    )
+}
+
 /// What a transaction is about to commit, beside what is committed.
 pub fn of_commit(memory: &Memory<'_>, handle: Handle, before: &Committed) -> Result<(), Violation> {
     let task = memory.task(handle);
@@ -114,6 +159,10 @@ pub fn of_commit(memory: &Memory<'_>, handle: Handle, before: &Committed) -> Res
         Request::Execute(execution) => match &execution.record {
             Record::Apply(_) => of_apply(task, execution, before),
             Record::Undo => of_undo(task, execution, before),
+        },
+        Request::Step(step) => match step.execution.record {
+            Record::Apply(_) => of_apply(task, &step.execution, before),
+            Record::Undo => of_undo(task, &step.execution, before),
         },
         other => panic!("it writes nothing, or is not in the model: {other:?}"),
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemaward::engine::database::{
-    Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded, Request, Server,
+    Execution, Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded,
+    Request, Server,
 };
 use schemaward::engine::error::{
     DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
@@ -18,12 +19,15 @@ use schemaward::engine::error::{
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
+use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::Task;
+use schemaward::migration::begun::{Begun, Entry, EntryState};
+use schemaward::migration::evidence::{Evidence, IndexSeen};
 use schemaward::migration::file_name::Direction;
 use schemaward::migration::history::{self, Applied, History};
 use uuid::Uuid;
 
-use super::database::{Answer, Committed};
+use super::database::{self, Answer, Committed, Index};
 use super::scenario::{Scenario, owner};
 use super::texts;
 
@@ -140,15 +144,15 @@ impl<'s> Memory<'s> {
     }
 
     /// The snapshot of a database.
-    pub fn snapshot(&mut self, committed: Committed) -> Snapshot {
+    pub fn snapshot(&mut self, committed: &Committed) -> Snapshot {
         let new = Snapshot(u32::try_from(self.snapshots.len()).expect("few databases"));
         let snapshot = if self.interns {
-            *self.snapshot_of.entry(committed).or_insert(new)
+            *self.snapshot_of.entry(*committed).or_insert(new)
         } else {
             new
         };
         if snapshot == new {
-            self.snapshots.push(committed);
+            self.snapshots.push(*committed);
         }
         snapshot
     }
@@ -227,6 +231,15 @@ impl<'s> Memory<'s> {
                 at: Timestamp::UNIX_EPOCH,
                 execution_time_ms: 1,
             }),
+            Answer::Journaled => Observation::Step(StepObservation::Journaled),
+            Answer::Evidence(index) => Observation::Step(StepObservation::Evidence(evidence(
+                self.request(handle),
+                index,
+            ))),
+            Answer::Executed => Observation::Step(StepObservation::Executed {
+                began: "now".to_owned(),
+            }),
+            Answer::Repaired => Observation::Step(StepObservation::Repaired),
             Answer::ScriptFailed => Observation::Failed(failure(self.request(handle))),
             Answer::LockNotAvailable => Observation::LockNotAvailable(Vec::new()),
             Answer::Lost => return failed(DatabaseErrorKind::ConnectionLost),
@@ -238,10 +251,17 @@ impl<'s> Memory<'s> {
     }
 }
 
+/// The execution that a request is about.
+pub fn execution(request: &Request) -> &Execution {
+    match request {
+        Request::Execute(execution) => execution,
+        Request::Step(step) => &step.execution,
+        other => panic!("it runs no script: {other:?}"),
+    }
+}
+
 fn failure(request: &Request) -> ScriptFailure {
-    let Request::Execute(execution) = request else {
-        panic!("only scripts fail so: {request:?}");
-    };
+    let execution = execution(request);
     ScriptFailure {
         kind: ScriptFailureKind::Failed,
         version: execution.version.clone(),
@@ -254,7 +274,59 @@ fn failure(request: &Request) -> ScriptFailure {
         position: None,
         sqlstate: Some("42P01".to_owned()),
         message: "a fault of the model".to_owned(),
-        outside_transaction: false,
+        outside_transaction: matches!(request, Request::Step(step) if matches!(step.action, StepAction::Execute(_))),
+    }
+}
+
+/// What the catalog shows of the statement that a request is about.
+fn evidence(request: &Request, index: Option<Index>) -> Evidence {
+    let execution = execution(request);
+    let number = texts::number(&execution.version);
+    evidence_of(number, texts::mark(execution.script.text()).variant, index)
+}
+
+fn evidence_of(number: usize, variant: usize, index: Option<Index>) -> Evidence {
+    if variant != texts::INDEX {
+        return Evidence::Nothing;
+    }
+    let seen = index.map(|index| IndexSeen {
+        oid: index.oid.into(),
+        schema: "public".to_owned(),
+        name: format!("i{number}"),
+        valid: index.valid,
+        unique: false,
+    });
+    Evidence::Indexes(seen.into_iter().collect())
+}
+
+/// The journal of a database.
+fn begun(journal: database::Begun) -> Begun {
+    let (number, variant) = (usize::from(journal.number), usize::from(journal.variant));
+    let checksums = texts::journal_checksums(number, variant, journal.down);
+    let entry = |place: usize, state, before| Entry {
+        first: place + 1,
+        last: place + 1,
+        checksum: checksums[place],
+        state,
+        before,
+    };
+    let first = journal.first.then(|| entry(0, EntryState::Done, None));
+    let middle = match journal.middle {
+        database::Entry::None => None,
+        database::Entry::Started(before) => {
+            let before = evidence_of(number, variant, before);
+            Some(entry(1, EntryState::Started, Some(before)))
+        }
+        database::Entry::Done => Some(entry(1, EntryState::Done, Some(Evidence::Nothing))),
+    };
+    Begun {
+        version: texts::version(number, journal.zeros),
+        direction: if journal.down {
+            Direction::Down
+        } else {
+            Direction::Up
+        },
+        entries: first.into_iter().chain(middle).collect(),
     }
 }
 
@@ -299,5 +371,7 @@ fn history(committed: &Committed) -> History {
             }),
         }
     });
-    History::new(rows.collect(), Vec::new()).expect("each version is there once")
+    History::new(rows.collect(), Vec::new())
+        .expect("each version is there once")
+        .with_begun(committed.begun.map(begun))
 }

@@ -10,7 +10,7 @@ use schemaward::migration::target::{Rollback, Target};
 use super::memory::Memory;
 use super::scenario::{Faults, Part, Scenario, migrated};
 use super::search::{Counterexample, afterwards};
-use super::texts::{self, VERSIONS};
+use super::texts::{self, VARIANTS, VERSIONS};
 use super::world::World;
 
 /// Which seed is the first, and how many follow. Both can be set.
@@ -50,7 +50,7 @@ impl Dice {
 
 /// What is the same in all runners' parts, unless one differs.
 struct Common {
-    count: usize,
+    versions: Vec<(usize, usize)>,
     owner: Option<u8>,
     without_down: Vec<usize>,
 }
@@ -60,30 +60,32 @@ fn part(dice: &mut Dice, common: &Common) -> Part {
     let mut part = Part {
         without_down: common.without_down.clone(),
         owner: common.owner,
-        ..Part::up_to(common.count)
+        versions: common.versions.clone(),
+        ..Part::up_to(0)
     };
+    let count = common.versions.len();
     if dice.once_in(3) {
         part.rollback = Rollback::Allow;
     }
     match dice.below(24) {
         0 | 1 => {
-            part.target = Target::Version(texts::version(dice.within(1..common.count + 1), 0));
+            part.target = Target::Version(texts::version(dice.within(1..count + 1), 0));
         }
-        2 => part.versions.truncate(dice.within(1..common.count + 1)),
+        2 => part.versions.truncate(dice.within(1..count + 1)),
         3 => {
             part.target = Target::DownTo(
-                Some(dice.below(common.count))
+                Some(dice.below(count))
                     .filter(|top| *top > 0)
                     .map(|top| texts::version(top, 0)),
             );
         }
-        4 => part.versions[dice.below(common.count)].1 = 1,
+        4 => part.versions[dice.below(count)].1 = texts::CHANGED,
         5 => {
-            part.versions.remove(dice.below(common.count));
+            part.versions.remove(dice.below(count));
         }
         6 => part.zeros = 2,
         7 => part.owner = (!dice.once_in(4)).then(|| dice.few(4)),
-        8 => part.without_down = (1..=common.count).filter(|_| dice.once_in(3)).collect(),
+        8 => part.without_down = (1..=count).filter(|_| dice.once_in(3)).collect(),
         _ => {}
     }
     part
@@ -92,8 +94,23 @@ fn part(dice: &mut Dice, common: &Common) -> Part {
 /// What a run is about.
 fn scenario(dice: &mut Dice) -> Scenario {
     let count = dice.within(2..VERSIONS + 1);
+    let outside = dice.once_in(2);
+    let text = |number| {
+        if outside && dice.once_in(3) {
+            (number, dice.within(texts::INDEX..VARIANTS))
+        } else {
+            (number, texts::PLAIN)
+        }
+    };
+    let versions: Vec<(usize, usize)> = (1..=count).map(text).collect();
+    let applied = if dice.once_in(2) {
+        dice.below(count + 1)
+    } else {
+        0
+    };
+    let database = migrated(&versions[..applied], dice.once_in(2));
     let common = Common {
-        count,
+        versions,
         owner: dice.once_in(2).then_some(0),
         without_down: if dice.once_in(8) {
             vec![dice.within(1..count + 1)]
@@ -102,17 +119,12 @@ fn scenario(dice: &mut Dice) -> Scenario {
         },
     };
     let runners = dice.within(1..5);
-    let applied = if dice.once_in(2) {
-        dice.below(count + 1)
-    } else {
-        0
-    };
     Scenario {
         name: "random",
         tasks: (0..runners).map(|_| part(dice, &common).task()).collect(),
         runners: (0..runners).collect(),
         starts: 1 + dice.few(3),
-        database: migrated(applied, dice.once_in(2)),
+        database,
         faults: Faults {
             crashes: dice.few(5),
             losses: dice.few(4),

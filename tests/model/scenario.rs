@@ -10,8 +10,8 @@ use schemaward::migration::blocked::Blocked;
 use schemaward::migration::catalog::{Catalog, SourceFile};
 use schemaward::migration::target::{Policy, Rollback, Target};
 
-use super::database::{Committed, Fate, Row, Stored};
-use super::texts::{self, STATEMENTS};
+use super::database::{Committed, Row, Stored};
+use super::texts;
 
 /// The whole of one.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Scenario {
 pub fn is_for_a_person(stop: &Stop) -> bool {
     match stop {
         Stop::Blocked(blocked) => !matches!(blocked, Blocked::HistoryTampered(_)),
-        Stop::Claimed(_) => true,
+        Stop::Claimed(_) | Stop::InDoubt(_) => true,
         _ => false,
     }
 }
@@ -101,6 +101,10 @@ pub enum Defect {
     OldSnapshot,
     /// A pooler hands one session to two clients in turn, and both have its lock.
     Pooler,
+    /// What is sent outside of a transaction is not written into the journal before.
+    NoIntent,
+    /// A look at the catalog shows what was there before the statement.
+    OldEvidence,
 }
 
 /// What a catalog is made of: versions with their texts, those without a DOWN, zeros.
@@ -138,6 +142,12 @@ impl Part {
             rollback: Rollback::Deny,
             owner: None,
         }
+    }
+
+    /// The same with another text of one version.
+    pub fn with(mut self, number: usize, variant: usize) -> Self {
+        self.versions[number - 1].1 = variant;
+        self
     }
 
     /// The same, back to a version.
@@ -211,25 +221,26 @@ pub fn owner(index: u8) -> Owner {
     }
 }
 
-/// A database with versions 1 to `count` applied; with our records, or as another program left it.
-pub fn migrated(count: usize, ours: bool) -> Committed {
+/// A database with these versions applied, each with the text it has here; with our records, or as another
+/// program left it.
+pub fn migrated(versions: &[(usize, usize)], ours: bool) -> Committed {
     let mut database = Committed {
-        ledger: count > 0,
+        ledger: !versions.is_empty(),
         installed: ours,
         ..Committed::default()
     };
-    for fate in &mut database.versions[..count] {
-        *fate = Fate {
-            row: Some(Row {
-                zeros: 0,
-                checksum: ours.then_some(0),
-                stored: ours.then_some(Stored {
-                    variant: 0,
-                    down: true,
-                }),
+    for (number, variant) in versions {
+        let fate = &mut database.versions[number - 1];
+        let variant_of_row = u8::try_from(*variant).expect("few texts");
+        fate.has_effects_of(*variant);
+        fate.row = Some(Row {
+            zeros: 0,
+            checksum: ours.then_some(variant_of_row),
+            stored: ours.then_some(Stored {
+                variant: variant_of_row,
+                down: true,
             }),
-            marks: [[1; STATEMENTS], [0; STATEMENTS]],
-        };
+        });
     }
     database
 }

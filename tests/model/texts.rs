@@ -8,14 +8,27 @@ use std::sync::LazyLock;
 use schemaward::engine::database::Texts;
 use schemaward::migration::catalog::SourceFile;
 use schemaward::migration::checksum::Checksum;
+use schemaward::migration::script::Script;
 use schemaward::migration::version::Version;
 
 /// The highest version that the model knows.
 pub const VERSIONS: usize = 12;
 /// Statements in a script.
-pub const STATEMENTS: usize = 2;
-/// How many different texts a version can have: the one everybody means, and a changed one.
-pub const VARIANTS: usize = 2;
+pub const STATEMENTS: usize = 3;
+/// How many different texts a version can have.
+pub const VARIANTS: usize = 5;
+/// The text that everybody means.
+pub const PLAIN: usize = 0;
+/// A changed one.
+pub const CHANGED: usize = 1;
+/// Its statement in the middle makes an index outside of a transaction, its DOWN drops it so.
+pub const INDEX: usize = 2;
+/// Its statement in the middle runs outside of a transaction, and no catalog tells whether it is done.
+pub const UNPROVABLE: usize = 3;
+/// Its statement in the middle runs outside of a transaction, and twice is as good as once.
+pub const REPEATABLE: usize = 4;
+/// The place of the statement that may run outside of a transaction.
+pub const MIDDLE: usize = 1;
 
 /// What a statement does to the marks of its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,20 +43,44 @@ pub struct Mark {
     pub change: i8,
 }
 
-fn script(verb: &str, number: usize, variant: usize) -> String {
-    (0..STATEMENTS).fold(String::new(), |text, statement| {
-        format!("{text}{verb} '{number}.{statement}.{variant}';\n")
-    })
+fn script(verb: &str, number: usize, variant: usize, middle: Option<&str>) -> String {
+    let statements = (0..STATEMENTS).map(|place| match middle {
+        Some(middle) if place == MIDDLE => middle.to_owned(),
+        _ => format!("{verb} '{number}.{place}.{variant}'"),
+    });
+    statements.map(|statement| statement + ";\n").collect()
 }
 
 /// The UP of a version.
 pub fn up(number: usize, variant: usize) -> String {
-    script("INSERT INTO marks SELECT", number, variant)
+    let middle = match variant {
+        INDEX => Some(format!("CREATE INDEX CONCURRENTLY i{number} ON t (a)")),
+        UNPROVABLE => Some(format!("ALTER SUBSCRIPTION s ADD PUBLICATION p{number}")),
+        REPEATABLE => Some("VACUUM t".to_owned()),
+        _ => None,
+    };
+    script(
+        "INSERT INTO marks SELECT",
+        number,
+        variant,
+        middle.as_deref(),
+    )
 }
 
 /// The DOWN of a version.
 pub fn down(number: usize, variant: usize) -> String {
-    script("DELETE FROM marks WHERE mark =", number, variant)
+    let middle = match variant {
+        INDEX => Some(format!("DROP INDEX CONCURRENTLY i{number}")),
+        UNPROVABLE => Some(format!("ALTER SUBSCRIPTION s DROP PUBLICATION p{number}")),
+        REPEATABLE => Some("VACUUM t".to_owned()),
+        _ => None,
+    };
+    script(
+        "DELETE FROM marks WHERE mark =",
+        number,
+        variant,
+        middle.as_deref(),
+    )
 }
 
 /// Reads one statement of a script.
@@ -95,7 +132,7 @@ pub fn variant(texts: &Texts) -> usize {
 static CHECKSUMS: LazyLock<Vec<[[Checksum; 2]; VARIANTS]>> = LazyLock::new(|| {
     (0..=VERSIONS)
         .map(|number| {
-            [0, 1].map(|variant| {
+            std::array::from_fn(|variant| {
                 [up(number, variant), down(number, variant)]
                     .map(|text| Checksum::of(text.as_bytes()))
             })
@@ -112,7 +149,7 @@ pub fn up_checksum(number: usize, variant: usize) -> Checksum {
 pub fn up_checksum_text(number: usize, variant: usize) -> String {
     static TEXTS: LazyLock<Vec<[String; VARIANTS]>> = LazyLock::new(|| {
         (0..=VERSIONS)
-            .map(|number| [0, 1].map(|variant| up_checksum(number, variant).to_string()))
+            .map(|number| std::array::from_fn(|variant| up_checksum(number, variant).to_string()))
             .collect()
     });
     TEXTS[number][variant].clone()
@@ -121,6 +158,23 @@ pub fn up_checksum_text(number: usize, variant: usize) -> String {
 /// The checksum of a DOWN.
 pub fn down_checksum(number: usize, variant: usize) -> Checksum {
     CHECKSUMS[number][variant][1]
+}
+
+/// What the journal has of the first two statements of a script.
+pub fn journal_checksums(number: usize, variant: usize, is_down: bool) -> [Checksum; 2] {
+    type Table = Vec<[[[Checksum; 2]; 2]; VARIANTS]>;
+    static TABLE: LazyLock<Table> = LazyLock::new(|| {
+        let of = |text: String| {
+            let script = Script::parse(text.as_bytes(), "schema_migrations").expect("a script");
+            [0, 1].map(|place| script.checksum_of(place..place + 1))
+        };
+        (0..=VERSIONS)
+            .map(|number| {
+                std::array::from_fn(|variant| [of(up(number, variant)), of(down(number, variant))])
+            })
+            .collect()
+    });
+    TABLE[number][variant][usize::from(is_down)]
 }
 
 /// The files of a version.

@@ -3,11 +3,12 @@
 
 use schemaward::engine::database::Request;
 use schemaward::engine::event::Next;
+use schemaward::engine::step::StepAction;
 use schemaward::migration::version::Version;
 
-use super::database::{Answer, Session, Work};
+use super::database::{Answer, Committed, Session, Work, statements_of};
 use super::invariants::{self, Violation};
-use super::memory::{Handle, Memory, Snapshot, Told};
+use super::memory::{self, Handle, Memory, Snapshot, Told};
 use super::scenario::{Defect, Faults};
 use super::texts;
 
@@ -117,7 +118,7 @@ impl World {
             run: None,
         };
         Self {
-            database: memory.snapshot(scenario.database),
+            database: memory.snapshot(&scenario.database),
             runners: scenario.runners.iter().map(runner).collect(),
             orphans: Vec::new(),
             left: scenario.faults,
@@ -191,7 +192,7 @@ impl World {
             Next::Ask(_) => match run.session.map(|session| session.work) {
                 None => actions.push(Action::Notice(index)),
                 Some(Work::Answered(_)) => actions.push(Action::Deliver(index)),
-                Some(Work::Open(..)) if self.left.interrupts > 0 => {
+                Some(Work::Open(..) | Work::Outside(..)) if self.left.interrupts > 0 => {
                     actions.push(Action::Cancel(index));
                 }
                 Some(_) => {}
@@ -240,15 +241,13 @@ impl World {
                 }
             }
             Work::Unrecorded(_) => actions.push(Action::Advance(which)),
-            Work::Open(request, _) => {
+            Work::Open(request, _) | Work::Outside(request, _) => {
                 actions.push(Action::Advance(which));
-                if !matches!(memory.request(request), Request::Execute(_)) {
-                    return;
-                }
-                if self.left.refusals > 0 {
+                let request = memory.request(request);
+                if self.left.refusals > 0 && may_fail(request) {
                     actions.push(Action::RefuseLocks(which));
                 }
-                if self.left.failures > 0 {
+                if self.left.failures > 0 && may_fail(request) {
                     actions.push(Action::FailScript(which));
                     actions.push(Action::FailServer(which));
                 }
@@ -261,10 +260,7 @@ impl World {
         let Work::Sent(request) = session.work else {
             return false;
         };
-        let writes = matches!(
-            memory.request(request),
-            Request::Execute(_) | Request::Prepare(_)
-        );
+        let writes = is_under_the_lock(memory.request(request));
         match memory.scenario.defect {
             Some(Defect::Pooler) => !writes || !self.sessions().any(Session::writes),
             Some(Defect::BlindRetry) => {
@@ -426,7 +422,7 @@ impl World {
         Ok(())
     }
 
-    fn serve(&mut self, memory: &mut Memory<'_>, which: Which) {
+    fn serve(&mut self, memory: &Memory<'_>, which: Which) {
         let defect = memory.scenario.defect;
         let is_free = !self.sessions().any(|session| session.locked);
         let database = self.database;
@@ -449,10 +445,10 @@ impl World {
                 })
             }
             Request::LoadDown(version) => Work::Answered(stored_down(memory, database, version)),
-            Request::Prepare(_) | Request::Execute(_) => {
+            Request::Prepare(_) | Request::Execute(_) | Request::Step(_) => {
                 session.locked |= defect == Some(Defect::BlindRetry);
                 if session.locked || defect == Some(Defect::LockElsewhere) {
-                    Work::Open(handle, 0)
+                    begun(memory, handle, database)
                 } else {
                     Work::Answered(Answer::Lost)
                 }
@@ -469,6 +465,9 @@ impl World {
         let (handle, done) = match session.work {
             Work::Open(handle, done) => (handle, Some(done)),
             Work::Unrecorded(handle) => (handle, None),
+            Work::Outside(handle, phase) => {
+                return self.advance_outside(memory, which, handle, phase);
+            }
             other => panic!("nothing is open: {other:?}"),
         };
         let request = memory.request(handle);
@@ -482,20 +481,114 @@ impl World {
         let apart = defect == Some(Defect::RecordApart) && matches!(request, Request::Execute(_));
         if done.is_some() && apart {
             session.work = Work::Unrecorded(handle);
-            self.database = memory.snapshot(committed);
+            self.database = memory.snapshot(&committed);
             return Ok(());
         }
         invariants::of_commit(memory, handle, memory.committed(self.database))?;
-        committed.record(request);
-        let is_preparation = matches!(request, Request::Prepare(_));
-        let snapshot = memory.snapshot(committed);
+        let forgets = defect == Some(Defect::NoIntent) && action(request).is_some_and(is_start);
+        if !forgets {
+            committed.record(request);
+        }
+        let (is_preparation, answer) = (
+            matches!(request, Request::Prepare(_)),
+            committed_answer(request, &committed),
+        );
+        let snapshot = memory.snapshot(&committed);
         self.database = snapshot;
         self.session_mut(which).work = Work::Answered(if is_preparation {
             Answer::Inspected(snapshot)
         } else {
-            Answer::Done
+            answer
         });
         Ok(())
+    }
+
+    /// What a statement outside of a transaction does next, or what puts right what it left.
+    fn advance_outside(
+        &mut self,
+        memory: &mut Memory<'_>,
+        which: Which,
+        handle: Handle,
+        phase: u8,
+    ) -> Result<(), Violation> {
+        let Request::Step(step) = memory.request(handle) else {
+            panic!("only a step runs outside of a transaction");
+        };
+        let mends = matches!(step.action, StepAction::Repair(..));
+        let mut committed = *memory.committed(self.database);
+        if !mends && phase == 0 {
+            invariants::of_statement(step, &committed)?;
+        }
+        let work = match committed.go_outside(step, phase) {
+            Some(false) => Work::Outside(handle, phase + 1),
+            // What is gone already is put right, too.
+            Some(true) | None if mends => Work::Answered(Answer::Repaired),
+            Some(true) => Work::Answered(Answer::Executed),
+            None => Work::Answered(Answer::ScriptFailed),
+        };
+        self.session_mut(which).work = work;
+        self.database = memory.snapshot(&committed);
+        Ok(())
+    }
+}
+
+/// What a step is asked to do.
+fn action(request: &Request) -> Option<&StepAction> {
+    match request {
+        Request::Step(step) => Some(&step.action),
+        _ => None,
+    }
+}
+
+fn is_start(action: &StepAction) -> bool {
+    matches!(action, StepAction::Start(_))
+}
+
+/// Whether a request writes, or looks at what only the holder of the lock may rely on.
+fn is_under_the_lock(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Execute(_) | Request::Prepare(_) | Request::Step(_)
+    )
+}
+
+/// Whether a request sends statements that can fail.
+fn may_fail(request: &Request) -> bool {
+    match request {
+        Request::Execute(_) => true,
+        Request::Step(step) => step.action.may_wait_for_locks(),
+        _ => false,
+    }
+}
+
+/// A session takes up a request that the lock is needed for.
+fn begun(memory: &Memory<'_>, handle: Handle, database: Snapshot) -> Work {
+    let request = memory.request(handle);
+    let index = |request| {
+        let execution = memory::execution(request);
+        let number = texts::number(&execution.version);
+        memory.committed(database).fate(number).index
+    };
+    match action(request) {
+        Some(StepAction::Execute(_) | StepAction::Repair(..)) => Work::Outside(handle, 0),
+        Some(StepAction::Look(_)) if memory.scenario.defect == Some(Defect::OldEvidence) => {
+            Work::Answered(Answer::Evidence(None))
+        }
+        Some(StepAction::Look(_)) => Work::Answered(Answer::Evidence(index(request))),
+        _ => Work::Open(handle, 0),
+    }
+}
+
+/// The answer to a transaction that is committed.
+fn committed_answer(request: &Request, committed: &Committed) -> Answer {
+    match action(request) {
+        None | Some(StepAction::Record(_)) => Answer::Done,
+        Some(StepAction::Start(_)) => {
+            let execution = memory::execution(request);
+            let number = texts::number(&execution.version);
+            Answer::Evidence(committed.fate(number).index)
+        }
+        Some(_) => Answer::Journaled,
     }
 }
 
@@ -518,6 +611,7 @@ fn is_alone(memory: &Memory<'_>, run: &Run) -> bool {
 fn statements(request: &Request) -> usize {
     match request {
         Request::Execute(execution) => execution.script.statements().len(),
+        Request::Step(step) => statements_of(&step.action).len(),
         _ => 0,
     }
 }
@@ -529,10 +623,10 @@ fn matters(memory: &Memory<'_>, orphan: &Session) -> bool {
         || match orphan.work {
             Work::Sent(handle) => match memory.request(handle) {
                 Request::TryLock => true,
-                Request::Execute(_) | Request::Prepare(_) => {
-                    memory.scenario.defect == Some(Defect::LockElsewhere)
+                request => {
+                    is_under_the_lock(request)
+                        && memory.scenario.defect == Some(Defect::LockElsewhere)
                 }
-                _ => false,
             },
             _ => false,
         }
