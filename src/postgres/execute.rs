@@ -32,12 +32,8 @@ pub async fn execute(
     let is_new = known.is_none();
     let prepared = known.unwrap_or_else(|| Prepared::new(direction, ledger));
     let transaction = Transaction {
-        prepared: Some(Preparing(if is_new {
-            prepared.prepare()
-        } else {
-            Vec::new()
-        })),
-        closing: prepared.execute(execution)?,
+        is_prepared: true,
+        closing: prepared.record(execution, is_new)?,
         ..Transaction::whole(execution)
     };
     match transaction.run(database, execution).await? {
@@ -74,8 +70,8 @@ pub(super) fn not_prepared() -> DatabaseError {
 
 /// Statements of a script, and own ones that commit with them.
 pub struct Transaction<'a> {
-    /// What `closing` is written with, when it is prepared.
-    pub prepared: Option<Preparing>,
+    /// Whether `closing` executes prepared statements.
+    pub is_prepared: bool,
     /// Statements from elsewhere in the script that are said first: its session's settings above all.
     pub said_first: Vec<&'a Statement>,
     /// The statements, as places in [`crate::migration::script::Script::statements`].
@@ -83,9 +79,6 @@ pub struct Transaction<'a> {
     /// Own statements after them.
     pub closing: Vec<String>,
 }
-
-/// The `PREPARE` statements that are still to be sent; empty when the session has them already.
-pub struct Preparing(pub Vec<String>);
 
 /// How a transaction ended.
 pub enum Committed {
@@ -113,7 +106,7 @@ impl Transaction<'_> {
     /// All of a script, with nothing of ours yet.
     fn whole(execution: &Execution) -> Self {
         Self {
-            prepared: None,
+            is_prepared: false,
             said_first: Vec::new(),
             statements: 0..execution.script.statements().len(),
             closing: Vec::new(),
@@ -127,9 +120,7 @@ impl Transaction<'_> {
         execution: &Execution,
     ) -> Result<Committed, DatabaseError> {
         let guard = format!("schemaward_{}", Uuid::new_v4().simple());
-        let is_prepared = self.prepared.is_some();
-        let own = self.prepared.map_or_else(Vec::new, |Preparing(all)| all);
-        let mut before = opening(database, own, &guard);
+        let mut before = opening(database, &guard);
         let mut said_first = self.said_first;
         let mut after = closing(database, self.closing, &guard);
         let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
@@ -151,7 +142,7 @@ impl Transaction<'_> {
             };
             let got = query::send(&mut database.connection, envelope.sql(execution)).await;
             if let Some(cause) = &got.error {
-                let ended = if is_prepared && envelope.is_deallocated(&got, cause) {
+                let ended = if self.is_prepared && envelope.is_deallocated(&got, cause) {
                     Ok(Committed::Deallocated)
                 } else {
                     judge(database, execution, &envelope, &got, cause).map(Committed::No)
@@ -165,9 +156,9 @@ impl Transaction<'_> {
     }
 }
 
-/// Everything before the script: the session as new, the lock checked, the transaction fenced, `own`
-/// under our own `search_path`, the guard set.
-fn opening(database: &Postgres, own: Vec<String>, guard: &str) -> Vec<String> {
+/// Everything before the script: the session as new, the lock checked, the transaction fenced, the
+/// guard set. Short: `pg_stat_activity` shows the first 1,024 bytes of a Query, and a person looks for the script.
+fn opening(database: &Postgres, guard: &str) -> Vec<String> {
     let mut statements = database.startup.again();
     statements.extend([
         "BEGIN".to_owned(),
@@ -175,7 +166,6 @@ fn opening(database: &Postgres, own: Vec<String>, guard: &str) -> Vec<String> {
         session::lock_check(),
         session::fence(),
     ]);
-    statements.extend(own);
     statements.extend(session::script_settings(
         &database.settings,
         Scope::Transaction,

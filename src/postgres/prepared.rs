@@ -2,7 +2,7 @@
 //!
 //! Every version is recorded by the same few statements. To parse and plan them anew was more than half of
 //! what a version cost the server besides its script. `PREPARE` and `EXECUTE` are SQL, so all of it still goes
-//! in the version's own Query, and the first version's carries the `PREPARE`s.
+//! in the version's own Query, and the first version's carries the `PREPARE`s, behind its script.
 
 use uuid::Uuid;
 
@@ -50,28 +50,31 @@ impl Prepared {
         self.direction == direction
     }
 
-    /// The `PREPARE` statements. What they prepare outlives a rollback. To be sent under the `search_path`
-    /// that the `EXECUTE`s run under: with another one the server would resolve the operators again.
-    pub fn prepare(&self) -> Vec<String> {
-        let statements = self.statements.iter();
-        statements
-            .map(|statement| format!("PREPARE {} ({TYPES}) AS {}", statement.name, statement.sql))
-            .collect()
-    }
-
     /// What records `execution` in its transaction, after the script; the last statement answers as that of
-    /// [`record::statements`].
-    pub fn execute(&self, execution: &Execution) -> Result<Vec<String>, DatabaseError> {
+    /// [`record::statements`]. `is_new`: the session has not prepared it yet, and does so first. What is
+    /// prepared outlives a rollback, and stands under the `search_path` that it is executed under: with another
+    /// one the server would resolve the operators again.
+    pub fn record(
+        &self,
+        execution: &Execution,
+        is_new: bool,
+    ) -> Result<Vec<String>, DatabaseError> {
         let values = Values::of(execution)?.into_parameters();
-        let mut all = vec![GENERIC_PLAN.to_owned()];
-        let statements = self.statements.iter();
-        all.extend(statements.map(|statement| statement.execute(&values)));
+        let prepare = self.statements.iter().filter(|_| is_new);
+        let mut all: Vec<_> = prepare.map(Statement::prepare).collect();
+        all.push(GENERIC_PLAN.to_owned());
+        let execute = self.statements.iter();
+        all.extend(execute.map(|statement| statement.execute(&values)));
         all.insert(all.len() - 1, CONSTRAINTS.to_owned());
         Ok(all)
     }
 }
 
 impl Statement {
+    fn prepare(&self) -> String {
+        format!("PREPARE {} ({TYPES}) AS {}", self.name, self.sql)
+    }
+
     /// A script's text is long: only values that the statement uses are sent with it.
     fn execute(&self, values: &[String; PARAMETERS]) -> String {
         let given: Vec<_> = values

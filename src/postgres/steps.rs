@@ -78,7 +78,7 @@ async fn run(
         record::MILLISECONDS,
     )?;
     let transaction = Transaction {
-        prepared: None,
+        is_prepared: false,
         said_first: execution.script.settings_before(part.statements.start),
         statements: part.statements.clone(),
         closing: vec![row],
@@ -167,7 +167,7 @@ async fn record_version(
         let mut closing = record::statements(ledger, execution, &milliseconds)?;
         closing.push(journal::clear(ledger, execution));
         let transaction = Transaction {
-            prepared: None,
+            is_prepared: false,
             said_first: said_first.clone(),
             statements: rest.statements.clone(),
             closing,
