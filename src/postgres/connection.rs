@@ -241,8 +241,8 @@ impl Postgres {
         &mut self,
         sql: String,
     ) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
-        let sql = format!("{}; {sql}", self.startup.check());
-        match query::last_row(&mut self.connection, sql).await {
+        let check = self.startup.check();
+        match query::last_row_after(&mut self.connection, &check, &sql).await {
             Ok(row) => Ok(row),
             Err(cause) => {
                 let error = self.explain(&cause);

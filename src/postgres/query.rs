@@ -11,6 +11,8 @@ pub struct Answer {
     pub completed: usize,
     /// The last row that it sent; earlier ones are read and dropped, so memory stays bounded.
     pub last_row: Option<PgRow>,
+    /// Statements that were completed before that row came.
+    completed_before_row: usize,
     /// The error that ended it.
     pub error: Option<sqlx::Error>,
 }
@@ -22,13 +24,17 @@ pub async fn send(connection: &mut PgConnection, sql: String) -> Answer {
     let mut answer = Answer {
         completed: 0,
         last_row: None,
+        completed_before_row: 0,
         error: None,
     };
     let mut stream = connection.fetch_many(raw_sql(AssertSqlSafe(sql)));
     loop {
         match stream.try_next().await {
             Ok(Some(Either::Left(_))) => answer.completed += 1,
-            Ok(Some(Either::Right(row))) => answer.last_row = Some(row),
+            Ok(Some(Either::Right(row))) => {
+                answer.last_row = Some(row);
+                answer.completed_before_row = answer.completed;
+            }
             Ok(None) => return answer,
             Err(error) => {
                 answer.error = Some(error);
@@ -47,5 +53,19 @@ pub async fn last_row(
     match answer.error {
         Some(error) => Err(error),
         None => Ok(answer.last_row),
+    }
+}
+
+/// As [`last_row`], of `sql` alone: `first` is one statement that stands before it, and what that answers
+/// does not count.
+pub async fn last_row_after(
+    connection: &mut PgConnection,
+    first: &str,
+    sql: &str,
+) -> Result<Option<PgRow>, sqlx::Error> {
+    let answer = send(connection, format!("{first}; {sql}")).await;
+    match answer.error {
+        Some(error) => Err(error),
+        None => Ok(answer.last_row.filter(|_| answer.completed_before_row > 0)),
     }
 }

@@ -12,15 +12,15 @@ use super::{Attempt, Case, Expected, Why, covered, excluded, run, slow};
 use crate::harness::{Database, eventually};
 use crate::kfault::{Fault, Rule};
 use crate::operator_rig::{LIMIT, Tenant, inline, resource};
+use crate::pgfault::{Phase, Proxy, Then, When};
 
 pub const CASES: &[Case] = &[
-    covered(
+    // Who holds it is named: tests/it/engine.rs::two_runs_never_meet_and_the_holder_is_named.
+    run(
         "D1",
-        "somebody else holds the migration lock",
-        &[
-            "tests/it/engine.rs::two_runs_never_meet_and_the_holder_is_named",
-            "tests/it/cli_interrupt.rs::a_run_that_may_not_wait_gives_up_and_names_the_holder",
-        ],
+        "somebody else holds the migration lock, and lets go while it is asked who that is",
+        &[Reason::UpToDate],
+        holder_lets_go,
     ),
     covered(
         "D2",
@@ -139,6 +139,23 @@ pub const CASES: &[Case] = &[
         "nothing is claimed about it: other sessions are not kept out of a database that is being migrated",
     ),
 ];
+
+fn holder_lets_go(expected: &mut Expected) {
+    let database = database("d1");
+    let mut holder = database.hold("holder", OUR_LOCK);
+    let rule = crate::pgfault::Rule {
+        when: When::query("AS connected_seconds"),
+        phase: Phase::BeforeForward,
+        then: Then::Delay(Duration::from_secs(2)),
+    };
+    let proxy = Proxy::start(database.server, Some(rule));
+    let running = Attempt::at(&database, &[ONE]).through(proxy.port).start();
+    eventually(LIMIT, || if proxy.has_struck() { Ok(()) } else { Err(()) });
+    holder.kill().expect("it runs");
+    holder.wait().expect("our own child");
+    expected.of_verdict(running.join().expect("no panic"));
+    assert_eq!(applied(&database), "001");
+}
 
 fn second_run_beside_an_index(expected: &mut Expected) {
     let database = database("d3");

@@ -622,7 +622,7 @@ fn many_resources(_: &mut Expected) {
     let before = peak();
     let began = Instant::now();
     namespace.apply(&list.to_string());
-    eventually(5 * LIMIT, || {
+    eventually(15 * LIMIT, || {
         let ready = [
             "get",
             "dbs",
