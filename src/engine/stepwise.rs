@@ -214,9 +214,10 @@ impl Stepwise {
             (State::Looking(after), StepObservation::Evidence(now)) => self.looked(after, &now),
             (State::Repairing(after, _), StepObservation::Repaired) => self.look(after),
             (State::Withdrawing(reason), StepObservation::Journaled) => {
-                self.begun
-                    .entries
-                    .retain(|entry| entry.state != EntryState::Started);
+                let withdrawn = self.parts.front().map(|part| part.first);
+                self.begun.entries.retain(|entry| {
+                    entry.state != EntryState::Started || Some(entry.first) != withdrawn
+                });
                 Turn::Stop(reason)
             }
             (State::NotingEscape(reason), StepObservation::Journaled) => {

@@ -145,16 +145,21 @@ impl Begun {
         changed.or_else(|| self.slipped_in(script))
     }
 
-    /// A statement that stands before the last one done, and was not there when it was done.
+    /// A statement that stands before the last one that was begun, and was not there then.
     fn slipped_in(&self, script: &Script) -> Option<&Entry> {
+        let last_begun = self.entries.iter().map(|entry| entry.last).max();
+        let is_begun = |number: usize| {
+            let mut entries = self.entries.iter();
+            entries.any(|entry| (entry.first..=entry.last).contains(&number))
+        };
         let number = script
             .statements()
             .iter()
-            .take_while(|statement| statement.number <= self.last_done())
+            .take_while(|statement| Some(statement.number) <= last_begun)
             .filter(|statement| !statement.is_self_record)
             .filter(|statement| !is_session_setting(script.text_of(statement)))
             .map(|statement| statement.number)
-            .find(|number| !self.covers(*number))?;
+            .find(|number| !is_begun(*number))?;
         self.entries.iter().find(|entry| entry.first > number)
     }
 }

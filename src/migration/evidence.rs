@@ -170,7 +170,7 @@ fn named_index(
     match (before, now) {
         (None, None) if ended == Ended::Succeeded => Conclusion::Skipped,
         (None, None) => NOT_DONE,
-        (None, Some(new)) => made(unique, new),
+        (None, Some(new)) => made(unique, new, ended),
         (Some(old), Some(found)) if old.oid == found.oid && !found.valid => {
             Conclusion::InvalidIndex(found.clone())
         }
@@ -190,15 +190,21 @@ fn unnamed_index(
     let is_new = |index: &&IndexSeen| !before.iter().any(|known| known.oid == index.oid);
     match now.iter().filter(is_new).collect::<Vec<_>>().as_slice() {
         [] => by_answer(ended),
-        [new] => made(unique, new),
-        _ => unprovable(ended),
+        // Without a name it may be somebody else's: between two runs nobody held the lock.
+        [new] if new.valid && ended == Ended::Unheard => Conclusion::Unknown,
+        [new] => made(unique, new, ended),
+        several if several.iter().all(|index| index.valid) => unprovable(ended),
+        _ => Conclusion::Unknown,
     }
 }
 
 /// An index that was not there before the statement.
-fn made(unique: bool, new: &IndexSeen) -> Conclusion {
+fn made(unique: bool, new: &IndexSeen, ended: Ended) -> Conclusion {
     if !new.valid {
         Conclusion::Repair(Repair::DropIndexes(vec![new.clone()]))
+    } else if ended == Ended::Failed {
+        // A build that failed leaves no valid index; this one is somebody else's.
+        NOT_DONE
     } else if new.unique == unique {
         Conclusion::Done
     } else {
@@ -222,8 +228,11 @@ fn dropped_index(before: &[IndexSeen], now: &[IndexSeen], ended: Ended) -> Concl
 
 fn object(kind: ObjectKind, creates: bool, before: bool, now: bool, ended: Ended) -> Conclusion {
     match (creates, before, now) {
-        (true, false, true) | (false, _, false) => Conclusion::Done,
-        (true, true, _) => repeatable(ended),
+        // What is there although the server refused to make it is somebody else's.
+        (true, false, true) if ended == Ended::Failed => NOT_DONE,
+        (true, false, true) | (false, true, false) => Conclusion::Done,
+        // With IF [NOT] EXISTS nothing to do is success, without it the server refuses.
+        (true, true, _) | (false, false, false) => repeatable(ended),
         // The publisher may have a replication slot of it all the same.
         (true, false, false) if kind == ObjectKind::Subscription && ended == Ended::Unheard => {
             Conclusion::Unknown

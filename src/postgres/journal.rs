@@ -34,6 +34,16 @@ pub const ROW: &str = "pg_catalog.json_build_object('version', s.version, 'direc
      'first', s.first_statement, 'last', s.last_statement, 'checksum', s.checksum, 'state', s.state, \
      'before', s.before)";
 
+/// A query for the oids of the indexes that the catalog showed before a part was started; none before it is.
+pub fn known_indexes(ledger: &Ledger, execution: &Execution, part: &Part) -> String {
+    format!(
+        "SELECT (i.seen OPERATOR(pg_catalog.->>) 'oid')::pg_catalog.oid FROM schemaward.journal s, \
+         pg_catalog.jsonb_array_elements(s.before OPERATOR(pg_catalog.->) 'indexes') AS i (seen) \
+         WHERE {} AND s.state = 'started'",
+        of_part(ledger, execution, part)
+    )
+}
+
 /// Writes a part's row. `milliseconds` is an SQL expression.
 pub fn insert(
     ledger: &Ledger,

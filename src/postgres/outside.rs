@@ -10,7 +10,7 @@ use crate::migration::subject::Subject;
 
 use super::connection::{Postgres, column};
 use super::execute::failure;
-use super::{error, probe, query, sanitize, session, steps};
+use super::{error, journal, probe, query, sanitize, session, steps};
 
 /// The statement of a part, and what it acts on.
 fn statement<'e>(
@@ -49,7 +49,9 @@ pub async fn look(
             oids.push(column::<Option<String>, _>(&row, number)?);
         }
     }
-    match probe::query(&subject, &oids) {
+    let ledger = &database.settings.ledger;
+    let known = journal::known_indexes(ledger, execution, part);
+    match probe::query(&subject, &oids, &known) {
         None => Ok(Ok(Evidence::Nothing)),
         Some(sql) => {
             let again = database.startup.again().join("; ");
@@ -67,7 +69,8 @@ pub async fn execute(
 ) -> Result<Observation, DatabaseError> {
     database.go_on()?;
     let (statement, _) = statement(execution, part)?;
-    let clock = "SELECT pg_catalog.clock_timestamp()::pg_catalog.text".to_owned();
+    let clock =
+        "SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.text".to_owned();
     let began: String = match database
         .say(execution, part.statements.start, &[clock])
         .await?
@@ -162,7 +165,11 @@ impl Mend {
         part: &Part,
     ) -> Result<Option<Observation>, DatabaseError> {
         let limits = [
-            "RESET lock_timeout".to_owned(),
+            // Not RESET: behind a pooler the session began with the server's own.
+            format!(
+                "SET lock_timeout TO {}",
+                database.settings.lock_timeout.as_millis()
+            ),
             "SET statement_timeout TO 0".to_owned(),
         ];
         let (statement, _) = statement(execution, part)?;

@@ -38,8 +38,8 @@ pub fn resolve(names: &[&str]) -> String {
 
 /// The query for what the catalog shows; its one row and column is the JSON of an
 /// [`crate::migration::evidence::Evidence`]. `None`: there is nothing to look at. `oids` are those of
-/// [`names`].
-pub fn query(subject: &Subject, oids: &[Option<String>]) -> Option<String> {
+/// [`names`]; `known` is a query for those of the indexes that were there before the statement.
+pub fn query(subject: &Subject, oids: &[Option<String>], known: &str) -> Option<String> {
     let oid = |number: usize| {
         let found = oids.get(number).and_then(Option::as_deref);
         found.map_or_else(
@@ -57,7 +57,11 @@ pub fn query(subject: &Subject, oids: &[Option<String>]) -> Option<String> {
             oid(0)
         )),
         Subject::CreateIndex { name: None, .. } => indexes(&format!("x.indrelid = {}", oid(0))),
-        Subject::DropIndex { .. } => indexes(&format!("x.indexrelid = {}", oid(0))),
+        // By its oid, too: the name may by now lead to another index, or nowhere.
+        Subject::DropIndex { .. } => indexes(&format!(
+            "x.indexrelid = {} OR x.indexrelid IN ({known})",
+            oid(0)
+        )),
         Subject::Reindex(scope) => indexes(&format!(
             "NOT x.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND x.indrelid IN ({})",
             tables(scope, &oid(0))

@@ -11,6 +11,9 @@ const LOCK: (i32, i32) = (0x7363_6877, 1);
 /// Names that nobody can shadow (CVE-2018-1058).
 pub const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO pg_catalog, pg_temp";
 
+/// The same outside of a transaction, until a script's own takes its place.
+pub const OWN_SEARCH_PATH_OF_SESSION: &str = "SET search_path TO pg_catalog, pg_temp";
+
 /// Tries once; true when the lock is now this session's.
 pub fn try_lock() -> String {
     format!(

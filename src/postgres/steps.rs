@@ -122,7 +122,7 @@ async fn finish(
             execution,
             part,
             &format!(
-                "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {}::pg_catalog.timestamptz) * 1000)\
+                "((EXTRACT(epoch FROM pg_catalog.clock_timestamp()) - {}::pg_catalog.numeric) * 1000)\
                  ::pg_catalog.int8",
                 literal(began)
             ),
@@ -256,6 +256,7 @@ impl Postgres {
         last: &[String],
     ) -> Result<Result<Option<PgRow>, Observation>, DatabaseError> {
         let mut own = self.startup.again();
+        own.push(session::OWN_SEARCH_PATH_OF_SESSION.to_owned());
         own.push(session::lock_check());
         own.extend(session::script_settings(
             &self.settings,

@@ -259,6 +259,50 @@ fn an_invalid_index_of_somebody_else_is_no_success() {
 }
 
 #[test]
+fn a_drop_of_what_is_not_there_is_no_success() {
+    for project in projects("nowhere") {
+        project.write("001_drop_UP.sql", "DROP DATABASE nowhere_at_all;\n");
+        let refused = project.fail(1, "up");
+        assert!(
+            refused.contains("(3D000)") && refused.contains("Nothing of 001 was applied"),
+            "{refused}"
+        );
+        assert_eq!(journal(&project), "");
+        project.write(
+            "001_drop_UP.sql",
+            "DROP DATABASE IF EXISTS nowhere_at_all;\n",
+        );
+        assert_eq!(first_columns(&project.succeed("up")), ["001 applied drop"]);
+    }
+}
+
+#[test]
+fn a_killed_drop_is_not_proved_by_another_name() {
+    for project in projects("renamed") {
+        project
+            .database
+            .exec("CREATE INDEX orders_id ON orders (id)");
+        project.write(
+            "001_drop_UP.sql",
+            "SET lock_timeout = 0;\nDROP INDEX CONCURRENTLY orders_id;\n",
+        );
+        killed_in(&project, "DROP INDEX CONCURRENTLY");
+        assert_eq!(journal(&project), "001|up|2|2|started");
+        project
+            .database
+            .exec("ALTER INDEX orders_id RENAME TO orders_old");
+        let refused = project.fail(1, "up");
+        assert!(refused.contains("(42704)"), "{refused}");
+        // Nothing is recorded as dropped that is there.
+        assert!(indexes(&project, "orders").starts_with("orders_old"));
+        assert_eq!(
+            first_columns(&project.succeed("list")),
+            ["VERSION STATUS NAME", "001 pending drop"]
+        );
+    }
+}
+
+#[test]
 fn dropping_and_rebuilding_survive_a_lock_timeout() {
     for (statement, pattern, after) in [
         (

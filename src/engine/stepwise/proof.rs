@@ -1,5 +1,6 @@
 //! What the catalog proves of a statement outside of a transaction, and what follows from it.
 
+use crate::migration::begun::EntryState;
 use crate::migration::evidence::{Conclusion, Ended, Evidence, conclude};
 use crate::migration::part::Part;
 use crate::migration::subject::Subject;
@@ -45,9 +46,9 @@ impl Stepwise {
     }
 
     fn conclude(&self, part: &Part, after: &After, now: &Evidence) -> Conclusion {
-        let before = self
-            .begun
-            .started()
+        let mut entries = self.begun.entries.iter();
+        let before = entries
+            .find(|entry| entry.state == EntryState::Started && entry.first == part.first)
             .and_then(|entry| entry.before.clone())
             .unwrap_or(Evidence::Nothing);
         let ended = match after {

@@ -41,16 +41,18 @@ fn a_script_may_change_behind_what_was_begun() {
 }
 
 #[test]
-fn nothing_slips_in_between_what_is_done() {
-    let mut begun = begun(EntryState::Done);
-    begun.entries[1].first = 4;
-    begun.entries[1].last = 4;
-    let contradiction = |sql| begun.contradiction(&script(sql)).map(|entry| entry.first);
-    assert_eq!(contradiction("select 1; select 2; set a = 1; vacuum"), None);
-    assert_eq!(
-        contradiction("select 1; select 2; select 3; vacuum"),
-        Some(4)
-    );
+fn nothing_slips_in_between_what_was_begun() {
+    for state in [EntryState::Done, EntryState::Started] {
+        let mut begun = begun(state);
+        begun.entries[1].first = 4;
+        begun.entries[1].last = 4;
+        let contradiction = |sql| begun.contradiction(&script(sql)).map(|entry| entry.first);
+        assert_eq!(contradiction("select 1; select 2; set a = 1; vacuum"), None);
+        assert_eq!(
+            contradiction("select 1; select 2; select 3; vacuum"),
+            Some(4)
+        );
+    }
 }
 
 #[test]
