@@ -6,7 +6,7 @@ use crate::engine::decision::Wish;
 use crate::migration::catalog::Catalog;
 
 use super::args::SourceArgs;
-use super::decide::DecisionArgs;
+use super::decide::RecordArgs;
 use super::exit::{Exit, Failure};
 use super::source::{self, Depth};
 use super::terminal::Terminal;
@@ -30,7 +30,7 @@ pub(super) struct Accept {
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
-    place: DecisionArgs,
+    place: RecordArgs,
 }
 
 impl Accept {

@@ -1,5 +1,5 @@
-//! What the commands share by which a person decides something: one run that looks, takes the migration
-//! lock and records the decision.
+//! What the commands share that write the history and run no script: one run that looks, takes the
+//! migration lock and records what is wanted.
 
 use clap::Args;
 
@@ -16,9 +16,9 @@ use super::session::Session;
 use super::terminal::Terminal;
 use super::up::patience;
 
-/// Where a decision is recorded, and how long another run is waited for.
+/// Where it is recorded, and how long another run is waited for.
 #[derive(Debug, Args)]
-pub(super) struct DecisionArgs {
+pub(super) struct RecordArgs {
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(super) struct DecisionArgs {
     lock_wait: LockWaitArgs,
 }
 
-impl DecisionArgs {
+impl RecordArgs {
     /// Name of the history table, by which a script's own record is known.
     pub(super) fn ledger_table(&self) -> String {
         self.history.ledger().table
@@ -40,16 +40,27 @@ impl DecisionArgs {
         catalog: Catalog,
         terminal: Terminal,
     ) -> Result<Exit, Failure> {
-        let settings = self.connection.settings(&self.history)?;
         let decision = Decision {
             wish,
             by: environment::user(),
         };
+        let mode = Mode::Decide(Box::new(decision));
+        self.record(mode, catalog, terminal).await
+    }
+
+    /// Carries out `mode`, which runs no script, and tells what came of it.
+    pub(super) async fn record(
+        self,
+        mode: Mode,
+        catalog: Catalog,
+        terminal: Terminal,
+    ) -> Result<Exit, Failure> {
+        let settings = self.connection.settings(&self.history)?;
         let task = Task {
             catalog: catalog.clone(),
             target: Target::Latest,
             policy: Policy::default(),
-            mode: Mode::Decide(Box::new(decision)),
+            mode,
             ledger: self.history.ledger(),
             actor: Actor::CommandLine,
             patience: patience(self.lock_wait.lock_wait),

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::engine::decision::{AcceptedText, Resolution, Verdict, Wish};
 use crate::migration::catalog::Catalog;
 
-use super::decide::DecisionArgs;
+use super::decide::RecordArgs;
 use super::exit::{Exit, Failure};
 use super::terminal::Terminal;
 
@@ -24,7 +24,7 @@ pub(super) struct Resolve {
     #[arg(value_name = "VERDICT")]
     verdict: Word,
     #[command(flatten)]
-    place: DecisionArgs,
+    place: RecordArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

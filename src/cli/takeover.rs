@@ -5,7 +5,7 @@ use clap::Args;
 use crate::engine::decision::{PresentOwner, Wish};
 use crate::migration::catalog::Catalog;
 
-use super::decide::DecisionArgs;
+use super::decide::RecordArgs;
 use super::exit::{Exit, Failure};
 use super::terminal::Terminal;
 
@@ -21,7 +21,7 @@ pub(super) struct Takeover {
     #[arg(value_name = "NAMESPACE/NAME", value_parser = PresentOwner::parse)]
     owner: PresentOwner,
     #[command(flatten)]
-    place: DecisionArgs,
+    place: RecordArgs,
 }
 
 impl Takeover {

@@ -64,6 +64,12 @@ impl EntryState {
     }
 }
 
+impl Entry {
+    fn covers(&self, number: usize) -> bool {
+        (self.first..=self.last).contains(&number)
+    }
+}
+
 impl Begun {
     /// The number of the last statement that is done, 0 when none is.
     #[must_use]
@@ -75,8 +81,7 @@ impl Begun {
     /// Whether the statement of this number is one of those that are done.
     #[must_use]
     pub fn covers(&self, number: usize) -> bool {
-        self.of(EntryState::Done)
-            .any(|entry| (entry.first..=entry.last).contains(&number))
+        self.of(EntryState::Done).any(|entry| entry.covers(number))
     }
 
     /// The statement whose end is not known.
@@ -148,10 +153,7 @@ impl Begun {
     /// A statement that stands before the last one that was begun, and was not there then.
     fn slipped_in(&self, script: &Script) -> Option<&Entry> {
         let last_begun = self.entries.iter().map(|entry| entry.last).max();
-        let is_begun = |number: usize| {
-            let mut entries = self.entries.iter();
-            entries.any(|entry| (entry.first..=entry.last).contains(&number))
-        };
+        let is_begun = |number| self.entries.iter().any(|entry| entry.covers(number));
         let number = script
             .statements()
             .iter()

@@ -160,12 +160,7 @@ impl Transaction<'_> {
 /// guard set. Short: `pg_stat_activity` shows the first 1,024 bytes of a Query, and a person looks for the script.
 fn opening(database: &Postgres, guard: &str) -> Vec<String> {
     let mut statements = database.startup.again();
-    statements.extend([
-        "BEGIN".to_owned(),
-        session::OWN_SEARCH_PATH.to_owned(),
-        session::lock_check(),
-        session::fence(),
-    ]);
+    statements.extend(session::begin_locked());
     statements.extend(session::script_settings(
         &database.settings,
         Scope::Transaction,

@@ -37,12 +37,7 @@ pub fn statements(
 
 /// BEGIN, the lock checked, the transaction fenced, and the tables that are missing.
 pub fn opening(facts: &Facts, ledger: &Ledger, actor: &str) -> Vec<String> {
-    let mut all = vec![
-        "BEGIN".to_owned(),
-        session::OWN_SEARCH_PATH.to_owned(),
-        session::lock_check(),
-        session::fence(),
-    ];
+    let mut all = session::begin_locked().to_vec();
     if !facts.ledger_exists {
         all.push(create_ledger(ledger));
     }

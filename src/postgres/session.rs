@@ -41,6 +41,17 @@ pub fn fence() -> String {
     )
 }
 
+/// How every transaction of ours that writes begins: under names that nobody can shadow, the lock checked and
+/// taken once more.
+pub fn begin_locked() -> [String; 4] {
+    [
+        "BEGIN".to_owned(),
+        OWN_SEARCH_PATH.to_owned(),
+        lock_check(),
+        fence(),
+    ]
+}
+
 /// Who holds the lock: pid, `application_name`, role, for how long it is connected, its state and for how
 /// long it has it, and whether it is of our own identity.
 pub fn lock_holder() -> String {

@@ -213,12 +213,7 @@ impl Postgres {
         statements: Vec<String>,
     ) -> Result<Option<PgRow>, DatabaseError> {
         let mut all = self.startup.again();
-        all.extend([
-            "BEGIN".to_owned(),
-            session::OWN_SEARCH_PATH.to_owned(),
-            session::lock_check(),
-            session::fence(),
-        ]);
+        all.extend(session::begin_locked());
         all.extend(statements);
         all.push("COMMIT".to_owned());
         self.own_despite_cancelling(&all.join(";\n")).await

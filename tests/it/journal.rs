@@ -38,10 +38,10 @@ fn end(child: Child) -> Ended {
     Ended::of(&child.wait_with_output().unwrap())
 }
 
-/// A writer whose open transaction holds up whoever builds or drops an index concurrently.
-struct Writer(Child);
+/// A session whose open transaction holds up whoever works on a table concurrently.
+struct Holder(Child);
 
-impl Writer {
+impl Holder {
     fn on(project: &Project) -> Self {
         let sql = "BEGIN; INSERT INTO orders VALUES (3, 3);";
         Self(project.database.hold("writer", sql))
@@ -86,9 +86,13 @@ fn waits_for(project: &Project, condition: &str) {
     });
 }
 
-/// Runs `up` until it is held up by `writer`, and kills it there.
+/// Runs `up` until a writer on `orders` holds it up, and kills it there.
 fn killed_in(project: &Project, pattern: &str) {
-    let mut writer = Writer::on(project);
+    killed_beside(Holder::on(project), project, pattern);
+}
+
+/// Runs `up` until `holder` holds it up, and kills it there.
+fn killed_beside(mut holder: Holder, project: &Project, pattern: &str) {
     let run = start(project, "up");
     is_held_up(project, pattern);
     let status = Command::new("kill")
@@ -97,7 +101,7 @@ fn killed_in(project: &Project, pattern: &str) {
     assert!(status.unwrap().success());
     assert_eq!(end(run).code, None);
     sessions_end(project);
-    writer.end();
+    holder.end();
 }
 
 /// The indexes of a table, `!` behind an invalid one.
@@ -326,7 +330,7 @@ fn dropping_and_rebuilding_survive_a_lock_timeout() {
                 .database
                 .exec("CREATE INDEX orders_id ON orders (id)");
             project.write("001_x_UP.sql", statement);
-            let mut writer = Writer::on(&project);
+            let mut writer = Holder::on(&project);
             let run = start(&project, "up --lock-timeout 300ms");
             is_held_up(&project, pattern);
             // One attempt ends; then the way is free.
@@ -377,19 +381,9 @@ fn a_killed_detach_is_finished() {
             "SET lock_timeout = 0; ALTER TABLE parts DETACH PARTITION part CONCURRENTLY",
         );
         // Whoever reads the parent holds up the second half of it.
-        let mut reader = project
-            .database
-            .hold("reader", "BEGIN; SELECT * FROM parts;");
-        let run = start(&project, "up");
-        is_held_up(&project, "DETACH PARTITION");
-        let status = Command::new("kill")
-            .args(["-9", &run.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-        end(run);
-        sessions_end(&project);
-        reader.kill().unwrap();
-        reader.wait().unwrap();
+        let sql = "BEGIN; SELECT * FROM parts;";
+        let reader = Holder(project.database.hold("reader", sql));
+        killed_beside(reader, &project, "DETACH PARTITION");
         let attached = "SELECT count(*) FROM pg_inherits WHERE inhrelid = 'part'::regclass";
         assert_eq!(project.database.query_text(attached), "1");
         project.succeed("up");
@@ -410,19 +404,9 @@ fn settings_are_said_again_after_an_interruption() {
              CREATE TABLE made (id int);\nCREATE INDEX CONCURRENTLY orders_id ON orders (id);\n\
              INSERT INTO made VALUES (1);\nRESET search_path;",
         );
-        let mut writer = project
-            .database
-            .hold("writer", "BEGIN; INSERT INTO app.orders VALUES (2);");
-        let run = start(&project, "up");
-        is_held_up(&project, "CREATE INDEX CONCURRENTLY");
-        let status = Command::new("kill")
-            .args(["-9", &run.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-        end(run);
-        sessions_end(&project);
-        writer.kill().unwrap();
-        writer.wait().unwrap();
+        let sql = "BEGIN; INSERT INTO app.orders VALUES (2);";
+        let writer = Holder(project.database.hold("writer", sql));
+        killed_beside(writer, &project, "CREATE INDEX CONCURRENTLY");
         project.succeed("up");
         assert_eq!(indexes(&project, "app.orders"), "orders_id");
         assert_eq!(indexes(&project, "public.orders"), "");
@@ -509,7 +493,7 @@ fn a_way_back_goes_on_where_it_was_interrupted() {
                  DELETE FROM schema_migrations WHERE version = '001';\nDELETE FROM orders WHERE id = 2;\n",
             );
         project.succeed("up");
-        let mut writer = Writer::on(&project);
+        let mut writer = Holder::on(&project);
         let run = start(&project, "down 001");
         is_held_up(&project, "DROP INDEX CONCURRENTLY");
         let status = Command::new("kill")
