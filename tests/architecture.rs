@@ -36,6 +36,9 @@ const CRATES: [(&str, &str); 4] = [
     ("clap_mangen", "cli"),
 ];
 
+/// Who talks to an API server: the operator, and one place of the command line.
+const KUBE_CLIENTS: [&str; 3] = ["controller/", "cli/cluster.rs", "cli/cluster/"];
+
 /// What of `kube` describes a resource and talks to nobody.
 const KUBE_IN_API: [&str; 4] = ["CustomResource", "CustomResourceExt", "KubeSchema", "core"];
 
@@ -167,12 +170,17 @@ fn stray_crates(source: &Source) -> Vec<String> {
         })
         .map(|(name, folder)| format!("uses {name}, which only src/{folder} may"))
         .collect();
-    if source.folder() != "controller" && source.path != COMPOSITION_ROOT {
+    let is_client = |place: &&str| source.path.starts_with(place);
+    if !KUBE_CLIENTS.iter().any(is_client) && source.path != COMPOSITION_ROOT {
         let used = paths(&source.code, "kube").into_iter();
         let strays =
             used.filter(|name| source.folder() != "api" || !KUBE_IN_API.contains(&name.as_str()));
-        found
-            .extend(strays.map(|name| format!("uses kube::{name}, which only src/controller may")));
+        found.extend(strays.map(|name| {
+            format!(
+                "uses kube::{name}, which only {} may",
+                KUBE_CLIENTS[..2].join(" and ")
+            )
+        }));
     }
     found
 }
@@ -615,13 +623,14 @@ fn a_crate_out_of_its_folder_is_seen() {
         stray_crates,
         "api/a.rs",
         "use kube::Client;",
-        &["uses kube::Client, which only src/controller may"],
+        &["uses kube::Client, which only controller/ and cli/cluster.rs may"],
     );
+    check(stray_crates, "cli/cluster.rs", "use kube::api::Api;", &[]);
     check(
         stray_crates,
         "source/a.rs",
         "use kube::api::Api;",
-        &["uses kube::api, which only src/controller may"],
+        &["uses kube::api, which only controller/ and cli/cluster.rs may"],
     );
 }
 

@@ -2,11 +2,13 @@
 //!
 //! In reading order: [`args`] are the options that commands share, [`terminal`] writes, [`session`]
 //! drives a run of the engine under signals and with [`progress`], [`exit`] says what a run's end means
-//! for the exit code, [`report`] what it means for a person, and [`output`] is the documented JSON.
+//! for the exit code, [`report`] what it means for a person, and [`output`] is the documented JSON. [`cluster`]
+//! is the way to Kubernetes for the commands about a resource.
 
 mod accept;
 mod args;
 mod audit;
+mod cluster;
 mod completions;
 mod crd;
 mod decide;
@@ -32,6 +34,7 @@ mod table;
 mod takeover;
 mod terminal;
 mod up;
+mod wait;
 mod wording;
 
 use std::ffi::OsString;
@@ -73,6 +76,7 @@ enum Command {
     Takeover(takeover::Takeover),
     Audit(audit::Audit),
     Resolve(resolve::Resolve),
+    Wait(wait::Wait),
     Crd(crd::Crd),
     Run(run::Run),
     Completions(completions::Completions),
@@ -125,6 +129,7 @@ impl Command {
             Self::Takeover(command) => wait_for(command.carry_out(terminal)),
             Self::Audit(command) => wait_for(command.carry_out(terminal)),
             Self::Resolve(command) => wait_for(command.carry_out(terminal)),
+            Self::Wait(command) => wait_for(command.carry_out(terminal)),
             Self::Crd(command) => command.carry_out(terminal),
             Self::Run(command) => command.carry_out(),
             Self::Completions(command) => command.carry_out(terminal),

@@ -42,4 +42,5 @@ mod server_trouble;
 mod servers;
 mod shipped_migrations;
 mod statements;
+mod wait;
 mod waiting;
