@@ -3,6 +3,7 @@
 
 pub mod condition;
 pub mod crd;
+pub mod credentials;
 pub mod duration;
 pub mod time;
 pub mod v1alpha1;

@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use super::duration::GoDuration;
 
 pub use connection::{
-    Certificate, Connection, FieldSource, HostSource, KeyReference, PasswordSource, Pooler,
-    PortSource, TextSource, Tls, TlsMode,
+    Certificate, Connection, CredentialsSource, FieldSource, HostSource, KeyReference,
+    PasswordSource, Pooler, PortSource, TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
 pub use source::{ConfigMapSource, Source};

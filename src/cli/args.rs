@@ -8,14 +8,19 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
+use crate::api::credentials::Credentials;
 use crate::engine::task::Ledger;
 use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};
 
+use super::credentials::{CredentialsArgs, Part, complete};
 use super::duration;
 use super::exit::Failure;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The port of a server that is said nowhere.
+const USUAL_PORT: u16 = 5432;
 
 /// Longest file that is read as a password, in bytes.
 const PASSWORD_LIMIT: usize = 64 * 1024;
@@ -26,18 +31,17 @@ const PASSWORD_LIMIT: usize = 64 * 1024;
 pub(super) struct ConnectionArgs {
     /// Host name or address of the PostgreSQL server
     #[arg(long, value_name = "HOST", env = "POSTGRES_HOST", hide_env_values = true, value_parser = host)]
-    host: String,
+    host: Option<String>,
 
-    /// Port of the server
+    /// Port of the server [default: 5432]
     #[arg(
         long,
         value_name = "PORT",
         env = "POSTGRES_PORT",
         hide_env_values = true,
-        default_value_t = 5432,
         value_parser = clap::value_parser!(u16).range(1..)
     )]
-    port: u16,
+    port: Option<u16>,
 
     /// Name of the database
     #[arg(
@@ -48,7 +52,7 @@ pub(super) struct ConnectionArgs {
         hide_env_values = true,
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]
-    database: String,
+    database: Option<String>,
 
     /// Role to connect as
     #[arg(
@@ -58,7 +62,10 @@ pub(super) struct ConnectionArgs {
         env = "POSTGRES_USER",
         hide_env_values = true
     )]
-    user: String,
+    user: Option<String>,
+
+    #[command(flatten)]
+    credentials: CredentialsArgs,
 
     /// File whose first line is the password; without it the variable `POSTGRES_PASSWORD` is read
     ///
@@ -192,13 +199,44 @@ impl ConnectionArgs {
     /// # Errors
     /// A file that cannot be read, or options that contradict each other.
     pub(super) fn settings(&self, history: &HistoryArgs) -> Result<Settings, Failure> {
+        let document = self.credentials.document()?;
+        let document = document.as_ref();
+        let of_document = |value: fn(&Credentials) -> Option<&String>| document.and_then(value);
+        let [host, database, username] = complete([
+            Part {
+                flag: "--host",
+                variable: "POSTGRES_HOST",
+                key: "host",
+                option: self.host.as_ref(),
+                document: of_document(|document| document.host.as_ref()),
+            },
+            Part {
+                flag: "--db",
+                variable: "POSTGRES_DB",
+                key: "dbname",
+                option: self.database.as_ref(),
+                document: of_document(|document| document.database.as_ref()),
+            },
+            Part {
+                flag: "--user",
+                variable: "POSTGRES_USER",
+                key: "username",
+                option: self.user.as_ref(),
+                document: of_document(|document| Some(&document.username)),
+            },
+        ])?;
         Ok(Settings {
-            host: self.host.clone(),
-            port: self.port,
-            database: self.database.clone(),
-            username: self.user.clone(),
-            password: self.password()?,
-            tls: self.tls()?,
+            port: self
+                .port
+                .or(document.and_then(|document| document.port))
+                .unwrap_or(USUAL_PORT),
+            database,
+            username,
+            password: self
+                .password()?
+                .or_else(|| document.map(|document| document.password.clone())),
+            tls: self.tls(&host)?,
+            host,
             pooler: match self.pooler {
                 PoolerMode::None => Pooler::None,
                 PoolerMode::Session => Pooler::Session,
@@ -257,9 +295,9 @@ impl ConnectionArgs {
         Ok(text.lines().next().map(SecretString::from))
     }
 
-    fn tls(&self) -> Result<Tls, Failure> {
+    fn tls(&self, host: &str) -> Result<Tls, Failure> {
         // With a CA at hand somebody wants the server verified, wherever it is.
-        let unprotected = is_loopback(&self.host) && self.ca_file.is_none();
+        let unprotected = is_loopback(host) && self.ca_file.is_none();
         let usual = if unprotected {
             SslMode::Disable
         } else {
@@ -280,7 +318,7 @@ impl ConnectionArgs {
 }
 
 /// Names and addresses only. libpq would take a path for the folder of a Unix socket.
-fn host(text: &str) -> Result<String, String> {
+pub(super) fn host(text: &str) -> Result<String, String> {
     match text {
         "" => Err("it is empty".to_owned()),
         _ if text.contains('/') => Err("write a host name or an address".to_owned()),
@@ -294,7 +332,7 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn read(path: &Path, option: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(path: &Path, option: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| {
         Failure::not_done(format!(
             "{option} {} cannot be read: {error}.",
@@ -375,6 +413,55 @@ mod tests {
             [
                 "--password-file /nowhere/password cannot be read: No such file or directory (os error 2)."
             ]
+        );
+    }
+
+    #[test]
+    fn a_document_of_credentials_fills_in_what_the_options_leave_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.json");
+        let file = format!("--credentials-file={}", path.display());
+        let read = |more: &[&str]| {
+            let sample = ["x", file.as_str()];
+            let sample = Sample::try_parse_from(sample.iter().chain(more)).unwrap();
+            sample.connection.settings(&sample.history)
+        };
+        fs::write(
+            &path,
+            r#"{"username": "u", "password": "sesame", "host": "db.example", "port": "5433", "dbname": "d"}"#,
+        )
+        .unwrap();
+        let all = read(&[]).unwrap();
+        let said = (&*all.host, all.port, &*all.database, &*all.username);
+        assert_eq!(said, ("db.example", 5433, "d", "u"));
+        assert_eq!(all.password.unwrap().expose_secret(), "sesame");
+        assert_eq!(all.tls.mode, TlsMode::VerifyFull);
+        let some = read(&["--host=localhost", "--port=5444", "--user=other"]).unwrap();
+        let said = (&*some.host, some.port, &*some.database, &*some.username);
+        assert_eq!(said, ("localhost", 5444, "d", "other"));
+        assert_eq!(some.tls.mode, TlsMode::Disable);
+
+        for (json, message) in [
+            (
+                r#"{"username": "u", "password": "canary", "host": "h"}"#,
+                "Missing: --db (or POSTGRES_DB, or \"dbname\" in --credentials-file).",
+            ),
+            (
+                r#"{"username": "u", "password": "canary", "host": "/canary", "dbname": "d"}"#,
+                "\"host\" in the document of credentials cannot be used: write a host name or an address.",
+            ),
+        ] {
+            fs::write(&path, json).unwrap();
+            assert_eq!(read(&[]).unwrap_err().messages, [message]);
+        }
+        fs::write(&path, "canary").unwrap();
+        assert_eq!(
+            read(&[]).unwrap_err().messages,
+            [format!(
+                "--credentials-file {} cannot be used: it is no JSON document (line 1, column 1). Nothing \
+                 was connected to.",
+                path.display()
+            )]
         );
     }
 

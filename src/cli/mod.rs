@@ -11,6 +11,7 @@ mod audit;
 mod cluster;
 mod completions;
 mod crd;
+mod credentials;
 mod decide;
 mod down;
 mod duration;

@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::api::v1alpha1::{Certificate, DatabaseSchemaSpec, FieldSource, KeyReference};
+use crate::api::v1alpha1::{
+    Certificate, DatabaseSchemaSpec, FieldSource, HostSource, KeyReference, PortSource, TextSource,
+};
 
 use super::access::{Grantee, access_denied};
 use super::attempt::{DereferenceError, DereferenceErrorKind};
@@ -37,6 +39,8 @@ pub struct FetchedFile {
 /// Connection data, not judged yet. `None` where the resource gives no place for it.
 #[derive(Debug)]
 pub struct ConnectionData {
+    /// A JSON document with what the others do not say.
+    pub credentials: Option<Given>,
     /// Host.
     pub host: Option<Given>,
     /// Port.
@@ -186,12 +190,16 @@ impl Lookup<'_> {
 
     fn connection(&self, spec: &DatabaseSchemaSpec) -> Result<ConnectionData, DereferenceError> {
         let connection = &spec.connection;
+        let credentials = connection.credentials_from.as_ref();
         let password = connection.password.as_ref();
         Ok(ConnectionData {
-            host: self.field(connection.host.get())?,
-            port: self.field(connection.port.get())?,
-            database: self.field(connection.database.get())?,
-            username: self.field(connection.username.get())?,
+            credentials: credentials
+                .map(|credentials| self.secret(&credentials.secret_ref))
+                .transpose()?,
+            host: self.field(connection.host.as_ref().and_then(HostSource::get))?,
+            port: self.field(connection.port.as_ref().and_then(PortSource::get))?,
+            database: self.field(connection.database.as_ref().and_then(TextSource::get))?,
+            username: self.field(connection.username.as_ref().and_then(TextSource::get))?,
             password: password
                 .map(|password| self.secret(&password.secret_key_ref))
                 .transpose()?,

@@ -1,6 +1,9 @@
 //! What a resource's status knows of its database, and under which address. Pure.
 
-use crate::api::v1alpha1::{DatabaseSchemaSpec, DatabaseSchemaStatus, FieldSource};
+use crate::api::v1alpha1::{
+    CredentialsSource, DatabaseSchemaSpec, DatabaseSchemaStatus, FieldSource, HostSource,
+    PortSource, TextSource,
+};
 use crate::engine::identity::Known;
 use crate::migration::version::Version;
 
@@ -31,17 +34,37 @@ pub fn known(status: &DatabaseSchemaStatus, spec: &DatabaseSchemaSpec) -> Option
 #[must_use]
 pub fn address(spec: &DatabaseSchemaSpec) -> String {
     let connection = &spec.connection;
+    let document = connection.credentials_from.as_ref();
+    let host = connection.host.as_ref().and_then(HostSource::get);
+    let port = connection.port.as_ref().and_then(PortSource::get);
+    let database = connection.database.as_ref().and_then(TextSource::get);
+    let usual_port = port.is_none() && document.is_none();
     clip(&format!(
         "{}:{}/{}",
-        field(connection.host.get().as_ref()),
-        field(connection.port.get().as_ref()),
-        field(connection.database.get().as_ref())
+        field(host.as_ref(), document, "host"),
+        if usual_port {
+            "5432".to_owned()
+        } else {
+            field(port.as_ref(), document, "port")
+        },
+        field(database.as_ref(), document, "dbname")
     ))
 }
 
-fn field<T: ToString>(source: Option<&FieldSource<'_, T>>) -> String {
+/// A field of the resource, or the `key` of the document that stands for it.
+fn field<T: ToString>(
+    source: Option<&FieldSource<'_, T>>,
+    document: Option<&CredentialsSource>,
+    key: &str,
+) -> String {
     match source {
-        None => String::new(),
+        None => document.map_or_else(String::new, |document| {
+            let reference = &document.secret_ref;
+            format!(
+                "{{{key} in key {} of Secret {}}}",
+                reference.key, reference.name
+            )
+        }),
         Some(FieldSource::Value(value)) => value.to_string(),
         Some(FieldSource::Secret(key)) => format!("{{key {} of Secret {}}}", key.key, key.name),
         Some(FieldSource::ConfigMap(key)) => {
@@ -91,5 +114,20 @@ mod tests {
         let elsewhere = spec(&json!({"secretKeyRef": {"name": "shop-db", "key": "host"}}));
         assert_eq!(known(&status(&address), &elsewhere), None);
         assert_eq!(known(&DatabaseSchemaStatus::default(), &here), None);
+    }
+    #[test]
+    fn an_address_out_of_a_document_is_its_place() {
+        let spec: DatabaseSchemaSpec = serde_json::from_value(json!({
+            "source": {"inline": {"001_a_UP.sql": "SELECT 1"}},
+            "connection": {
+                "credentialsFrom": {"secretRef": {"name": "db", "key": "json"}},
+                "host": {"value": "db.example.com"},
+            },
+        }))
+        .unwrap();
+        assert_eq!(
+            address(&spec),
+            "db.example.com:{port in key json of Secret db}/{dbname in key json of Secret db}"
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | is there anything to do? | [`agenda`], [`fingerprint`] | API server (metadata) |
 //! | fetch what the resource refers to | [`dereference`] | API server |
-//! | judge it | [`validate`], [`rules`] | nothing |
+//! | judge it | [`validate`], [`rules`], [`settings`] | nothing |
 //! | what a person decided | [`decisions`], [`decide`] | database |
 //! | migrate | [`migrate`], [`permit`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
@@ -42,6 +42,7 @@ pub mod report;
 pub mod rules;
 pub mod runtime;
 pub mod schedule;
+pub mod settings;
 pub mod settle;
 pub mod status;
 pub mod validate;

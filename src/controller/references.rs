@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::api::v1alpha1::{Certificate, DatabaseSchemaSpec, FieldSource};
+use crate::api::v1alpha1::{
+    Certificate, DatabaseSchemaSpec, FieldSource, HostSource, PortSource, TextSource,
+};
 
 /// The kinds that can be referred to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,15 +66,19 @@ pub fn references(spec: &DatabaseSchemaSpec) -> BTreeSet<Reference> {
     let connection = &spec.connection;
     let sources = spec.source.config_maps.iter().flatten();
     let fields = [
-        of_field(connection.host.get()),
-        of_field(connection.port.get()),
-        of_field(connection.database.get()),
-        of_field(connection.username.get()),
+        of_field(connection.host.as_ref().and_then(HostSource::get)),
+        of_field(connection.port.as_ref().and_then(PortSource::get)),
+        of_field(connection.database.as_ref().and_then(TextSource::get)),
+        of_field(connection.username.as_ref().and_then(TextSource::get)),
         of_field(connection.tls.ca.as_ref().and_then(Certificate::get)),
         connection
             .password
             .as_ref()
             .map(|password| Reference::secret(&password.secret_key_ref.name)),
+        connection
+            .credentials_from
+            .as_ref()
+            .map(|credentials| Reference::secret(&credentials.secret_ref.name)),
     ];
     sources
         .map(|config_map| Reference::config_map(&config_map.name))

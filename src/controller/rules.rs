@@ -20,6 +20,8 @@ const INLINE_SIZE: &str =
 /// For a field that is given by value or by reference.
 pub const ONE_FIELD_SOURCE: &str =
     "exactly one of value, secretKeyRef and configMapKeyRef must be given";
+const COMPLETE_CONNECTION: &str =
+    "host, database and username must be given, or credentialsFrom a JSON document that has them";
 const ONE_CERTIFICATE_SOURCE: &str =
     "exactly one of secretKeyRef and configMapKeyRef must be given";
 /// For a host.
@@ -191,31 +193,38 @@ impl Defects {
 
     fn connection(&mut self, spec: &DatabaseSchemaSpec) {
         let connection = &spec.connection;
+        let (host, port) = (connection.host.as_ref(), connection.port.as_ref());
+        let (database, username) = (connection.database.as_ref(), connection.username.as_ref());
+        let complete = host.is_some() && database.is_some() && username.is_some();
+        self.unless(
+            complete || connection.credentials_from.is_some(),
+            "connection",
+            COMPLETE_CONNECTION,
+        );
         for (field, given) in [
-            ("connection.host", connection.host.get().is_some()),
-            ("connection.port", connection.port.get().is_some()),
-            ("connection.database", connection.database.get().is_some()),
-            ("connection.username", connection.username.get().is_some()),
-        ] {
-            self.unless(given, field, ONE_FIELD_SOURCE);
-        }
-        if let Some(host) = &connection.host.value {
-            self.unless(is_host(host), "connection.host.value", HOST_FORM);
-        }
-        for (field, name, why) in [
+            ("connection.host", host.map(|host| host.get().is_some())),
+            ("connection.port", port.map(|port| port.get().is_some())),
             (
                 "connection.database",
-                &connection.database.value,
-                DATABASE_LENGTH,
+                database.map(|database| database.get().is_some()),
             ),
             (
                 "connection.username",
-                &connection.username.value,
-                USERNAME_LENGTH,
+                username.map(|username| username.get().is_some()),
             ),
         ] {
+            self.unless(given != Some(false), field, ONE_FIELD_SOURCE);
+        }
+        if let Some(host) = host.and_then(|host| host.value.as_ref()) {
+            self.unless(is_host(host), "connection.host.value", HOST_FORM);
+        }
+        for (field, name, why) in [
+            ("connection.database", database, DATABASE_LENGTH),
+            ("connection.username", username, USERNAME_LENGTH),
+        ] {
+            let name = name.and_then(|name| name.value.as_ref());
             let fits = |name: &String| name.chars().count() <= MAX_IDENTIFIER;
-            self.unless(name.as_ref().is_none_or(fits), field, why);
+            self.unless(name.is_none_or(fits), field, why);
         }
         if let Some(ca) = &connection.tls.ca {
             let checked = matches!(connection.tls.mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
@@ -267,12 +276,13 @@ mod tests {
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 14] = [
+    const SAID_AGAIN: [&str; 15] = [
         TARGET_AMONG_VERSIONS,
         BASELINE_AMONG_VERSIONS,
         BASELINE_WITHIN_TARGET,
         ONE_SOURCE,
         INLINE_SIZE,
+        COMPLETE_CONNECTION,
         ONE_FIELD_SOURCE,
         ONE_CERTIFICATE_SOURCE,
         HOST_FORM,
@@ -427,6 +437,11 @@ mod tests {
                 json!({"/source/inline/002_b_UP.sql": "x".repeat(262_145)}),
                 "source.inline",
                 INLINE_SIZE,
+            ),
+            (
+                json!({"/connection": {"host": {"value": "h"}, "database": {"value": "d"}}}),
+                "connection",
+                COMPLETE_CONNECTION,
             ),
             (
                 json!({"/connection/host": {}}),

@@ -1,11 +1,8 @@
 //! From the resource and what it refers to, to the one input of a run. Pure.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-
-use crate::api::v1alpha1::{DatabaseSchemaSpec, Pooler, RollbackPolicy, TlsMode, VersionSpec};
+use crate::api::v1alpha1::{DatabaseSchemaSpec, RollbackPolicy, VersionSpec};
 use crate::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
 use crate::migration::catalog::{Catalog, Defect, DefectKind, Listed, Pin, SourceFile};
 use crate::migration::checksum::Checksum;
@@ -14,13 +11,10 @@ use crate::migration::version::Version;
 use crate::postgres;
 
 use super::attempt::{Invalid, InvalidKind};
-use super::dereference::{ConnectionData, Dereferenced, FetchedFile, Given};
+use super::dereference::{Dereferenced, FetchedFile};
 use super::rules;
+use super::settings::settings;
 
-/// How long connecting and signing in may take together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest value of connection data other than certificates, in bytes.
-const MAX_VALUE: usize = 64 * 1024;
 /// Defects that a message lists; the rest is counted.
 const DEFECTS_LISTED: usize = 5;
 
@@ -93,7 +87,7 @@ pub fn validate(
     })
 }
 
-fn invalid_spec(defects: &[String]) -> Invalid {
+pub(super) fn invalid_spec(defects: &[String]) -> Invalid {
     Invalid {
         kind: InvalidKind::InvalidSpec,
         message: format!(
@@ -240,150 +234,15 @@ fn listed_version(spec: &VersionSpec) -> Result<Listed, String> {
     })
 }
 
-fn settings(
-    spec: &DatabaseSchemaSpec,
-    data: ConnectionData,
-    ledger: Ledger,
-    application: String,
-) -> Result<postgres::Settings, Invalid> {
-    let execution = &spec.execution;
-    let tls = &spec.connection.tls;
-    let duration = |text: &crate::api::duration::GoDuration| {
-        text.get()
-            .map_err(|error| invalid_spec(&[error.to_string()]))
-    };
-    let origins = postgres::Origins {
-        host: secret_origin(data.host.as_ref()),
-        database: secret_origin(data.database.as_ref()),
-        username: secret_origin(data.username.as_ref()),
-    };
-    Ok(postgres::Settings {
-        host: text("host", data.host)?.filter_valid(rules::is_host, rules::HOST_FORM)?,
-        port: port(data.port)?,
-        database: text("database", data.database)?.filter_valid(is_name, rules::DATABASE_LENGTH)?,
-        username: text("username", data.username)?.filter_valid(is_name, rules::USERNAME_LENGTH)?,
-        password: password(data.password)?,
-        tls: postgres::Tls {
-            mode: match tls.mode {
-                TlsMode::Disable => postgres::TlsMode::Disable,
-                TlsMode::Require => postgres::TlsMode::Require,
-                TlsMode::VerifyCa => postgres::TlsMode::VerifyCa,
-                TlsMode::VerifyFull => postgres::TlsMode::VerifyFull,
-            },
-            ca: data.ca.map(|ca| match ca {
-                Given::Literal(text) => text.into_bytes(),
-                Given::Fetched { bytes, .. } => bytes.expose_secret().to_vec(),
-            }),
-        },
-        pooler: match spec.connection.pooler {
-            Pooler::None => postgres::Pooler::None,
-            Pooler::Session => postgres::Pooler::Session,
-        },
-        ledger,
-        role: execution.role.clone(),
-        search_path: execution.search_path.clone().unwrap_or_default(),
-        lock_timeout: duration(&execution.lock_timeout)?,
-        statement_timeout: duration(&execution.statement_timeout)?,
-        application,
-        connect_timeout: CONNECT_TIMEOUT,
-        liveness_period: postgres::LIVENESS_PERIOD,
-        origins,
-    })
-}
-
-/// Where a value was fetched from that no message may show.
-fn secret_origin(given: Option<&Given>) -> Option<String> {
-    match given {
-        Some(Given::Fetched { origin, .. }) if origin.contains(" of Secret ") => {
-            Some(origin.clone())
-        }
-        Some(Given::Fetched { .. } | Given::Literal(_)) | None => None,
-    }
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=rules::MAX_IDENTIFIER).contains(&text.chars().count())
-        && !text.chars().any(char::is_control)
-}
-
-/// A text and where it came from, not judged yet.
-struct Text {
-    origin: String,
-    text: String,
-}
-
-impl Text {
-    fn filter_valid(self, is_valid: impl Fn(&str) -> bool, why: &str) -> Result<String, Invalid> {
-        if is_valid(&self.text) {
-            Ok(self.text)
-        } else {
-            Err(malformed(&self.origin, why))
-        }
-    }
-}
-
-/// The value itself is never in the message: it may be the wrong key of a Secret.
-fn malformed(origin: &str, why: &str) -> Invalid {
-    Invalid {
-        kind: InvalidKind::InvalidCredentials,
-        message: format!(
-            "Connection data is malformed: {origin}: {why}. Nothing was connected to. Mend it; it is \
-             read again by itself."
-        ),
-    }
-}
-
-/// Blanks and line ends around a fetched value are not part of it.
-fn text(field: &str, given: Option<Given>) -> Result<Text, Invalid> {
-    match given {
-        None => Err(invalid_spec(&[format!(
-            "spec.connection.{field}: {}",
-            rules::ONE_FIELD_SOURCE
-        )])),
-        Some(Given::Literal(text)) => Ok(Text {
-            origin: format!("spec.connection.{field}"),
-            text,
-        }),
-        Some(Given::Fetched { origin, bytes }) => {
-            let bytes = bytes.expose_secret().trim_ascii();
-            if bytes.len() > MAX_VALUE {
-                return Err(malformed(&origin, "larger than 64 KiB"));
-            }
-            match std::str::from_utf8(bytes) {
-                Ok(text) => Ok(Text {
-                    origin,
-                    text: text.to_owned(),
-                }),
-                Err(_) => Err(malformed(&origin, "not UTF-8 text")),
-            }
-        }
-    }
-}
-
-fn port(given: Option<Given>) -> Result<u16, Invalid> {
-    let Text { origin, text } = text("port", given)?;
-    text.parse::<u16>()
-        .ok()
-        .filter(|port| *port > 0)
-        .ok_or_else(|| malformed(&origin, "not a port number from 1 to 65535"))
-}
-
-fn password(given: Option<Given>) -> Result<Option<SecretString>, Invalid> {
-    let Some(given) = given else {
-        return Ok(None);
-    };
-    let Text { text, .. } = text("password", Some(given))?;
-    Ok(Some(SecretString::from(text)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use secrecy::SecretSlice;
+    use secrecy::{ExposeSecret, SecretSlice};
     use serde_json::json;
 
     use super::*;
+    use crate::controller::dereference::{ConnectionData, Given};
     use crate::migration::target::Target;
 
     fn spec() -> DatabaseSchemaSpec {
@@ -414,6 +273,7 @@ mod tests {
             database: Some(Given::Literal("shop".to_owned())),
             username: Some(fetched("username", "shop")),
             password: Some(fetched("password", "sesame\n")),
+            credentials: None,
             ca: None,
         }
     }
@@ -459,54 +319,6 @@ mod tests {
         assert_eq!(run.task.target, Target::Latest);
         assert_eq!(run.task.policy.rollback, Rollback::Deny);
         assert_eq!(run.task.catalog.len(), 2);
-    }
-
-    #[test]
-    fn a_malformed_value_is_named_and_never_quoted() {
-        let bad = "canary/canary";
-        for (field, connection) in [
-            (
-                "host",
-                ConnectionData {
-                    host: Some(fetched("host", bad)),
-                    ..data()
-                },
-            ),
-            (
-                "port",
-                ConnectionData {
-                    port: Some(fetched("port", bad)),
-                    ..data()
-                },
-            ),
-            (
-                "port",
-                ConnectionData {
-                    port: Some(fetched("port", "0")),
-                    ..data()
-                },
-            ),
-            (
-                "username",
-                ConnectionData {
-                    username: Some(fetched("username", "a\nb")),
-                    ..data()
-                },
-            ),
-            (
-                "password",
-                ConnectionData {
-                    password: Some(fetched("password", &"x".repeat(70_000))),
-                    ..data()
-                },
-            ),
-        ] {
-            let invalid = judge(&spec(), files(), connection).unwrap_err();
-            assert_eq!(invalid.kind, InvalidKind::InvalidCredentials, "{field}");
-            let start = format!("Connection data is malformed: key {field} of Secret db: ");
-            assert!(invalid.message.starts_with(&start), "{}", invalid.message);
-            assert!(!invalid.message.contains("canary"), "{}", invalid.message);
-        }
     }
 
     #[test]

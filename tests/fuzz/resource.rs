@@ -25,6 +25,7 @@ fn whole() -> Value {
                 "password": reference("password"),
                 "tls": {"mode": "VerifyFull", "ca": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}},
                 "pooler": "None",
+                "credentialsFrom": {"secretRef": {"name": "db", "key": "json"}},
             },
             "targetVersion": "001",
             "versions": [{"version": "001", "name": "a", "checksum": {"up": "a".repeat(64), "down": "b".repeat(64)}}],
@@ -143,9 +144,44 @@ fn given() -> impl Strategy<Value = Option<Given>> {
     ]
 }
 
+/// A document of Secrets Manager with anything in any place, cut short now and then, or any bytes.
+fn document() -> impl Strategy<Value = Option<Given>> {
+    let fetched = |bytes: Vec<u8>| Given::Fetched {
+        origin: "key k of Secret s".to_owned(),
+        bytes: SecretSlice::from(bytes),
+    };
+    let keys = prop::sample::select(vec![
+        "username", "password", "engine", "host", "port", "dbname", "more",
+    ]);
+    let value = prop_oneof![
+        1 => anything(),
+        2 => any::<String>().prop_map(|text| Value::from(format!("{CANARY}{text}"))),
+        2 => prop::sample::select(vec!["db.example", "postgres", "5432"]).prop_map(Value::from),
+        1 => any::<u16>().prop_map(Value::from),
+    ];
+    let json = prop::collection::vec((keys, value), 0..8).prop_map(|changes| {
+        let mut document =
+            json!({"username": CANARY, "password": CANARY, "host": "db", "dbname": "shop"});
+        for (key, value) in changes {
+            document[key] = value;
+        }
+        document.to_string().into_bytes()
+    });
+    let cut = (json.clone(), any::<prop::sample::Index>())
+        .prop_map(|(bytes, end)| bytes[..end.index(bytes.len())].to_vec());
+    prop_oneof![
+        2 => Just(()).prop_map(|()| None),
+        4 => json.prop_map(move |bytes| Some(fetched(bytes))),
+        1 => cut.prop_map(move |bytes| Some(fetched(bytes))),
+        1 => any::<Vec<u8>>().prop_map(move |bytes| Some(fetched(bytes))),
+    ]
+}
+
 fn connection() -> impl Strategy<Value = ConnectionData> {
-    (given(), given(), given(), given(), given(), given()).prop_map(
-        |(host, port, database, username, password, ca)| ConnectionData {
+    let single = (given(), given(), given(), given(), given(), given());
+    (document(), single).prop_map(
+        |(credentials, (host, port, database, username, password, ca))| ConnectionData {
+            credentials,
             host,
             port,
             database,

@@ -23,6 +23,7 @@ mod cli_interrupt;
 mod cli_output;
 mod clients;
 mod crd;
+mod credentials;
 mod decisions;
 mod decisions_operator;
 mod engine;

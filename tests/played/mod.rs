@@ -59,14 +59,15 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
             inline: None,
         },
         connection: Connection {
-            host: HostSource {
+            credentials_from: None,
+            host: Some(HostSource {
                 value: Some("db".to_owned()),
                 secret_key_ref: None,
                 config_map_key_ref: None,
-            },
-            port: schemaward::api::v1alpha1::PortSource::default(),
-            database: text("ledger"),
-            username: text("ledger"),
+            }),
+            port: None,
+            database: Some(text("ledger")),
+            username: Some(text("ledger")),
             password: None,
             tls: schemaward::api::v1alpha1::Tls::default(),
             pooler: schemaward::api::v1alpha1::Pooler::None,

@@ -7,32 +7,46 @@ use serde::{Deserialize, Serialize};
 
 /// The database, and how to sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.credentialsFrom) || (has(self.host) && has(self.database) && has(self.username))")
+        .message("host, database and username must be given, or credentialsFrom a JSON document that has them")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// DNS name or IP address of the server. A name is resolved anew for each connection.
-    pub host: HostSource,
+    /// One JSON document with the credentials, in the shape that AWS Secrets Manager gives to those of a
+    /// database. What the fields beside it say (host, port, database, username, password) goes before what
+    /// stands in the document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_from: Option<CredentialsSource>,
 
-    /// TCP port. Default: 5432.
-    #[serde(default)]
-    pub port: PortSource,
+    /// DNS name or IP address of the server. A name is resolved anew for each connection. Required unless
+    /// credentialsFrom has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostSource>,
 
-    /// The database; it must exist.
+    /// TCP port. Default: the one that credentialsFrom has, else 5432.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortSource>,
+
+    /// The database; it must exist. Required unless credentialsFrom has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new("!has(self.value) || size(self.value) <= 63")
             .message("a database name has at most 63 characters")
     )]
-    pub database: TextSource,
+    pub database: Option<TextSource>,
 
     /// The user (role) to sign in as. It needs no superuser rights: CREATE on the database the first
-    /// time, and what the scripts need.
+    /// time, and what the scripts need. Required unless credentialsFrom has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new("!has(self.value) || size(self.value) <= 63")
             .message("a user name has at most 63 characters")
     )]
-    pub username: TextSource,
+    pub username: Option<TextSource>,
 
     /// The password, always from a Secret. Read anew for each connection, so that a rotated one is
-    /// used at once. Default: none is sent.
+    /// used at once. Default: the one that credentialsFrom has, else none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordSource>,
 
@@ -73,6 +87,17 @@ pub struct KeyReference {
     /// Key of the value in it. Blanks and line ends around the value are not part of it.
     #[schemars(regex(pattern = r"^[-._a-zA-Z0-9]+$"), length(min = 1, max = 253))]
     pub key: String,
+}
+
+/// Where a JSON document with credentials stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsSource {
+    /// A Secret's key that holds the document, at most 64 KiB:
+    /// {"username": "…", "password": "…", "engine": "postgres", "host": "…", "port": 5432, "dbname": "…"}.
+    /// username and password are required in it; port may be a number or a text; engine, if it is there, must
+    /// be postgres or aurora-postgresql; any other key is ignored. It is read anew for each connection.
+    pub secret_ref: KeyReference,
 }
 
 /// Where a field's value stands: exactly one of the three.
@@ -153,16 +178,6 @@ field_source! {
     /// The text itself.
     #[schemars(length(min = 1, max = 253))]
     String
-}
-
-impl Default for PortSource {
-    fn default() -> Self {
-        Self {
-            value: Some(5432),
-            secret_key_ref: None,
-            config_map_key_ref: None,
-        }
-    }
 }
 
 /// A password, which is never written into the resource itself.

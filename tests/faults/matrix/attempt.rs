@@ -147,6 +147,7 @@ impl Attempt {
                 })
                 .collect(),
             connection: ConnectionData {
+                credentials: None,
                 host: literal("host"),
                 port: literal("port"),
                 database: literal("database"),
