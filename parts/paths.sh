@@ -29,6 +29,7 @@ part() {
     helm-3) echo "helm-$HELM_3" ;;
     kstatus) echo "kstatus-$(own_version kstatus "$KSTATUS")" ;;
     argo-health) echo "argo-health-$(own_version argo-health "$ARGO_CD")" ;;
+    actionlint) echo "actionlint-$ACTIONLINT_VERSION" ;;
     pause) echo "pause-$(own_version pause 1)" ;;
     # the folder that KUBEBUILDER_ASSETS means: links to kube-apiserver, etcd and kubectl
     kube-assets) echo "kube-assets-$KUBERNETES-$ETCD-$KUBECTL" ;;

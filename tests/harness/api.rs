@@ -1,6 +1,6 @@
 //! The Kubernetes API server and namespaces.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -23,6 +23,8 @@ pub struct Api {
     pub url: String,
     /// An administrator's.
     pub kubeconfig: PathBuf,
+    /// That of a user of the group `fluxion-deploy`, who may do nothing by himself.
+    pub deployer: PathBuf,
     /// PEM file of the authority that signed the server's certificate.
     pub ca: PathBuf,
     kubectl: PathBuf,
@@ -39,6 +41,7 @@ impl Api {
         Self {
             url: text(&report, "/api/url"),
             kubeconfig: text(&report, "/api/kubeconfig").into(),
+            deployer: text(&report, "/api/deployer").into(),
             ca: text(&report, "/api/ca").into(),
             kubectl: text(&report, "/api/kubectl").into(),
             folder: text(&report, "/folder").into(),
@@ -75,6 +78,11 @@ impl Api {
         let name = format!("{name}-{}", self.made.fetch_add(1, Ordering::Relaxed));
         self.kubectl(&["create", "namespace", &name]);
         Namespace { api: self, name }
+    }
+
+    /// The program itself, for a script that calls it.
+    pub fn kubectl_path(&self) -> &Path {
+        &self.kubectl
     }
 
     /// The output of a `kubectl` that must succeed.

@@ -15,6 +15,7 @@ class ControlPlane:
     users = {
         "admin": ("admin", "system:masters"),
         "controller-manager": ("system:kube-controller-manager", ""),
+        "deployer": ("pipeline", "fluxion-deploy"),  # as an EKS access entry makes of a role in AWS
     }
     # the address that others reach the API server at
     address = "127.0.0.1"
@@ -43,7 +44,8 @@ class ControlPlane:
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         wait_until(lambda: self.get(account) == 200, self.processes["kube-controller-manager"], "kube-controller-manager's start")
         return {
-            "url": self.url(), "kubeconfig": str(self.kubeconfig("admin")), "token": self.tokens["admin"],
+            "url": self.url(), "kubeconfig": str(self.kubeconfig("admin")),
+            "deployer": str(self.kubeconfig("deployer")), "token": self.tokens["admin"],
             "ca": str(self.authority.certificate), "kubectl": str(self.assets / "kubectl"), "log": str(api.log),
         }
 

@@ -17,6 +17,7 @@
 mod harness;
 
 mod chart;
+mod checkout;
 mod cli;
 mod cli_bad_input;
 mod cli_interrupt;
@@ -27,6 +28,7 @@ mod credentials;
 mod decisions;
 mod decisions_operator;
 mod engine;
+mod github_actions;
 mod identity;
 mod journal;
 mod journal_operator;
