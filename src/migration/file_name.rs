@@ -35,6 +35,14 @@ pub struct FileName {
     pub direction: Direction,
 }
 
+impl FileName {
+    /// Whether it is the one file without a suffix, which has no DOWN: what it makes cannot be undone.
+    #[must_use]
+    pub fn is_init(&self) -> bool {
+        is_init(&self.version, &self.name)
+    }
+}
+
 /// A file that starts like a migration and does not fit the grammar.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: {problem}", .file.escape_debug())]
@@ -97,9 +105,10 @@ fn parse_migration(file: &str) -> Result<FileName, FileNameProblem> {
     }
     let version = Version::parse(version).map_err(|_| FileNameProblem::OtherDigits)?;
     let stem = strip_suffix(rest, ".sql").ok_or(FileNameProblem::Suffix)?;
-    let is_init =
-        stem.strip_prefix('_') == Some(INIT) && version.as_str().bytes().all(|byte| byte == b'0');
-    let (name, direction) = if is_init {
+    let without_suffix = stem
+        .strip_prefix('_')
+        .is_some_and(|name| is_init(&version, name));
+    let (name, direction) = if without_suffix {
         (stem, Direction::Up)
     } else if let Some(name) = strip_suffix(stem, "_up") {
         (name, Direction::Up)
@@ -122,6 +131,10 @@ fn parse_migration(file: &str) -> Result<FileName, FileNameProblem> {
         name: name.to_owned(),
         direction,
     })
+}
+
+fn is_init(version: &Version, name: &str) -> bool {
+    name == INIT && version.as_str().bytes().all(|byte| byte == b'0')
 }
 
 /// `text` without `suffix` at its end, ASCII letters compared in any case.

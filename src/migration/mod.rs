@@ -19,6 +19,7 @@ mod defect;
 pub mod evidence;
 pub mod file_name;
 pub mod history;
+pub mod lint;
 pub mod overview;
 pub mod part;
 pub mod plan;

@@ -153,6 +153,13 @@ impl Script {
         text
     }
 
+    /// The bytes of the BEGIN and COMMIT that were folded.
+    pub(super) fn folded(&self) -> impl Iterator<Item = Range<usize>> {
+        self.folded
+            .iter()
+            .flat_map(|(begin, commit)| [begin.clone(), commit.clone()])
+    }
+
     /// The place of a character of [`Script::text`], counted from 1 as the server does. Beyond the end: the end.
     #[must_use]
     pub fn position_of_char(&self, one_based_char_offset: usize) -> Position {
