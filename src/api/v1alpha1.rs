@@ -14,6 +14,8 @@
 
 mod connection;
 mod execution;
+mod plan;
+mod review;
 mod source;
 mod status;
 
@@ -28,6 +30,8 @@ pub use connection::{
     PasswordSource, Pooler, PortSource, TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
+pub use plan::{PlanStatus, PlannedClass, PlannedScript, PlannedStatement};
+pub use review::{ApprovalSpec, RequiredApproval};
 pub use source::{ConfigMapSource, Source};
 pub use status::{
     AppliedVersion, DatabaseSchemaStatus, Failure, MigrationDirection, PendingVersion,
@@ -49,6 +53,9 @@ pub const TAKEOVER_ANNOTATION: &str = "schemaward.dev/takeover";
 /// What became of a statement in doubt, such as `002:1dd701f2=applied` or `002:1dd701f2=retry`; each value
 /// is acted on once.
 pub const RESOLVE_ANNOTATION: &str = "schemaward.dev/resolve";
+
+/// The hash of the plan that somebody approved; it is for one run of that plan.
+pub const APPROVE_ANNOTATION: &str = "schemaward.dev/approve";
 
 /// What the database shall be.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +198,10 @@ pub struct DatabaseSchemaSpec {
     /// What may be undone.
     #[serde(default)]
     pub rollback: Rollback,
+
+    /// Which plans a person has to approve before they run.
+    #[serde(default)]
+    pub approval: ApprovalSpec,
 
     /// How scripts are run.
     #[serde(default)]

@@ -66,6 +66,7 @@ impl RecordArgs {
             patience: patience(self.lock_wait.lock_wait),
             allow_privileged_role: false,
             known: None,
+            review: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

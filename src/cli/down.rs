@@ -59,6 +59,7 @@ impl Down {
             patience: patience(self.execution.lock_wait.lock_wait),
             allow_privileged_role: false,
             known: None,
+            review: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         if let Some(version) = &self.version {

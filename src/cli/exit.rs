@@ -70,6 +70,7 @@ fn exit_for_stop(stop: &Stop) -> Exit {
         Stop::Database(error) => exit_for_database(error.kind),
         Stop::LockHeld(_) | Stop::PreviousRunStillActive(_) | Stop::LockTimeout(_) => Exit::Retry,
         Stop::Blocked(_)
+        | Stop::Held(_)
         | Stop::Script(_)
         | Stop::InDoubt(_)
         | Stop::Claimed(_)

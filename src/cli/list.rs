@@ -49,6 +49,7 @@ impl List {
             patience: Patience::default(),
             allow_privileged_role: false,
             known: None,
+            review: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

@@ -30,7 +30,6 @@ mod run;
 mod session;
 mod snippet;
 mod source;
-mod statement_words;
 mod table;
 mod takeover;
 mod terminal;

@@ -18,8 +18,8 @@ use super::output::{self, Format, FormatArgs};
 use super::plan_text;
 use super::session::{Look, Session};
 use super::source::{self, Depth};
-use super::statement_words::words;
 use super::terminal::Terminal;
+use crate::migration::statement_words::words;
 
 /// Show what `up` would run, statement by statement
 ///
@@ -66,6 +66,7 @@ impl PlanCommand {
             patience: Patience::default(),
             allow_privileged_role: false,
             known: None,
+            review: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

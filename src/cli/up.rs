@@ -59,6 +59,7 @@ impl Up {
             patience: patience(self.execution.lock_wait.lock_wait),
             allow_privileged_role: false,
             known: None,
+            review: None,
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 
 use crate::api::v1alpha1::{
-    ACCEPT_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION, RESOLVE_ANNOTATION,
-    TAKEOVER_ANNOTATION,
+    ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION,
+    RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
 };
 use crate::engine::decision::{Decision, InvalidWish, Wish};
 
@@ -61,12 +61,12 @@ pub struct Open {
     pub decision: Result<Decision, InvalidWish>,
 }
 
-/// The annotations by which a person asks for something, by name: those of decisions, and
-/// [`RECONCILE_ANNOTATION`].
+/// The annotations by which a person asks for something, by name: those of decisions,
+/// [`APPROVE_ANNOTATION`] and [`RECONCILE_ANNOTATION`].
 #[must_use]
 pub fn asked(resource: &DatabaseSchema) -> Handled {
     let decisions = Kind::ALL.iter().map(|kind| kind.annotation());
-    let names = decisions.chain([RECONCILE_ANNOTATION]);
+    let names = decisions.chain([APPROVE_ANNOTATION, RECONCILE_ANNOTATION]);
     let annotations = resource.annotations();
     names
         .filter_map(|name| Some((name.to_owned(), clip(annotations.get(name)?))))
@@ -108,7 +108,7 @@ pub fn still_asked(handled: &Handled, resource: &DatabaseSchema) -> Handled {
 
 /// Who set an annotation, as far as the API server tells: the field manager, such as `kubectl-annotate`.
 /// The user is in the API server's own audit log.
-fn who(resource: &DatabaseSchema, annotation: &str) -> String {
+pub(super) fn who(resource: &DatabaseSchema, annotation: &str) -> String {
     let field = format!("f:{annotation}");
     let entries = resource.metadata.managed_fields.iter().flatten();
     let manager = entries

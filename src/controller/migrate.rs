@@ -7,10 +7,12 @@ use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine;
 use crate::engine::identity::Known;
 use crate::engine::outcome::Outcome;
+use crate::engine::review::Review;
 use crate::engine::task::{Mode, Task};
 use crate::migration::file_name::Direction;
 use crate::postgres::Postgres;
 
+use super::approval::review;
 use super::attempt::Attempt;
 use super::context::{Context, Identity};
 use super::memory::Memory;
@@ -54,8 +56,14 @@ impl Run<'_> {
         Task {
             mode,
             known: self.known.clone(),
+            review: Some(self.review()),
             ..self.validated.task.clone()
         }
+    }
+
+    fn review(&self) -> Review {
+        let owner = self.context.owner(self.identity);
+        review(self.resource, &owner, self.memory.handled())
     }
 
     /// Plans, without a lock and without writing.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | is there anything to do? | [`agenda`], [`fingerprint`] | API server (metadata) |
 //! | fetch what the resource refers to | [`dereference`] | API server |
-//! | judge it | [`validate`], [`rules`], [`settings`] | nothing |
+//! | judge it | [`validate`], [`rules`], [`settings`], [`approval`] | nothing |
 //! | what a person decided | [`decisions`], [`decide`] | database |
 //! | migrate | [`migrate`], [`permit`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
@@ -18,6 +18,7 @@
 
 pub mod access;
 pub mod agenda;
+pub mod approval;
 pub mod attempt;
 pub mod context;
 pub mod decide;

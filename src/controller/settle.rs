@@ -13,6 +13,7 @@ use crate::engine::task::Mode;
 use crate::migration::catalog::Catalog;
 
 use super::agenda::{Entry, annotation};
+use super::approval;
 use super::attempt::{Attempt, DereferenceErrorKind};
 use super::context::{Context, Identity};
 use super::decisions::{Handled, asked, still_asked};
@@ -65,6 +66,9 @@ pub async fn settle(
     };
     let mut handled = still_asked(before.handled(), resource);
     handled.extend(attempted.handled);
+    if is_carried_out(&attempted.attempt) {
+        handled.extend(approval::used(resource));
+    }
     let memory = before
         .after(&subject, &attempted.mode, &attempted.attempt, now)
         .having_handled(handled);
@@ -152,6 +156,15 @@ fn is_result(attempt: &Attempt) -> bool {
         }
         _ => false,
     }
+}
+
+/// True for runs that did all of a plan that somebody approved: the approval is for nothing more.
+fn is_carried_out(attempt: &Attempt) -> bool {
+    let Attempt::Ran(outcome) = attempt else {
+        return false;
+    };
+    let approved = outcome.reviewed().and_then(|plan| plan.approved.as_ref());
+    approved.is_some() && matches!(outcome.end(), End::Reached) && !outcome.done().is_empty()
 }
 
 fn interval(text: &GoDuration) -> Duration {

@@ -26,8 +26,10 @@ use super::memory::Memory;
 use super::policy::{State, backs_off, state};
 use super::verdict::{of_direction, step_script};
 
+mod plan;
 mod running;
 
+pub use plan::MAX_STATEMENTS;
 use running::show_running;
 
 /// Longest text in status, in characters.
@@ -143,6 +145,7 @@ fn show_outcome(next: &mut DatabaseSchemaStatus, subject: &Subject<'_>, outcome:
     next.database_address = Some(identity::address(subject.spec));
     next.audit_entries = outcome.audit_entries();
     show_history(next, history);
+    next.plan = plan::plan(outcome);
     match (outcome.plan(), subject.catalog) {
         (Some(plan), _) => {
             next.target_version = plan.target.as_ref().map(ToString::to_string);
@@ -287,8 +290,15 @@ pub fn ready(status: &DatabaseSchemaStatus) -> Option<(&str, &str)> {
 /// True when `after` has another reason for Ready than `before`, or the same for another cause.
 #[must_use]
 pub fn is_news(before: Option<&DatabaseSchemaStatus>, after: &DatabaseSchemaStatus) -> bool {
-    let reason = |status| ready(status).map(|(reason, _)| reason);
     if before.and_then(reason) != reason(after) {
+        return true;
+    }
+    // Another plan than the one that waited.
+    let waiting = |status: &DatabaseSchemaStatus| {
+        let waits = reason(status) == Some(Reason::AwaitingApproval.as_str());
+        waits.then(|| status.plan.as_ref().map(|plan| plan.hash.clone()))
+    };
+    if before.and_then(waiting) != waiting(after) {
         return true;
     }
     // What is backed off from names attempts and seconds, which are other ones each time.
@@ -298,6 +308,10 @@ pub fn is_news(before: Option<&DatabaseSchemaStatus>, after: &DatabaseSchemaStat
         (!counts).then_some((failure.version, failure.checksum, failure.message))
     };
     before.and_then(cause) != cause(after)
+}
+
+fn reason(status: &DatabaseSchemaStatus) -> Option<&str> {
+    ready(status).map(|(reason, _)| reason)
 }
 
 /// Why the resource is Reconciling: its versions run, or a trouble is tried again.

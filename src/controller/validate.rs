@@ -83,6 +83,7 @@ pub fn validate(
             },
             allow_privileged_role: spec.connection.allow_privileged_role,
             known: None,
+            review: None,
         },
     })
 }

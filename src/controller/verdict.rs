@@ -6,6 +6,7 @@ use crate::api::v1alpha1::MigrationDirection;
 use crate::engine::error::{
     DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
 };
+use crate::engine::hold::Hold;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::file_name::Direction;
@@ -164,6 +165,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
     };
     match stop {
         Stop::Blocked(blocked) => about(of_blocked(blocked), None),
+        Stop::Held(hold) => about(of_hold(hold), None),
         Stop::Script(failure) => {
             let reason = of_script(failure.kind);
             Verdict {
@@ -202,6 +204,12 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
             of_defects(defects),
             Some(concerned(version, None, Some(*direction))),
         ),
+    }
+}
+
+fn of_hold(hold: &Hold) -> Reason {
+    match hold {
+        Hold::Approval(_) => Reason::AwaitingApproval,
     }
 }
 

@@ -222,6 +222,7 @@ mod tests {
             }),
             patience: Patience::default(),
             allow_privileged_role: false,
+            review: None,
             known,
         }
     }

@@ -19,6 +19,7 @@ use super::task::{Actor, Mode, Owner, Task};
 const CHECKSUM_CHARACTERS: usize = 64;
 
 /// What follows from one look.
+#[derive(Debug, Clone)]
 pub(super) struct Judgement {
     /// The way to the target.
     pub plan: Plan,

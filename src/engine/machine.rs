@@ -4,6 +4,7 @@
 mod deciding;
 mod executing;
 mod looking;
+mod reviewing;
 mod stepping;
 
 use std::collections::VecDeque;
@@ -19,9 +20,11 @@ use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
 use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
 use super::outcome::{End, Outcome, Stop};
+use super::review::DownTexts;
 use super::stepwise::Stepwise;
 use super::task::{Mode, Task};
 use deciding::Locked;
+use reviewing::{ReadDown, Stage};
 
 #[derive(Debug, Clone)]
 enum State {
@@ -33,6 +36,12 @@ enum State {
     /// Looking again, now that nobody else can change what is seen.
     LookingLocked,
     Preparing,
+    /// Reading the text of a way back, to know what it does.
+    ReadingDown {
+        of: Box<ReadDown>,
+        at: Stage,
+        judgement: Box<Judgement>,
+    },
     Deciding(Vec<Change>),
     AtCheckpoint,
     LoadingDown,
@@ -57,6 +66,8 @@ pub struct Machine {
     state: State,
     waited: Duration,
     steps: VecDeque<Step>,
+    /// Texts of ways back that were read already.
+    downs: DownTexts,
     running: Option<Arc<Execution>>,
     announced: bool,
     outcome: Outcome,
@@ -71,6 +82,7 @@ impl Machine {
             state: State::Beginning,
             waited: Duration::ZERO,
             steps: VecDeque::new(),
+            downs: DownTexts::new(),
             running: None,
             announced: false,
             outcome: Outcome {
@@ -81,6 +93,7 @@ impl Machine {
                 passed_claim: None,
                 history: None,
                 plan: None,
+                reviewed: None,
                 done: Vec::new(),
                 under_way: None,
                 remains: None,
@@ -145,6 +158,9 @@ impl Machine {
             (State::Deciding(changes), Observation::Inspected(seen)) => {
                 self.decided(changes, &seen)
             }
+            (State::ReadingDown { of, at, judgement }, Observation::DownLoaded(bytes)) => {
+                self.down_read(&of, &bytes, at, *judgement)
+            }
             (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
             (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
             (State::Executing { .. }, Observation::Failed(failure)) => self.script_failed(failure),
@@ -167,36 +183,43 @@ impl Machine {
         if let Mode::Decide(decision) = self.task.mode.clone() {
             return self.weigh(&decision, seen, Locked::NotYet);
         }
-        match self.judge(seen) {
-            Err(stop) => self.stop(stop),
-            Ok(_) if self.task.mode == Mode::Plan => self.end(End::Planned),
-            Ok(judgement) if judgement.nothing_to_do() => self.end(End::Reached),
-            Ok(_) => self.ask(State::TryingLock, Request::TryLock),
-        }
+        self.judged_at(Stage::Looked, seen)
     }
 
     fn looked_locked(&mut self, seen: &Inspection) -> Next {
         if let Mode::Decide(decision) = self.task.mode.clone() {
             return self.weigh(&decision, seen, Locked::Yes);
         }
-        match self.judge(seen) {
-            Err(stop) => self.stop(stop),
-            Ok(Judgement {
-                preparation: Some(preparation),
-                ..
-            }) => self.ask(State::Preparing, Request::Prepare(preparation)),
-            Ok(_) => self.checkpoint(),
-        }
+        self.judged_at(Stage::Locked, seen)
     }
 
     fn prepared(&mut self, seen: &Inspection) -> Next {
+        self.judged_at(Stage::Prepared, seen)
+    }
+
+    fn judged_at(&mut self, at: Stage, seen: &Inspection) -> Next {
         match self.judge(seen) {
             Err(stop) => self.stop(stop),
-            Ok(Judgement {
-                preparation: Some(_),
-                ..
-            }) => self.impossible("the preparation did not last"),
-            Ok(_) => self.checkpoint(),
+            Ok(judgement) => self.look_through(at, judgement),
+        }
+    }
+
+    /// What follows from a look, once its plan may run.
+    fn go_on(&mut self, at: Stage, judgement: Judgement) -> Next {
+        let idle = judgement.nothing_to_do();
+        let preparation = judgement.preparation;
+        match at {
+            Stage::Looked if self.task.mode == Mode::Plan => self.end(End::Planned),
+            Stage::Looked if idle => self.end(End::Reached),
+            Stage::Looked => self.ask(State::TryingLock, Request::TryLock),
+            Stage::Locked => match preparation {
+                Some(preparation) => self.ask(State::Preparing, Request::Prepare(preparation)),
+                None => self.checkpoint(),
+            },
+            Stage::Prepared if preparation.is_some() => {
+                self.impossible("the preparation did not last")
+            }
+            Stage::Prepared => self.checkpoint(),
         }
     }
 
@@ -222,10 +245,13 @@ impl Machine {
                 version,
                 down: DownSource::Stored(_),
                 ..
-            }) => self.ask(
-                State::LoadingDown,
-                Request::LoadDown(self.as_recorded(&version)),
-            ),
+            }) => match self.read_already() {
+                Some(bytes) => self.down_loaded(&bytes),
+                None => self.ask(
+                    State::LoadingDown,
+                    Request::LoadDown(self.as_recorded(&version)),
+                ),
+            },
             Some(Step::Undo {
                 version,
                 name,

@@ -2,7 +2,7 @@
 //!
 //! The deciding part ([`machine`]) is a pure step function from (state, what was just observed) to
 //! (state, next request). The doing part is behind [`database::Database`], whose real form is the
-//! PostgreSQL adapter. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
+//! PostgreSQL adapter. [`review`] says what a person has to know of a plan and [`hold`] why it waits. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
 //!
 //! **Invariant:** only this module constructs an [`outcome::Outcome`], and it does so from what the
 //! database answered, never from what was intended.
@@ -11,10 +11,12 @@ pub mod database;
 pub mod decision;
 pub mod error;
 pub mod event;
+pub mod hold;
 pub mod identity;
 mod judgement;
 pub mod machine;
 pub mod outcome;
+pub mod review;
 mod run;
 pub mod sessions;
 pub mod step;

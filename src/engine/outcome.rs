@@ -15,6 +15,8 @@ use crate::migration::version::Version;
 use super::database::Server;
 use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, InDoubt, LockHeld, LockTimeout, ScriptFailure, UnderWay};
+use super::hold::Hold;
+use super::review::ReviewedPlan;
 use super::task::{Actor, Owner};
 
 mod version;
@@ -31,6 +33,7 @@ pub struct Outcome {
     pub(super) passed_claim: Option<Owner>,
     pub(super) history: Option<History>,
     pub(super) plan: Option<Plan>,
+    pub(super) reviewed: Option<ReviewedPlan>,
     pub(super) done: Vec<Done>,
     pub(super) under_way: Option<UnderWay>,
     /// A clause: what there is of a version that was begun in this run and is not recorded.
@@ -73,6 +76,8 @@ pub enum End {
 pub enum Stop {
     /// There is no plan from here to the target.
     Blocked(Blocked),
+    /// Somebody wants the plan to wait.
+    Held(Box<Hold>),
     /// A script failed.
     Script(Box<ScriptFailure>),
     /// Nobody can say whether a statement is done.
@@ -183,6 +188,12 @@ impl Outcome {
         self.plan.as_ref()
     }
 
+    /// The plan as it was looked through last; `None` when nobody asked for that, or nothing would run.
+    #[must_use]
+    pub fn reviewed(&self) -> Option<&ReviewedPlan> {
+        self.reviewed.as_ref()
+    }
+
     /// What was applied or undone in this run, in order.
     #[must_use]
     pub fn done(&self) -> &[Done] {
@@ -247,6 +258,7 @@ impl Outcome {
     fn stop_message(&self, stop: &Stop) -> String {
         match stop {
             Stop::Blocked(blocked) => blocked.to_string(),
+            Stop::Held(hold) => hold.message(&self.stands_at()),
             Stop::Script(failure) => self.script_message(failure),
             Stop::InDoubt(doubt) => self.in_doubt_message(doubt),
             Stop::Database(error) => self.database_message(error),

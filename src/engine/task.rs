@@ -8,6 +8,7 @@ use crate::migration::target::{Policy, Target};
 
 use super::decision::Decision;
 use super::identity::Known;
+use super::review::Review;
 
 /// The whole input of a run besides the database itself.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Task {
     pub allow_privileged_role: bool,
     /// What the caller knows of the database from before; a run stops when it is not so any more.
     pub known: Option<Known>,
+    /// What is asked of a plan before it may run; `None`: nothing, whoever called has seen to it.
+    pub review: Option<Review>,
 }
 
 /// The history table: `schema_migrations` in schema `public` unless the user says otherwise.

@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::catalog::{Catalog, SourceFile};
+use crate::migration::checksum::Checksum;
 use crate::migration::evidence::Evidence;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, History, Stored};
 use crate::migration::part::Part;
+use crate::migration::plan_hash::PlanContext;
 use crate::migration::script::Script;
 use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
@@ -24,8 +26,10 @@ use super::database::{
 use super::decision::{Change, Verdict};
 use super::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
 use super::event::{Event, Next};
+use super::hold::Hold;
 use super::machine::Machine;
 use super::outcome::{End, Outcome, Stop};
+use super::review::{Approval, RequiredApproval, Review};
 use super::step::{StepAction, StepObservation, StepRequest};
 use super::task::{Actor, Ledger, Mode, Owner, Patience, Task};
 
@@ -331,6 +335,7 @@ fn task(names: &[&str]) -> Task {
         },
         allow_privileged_role: false,
         known: None,
+        review: None,
     }
 }
 
@@ -771,4 +776,131 @@ fn an_escape_is_kept_before_the_run_ends() {
             .contains("1 ended the transaction that it ran in")
     );
     assert_eq!(database.asked.last().map(String::as_str), Some("inspect"));
+}
+
+fn reviewed_task(names: &[&str], required: RequiredApproval, approved: Option<Checksum>) -> Task {
+    Task {
+        actor: Actor::Resource(owner("shop", "1")),
+        review: Some(Review {
+            context: PlanContext::new(["c", "n", "shop"]),
+            required,
+            approval: approved.map(|plan| Approval {
+                plan: Some(plan),
+                by: "annotation, set by kubectl-annotate".to_owned(),
+                is_used: false,
+            }),
+        }),
+        ..task(names)
+    }
+}
+
+/// The hash that a run waits for.
+#[track_caller]
+fn awaited(outcome: &Outcome) -> Checksum {
+    match outcome.stop() {
+        Some(Stop::Held(hold)) => match hold.as_ref() {
+            Hold::Approval(awaiting) => awaiting.plan,
+        },
+        _ => panic!("{}", outcome.message()),
+    }
+}
+
+#[test]
+fn a_plan_waits_for_its_approval_without_the_lock_and_runs_with_it() {
+    use RequiredApproval::Always;
+    let mut database = Simulated::default();
+    let outcome = run(reviewed_task(&["1", "2"], Always, None), &mut database);
+    assert_eq!(database.asked, ["inspect"]);
+    let hash = awaited(&outcome);
+    assert_eq!(
+        outcome.message(),
+        format!(
+            "Plan {}, to apply 1 to 2, 2 versions, 2 statements, waits for an approval, because \
+             spec.approval.required is Always. Nothing was changed; the database has no version yet. \
+             status.plan shows what would run. To approve exactly this: `kubectl -n n annotate --overwrite \
+             databaseschema shop schemaward.dev/approve={hash}`.",
+            hash.short()
+        )
+    );
+    let plan = outcome.reviewed().expect("it was looked through");
+    let words: Vec<_> = plan
+        .scripts
+        .iter()
+        .flat_map(|script| &script.statements)
+        .map(|statement| statement.words.as_str())
+        .collect();
+    assert_eq!(words, ["CREATE TABLE t1", "CREATE TABLE t2"]);
+
+    // Another plan than the approved one waits again, and says so.
+    let outcome = run(
+        reviewed_task(&["1", "2", "3"], Always, Some(hash)),
+        &mut database,
+    );
+    assert_ne!(awaited(&outcome), hash);
+    let void = format!(
+        "The plan changed since {} was approved, so that approval is void.",
+        hash.short()
+    );
+    assert!(outcome.message().contains(&void), "{}", outcome.message());
+    assert_eq!(database.applied(), [""; 0]);
+
+    let approved = || reviewed_task(&["1", "2"], Always, Some(hash));
+    // Stopped half way, what is left of the plan is still approved.
+    let outcome = run_limited(approved(), &mut database, 1);
+    assert!(matches!(outcome.end(), End::Interrupted));
+    let outcome = run(approved(), &mut database);
+    assert!(matches!(outcome.end(), End::Reached));
+    assert_eq!(database.applied(), ["1", "2"]);
+}
+
+#[test]
+fn only_a_way_back_waits_where_only_that_is_asked_for() {
+    use RequiredApproval::Down;
+    let mut database = Simulated::default();
+    let outcome = run(reviewed_task(&["1", "2"], Down, None), &mut database);
+    assert!(matches!(outcome.end(), End::Reached));
+    database.asked.clear();
+    let outcome = run(reviewed_task(&["1"], Down, None), &mut database);
+    assert_eq!(database.asked, ["inspect", "load 2"]);
+    let hash = awaited(&outcome);
+    let undone = &outcome.reviewed().expect("a plan").scripts[0];
+    assert_eq!(undone.statements[0].words, "DROP TABLE t2");
+    database.asked.clear();
+    run(reviewed_task(&["1"], Down, Some(hash)), &mut database);
+    // The text is read once, for the look and for the run.
+    assert_eq!(
+        database.asked,
+        ["inspect", "load 2", "lock", "inspect", "undo 2"]
+    );
+}
+
+/// Between the first look and the lock somebody else changed the history: what was approved is not what would
+/// run.
+#[test]
+fn an_approval_is_compared_again_under_the_lock() {
+    use RequiredApproval::Always;
+    let mut database = Simulated::default();
+    run(task(&["1"]), &mut database);
+    let hash = awaited(&run(
+        reviewed_task(&["1", "2"], Always, None),
+        &mut database,
+    ));
+    let mut machine = Machine::new(reviewed_task(&["1", "2"], Always, Some(hash)));
+    let mut event = Event::Begin;
+    let outcome = loop {
+        event = match machine.step(event) {
+            Next::Ask(request) => {
+                if matches!(*request, Request::TryLock) {
+                    database.history.remove(&version("1"));
+                }
+                Event::Observed(Box::new(database.answer(&request).expect("no faults")))
+            }
+            Next::Checkpoint(_) => panic!("a version is about to start"),
+            Next::Pause(_) => panic!("a pause"),
+            Next::Done(outcome) => break outcome,
+        };
+    };
+    assert_ne!(awaited(&outcome), hash);
+    assert!(outcome.message().contains("void"), "{}", outcome.message());
+    assert_eq!(database.applied(), [""; 0]);
 }

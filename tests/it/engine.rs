@@ -75,6 +75,7 @@ impl Run {
                 },
                 allow_privileged_role: false,
                 known: None,
+                review: None,
             },
         }
     }

@@ -41,6 +41,7 @@ mod operator_rest;
 mod operator_rig;
 mod operator_seen;
 mod pooler;
+mod review_operator;
 mod server_trouble;
 mod servers;
 mod shipped_migrations;

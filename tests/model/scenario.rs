@@ -207,6 +207,7 @@ impl Part {
             },
             allow_privileged_role: false,
             known: None,
+            review: None,
         }
     }
 }

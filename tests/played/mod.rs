@@ -87,6 +87,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
         ),
         history: schemaward::api::v1alpha1::HistoryTable::default(),
         rollback: schemaward::api::v1alpha1::Rollback::default(),
+        approval: schemaward::api::v1alpha1::ApprovalSpec::default(),
         execution: schemaward::api::v1alpha1::Execution::default(),
         suspend: false,
         interval: schemaward::api::duration::GoDuration::new("10m"),
@@ -281,6 +282,7 @@ impl Scene {
             },
             allow_privileged_role: false,
             known: None,
+            review: None,
         }
     }
 

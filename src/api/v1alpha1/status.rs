@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::PlanStatus;
 use crate::api::condition::Condition;
 use crate::api::time::Time;
 
@@ -50,6 +51,11 @@ pub struct DatabaseSchemaStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub pending: Vec<PendingVersion>,
 
+    /// What would run to reach the target, as of the last look at the database; absent when nothing
+    /// would, and after a run that did a part of it until the next look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+
     /// When a version was last applied, by the clock of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied_time: Option<Time>,
@@ -93,9 +99,9 @@ pub struct DatabaseSchemaStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile: Option<String>,
 
-    /// The values of the annotations schemaward.dev/accept, schemaward.dev/resolve and
-    /// schemaward.dev/takeover that were acted on last, by the name of the annotation. To ask for the same once more, take the annotation away
-    /// first.
+    /// The values of the annotations schemaward.dev/accept, schemaward.dev/approve,
+    /// schemaward.dev/resolve and schemaward.dev/takeover that were acted on last, by the name of the
+    /// annotation. To ask for the same once more, take the annotation away first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub last_handled_decisions: BTreeMap<String, String>,
 }

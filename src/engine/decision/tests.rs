@@ -114,6 +114,7 @@ fn task(wish: Wish, catalog: Catalog, actor: Actor) -> Task {
         patience: Patience::default(),
         allow_privileged_role: false,
         known: None,
+        review: None,
     }
 }
 

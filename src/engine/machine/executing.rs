@@ -17,6 +17,17 @@ use crate::engine::event::{Next, Pause};
 use crate::engine::judgement::texts;
 use crate::engine::outcome::{Done, Stop};
 
+/// A stored DOWN text that is not what was recorded.
+pub(super) fn other_text(version: &Version) -> Stop {
+    Stop::Database(DatabaseError::new(
+        DatabaseErrorKind::HistoryUnreadable,
+        format!(
+            "The stored DOWN text of {version} does not have its recorded checksum. Nothing \
+             of {version} was undone. Restore schema \"schemaward\" from a backup."
+        ),
+    ))
+}
+
 impl Machine {
     pub(super) fn begin_apply(&mut self, version: &Version) -> Next {
         let Some(migration) = self.task.catalog.get(version) else {
@@ -37,13 +48,7 @@ impl Machine {
             return self.impossible("a DOWN text was loaded that nobody wanted");
         };
         if Checksum::of(bytes) != expected {
-            return self.stop(Stop::Database(DatabaseError::new(
-                DatabaseErrorKind::HistoryUnreadable,
-                format!(
-                    "The stored DOWN text of {version} does not have its recorded checksum. Nothing \
-                     of {version} was undone. Restore schema \"schemaward\" from a backup."
-                ),
-            )));
+            return self.stop(other_text(&version));
         }
         let version = self.as_recorded(&version);
         self.begin(version, name, bytes, Record::Undo)
@@ -72,7 +77,7 @@ impl Machine {
             name,
             script,
             record,
-            actor: self.task.actor.to_string(),
+            actor: self.actor(),
         };
         let begun = match self.begun_of(&execution) {
             Ok(begun) => begun,

@@ -30,7 +30,8 @@ const ONE_WORD: [&str; 8] = [
 
 /// The leading key words and names of a statement: `CREATE TABLE IF NOT EXISTS widgets`. Ends before
 /// the first literal, number, operator or bracket, and before any word that a value follows.
-pub(super) fn words(statement: &str) -> String {
+#[must_use]
+pub fn words(statement: &str) -> String {
     let mut shown = String::new();
     let mut first = None;
     let mut after_dot = false;

@@ -1,0 +1,83 @@
+//! What would run, in status.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::MigrationDirection;
+
+/// What would run to bring the database to its target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// SHA-256 over exactly what would run: the resource, its database, role and searchPath, and each
+    /// script in order with its checksum. It is what an approval names.
+    pub hash: String,
+
+    /// Up: versions are applied. Down: versions are undone, whether or not others are applied then.
+    pub direction: MigrationDirection,
+
+    /// Who approved it, once somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+
+    /// How many scripts would run.
+    #[schemars(extend("format" = "int64"))]
+    pub script_count: i64,
+
+    /// How many statements these have.
+    #[schemars(extend("format" = "int64"))]
+    pub statement_count: i64,
+
+    /// The scripts in the order in which they would run; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub scripts: Vec<PlannedScript>,
+
+    /// The first statements of these scripts; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub statements: Vec<PlannedStatement>,
+}
+
+/// A script that would run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedScript {
+    /// The version.
+    pub version: String,
+
+    /// Its name.
+    pub name: String,
+
+    /// Up: to be applied. Down: to be undone.
+    pub direction: MigrationDirection,
+
+    /// SHA-256 of the text that would run; of a way back the one that was stored with the version.
+    pub checksum: String,
+}
+
+/// A statement that would run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStatement {
+    /// The version whose script it is in.
+    pub version: String,
+
+    /// The line of the script that it starts on, counted from 1.
+    #[schemars(extend("format" = "int64"))]
+    pub line: i64,
+
+    /// Its key words and names; values are left out.
+    pub statement: String,
+
+    /// Transactional: in the one transaction of its version. NonTransactional: outside of one, because
+    /// PostgreSQL refuses it inside.
+    pub class: PlannedClass,
+}
+
+/// How a statement is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains both")]
+pub enum PlannedClass {
+    Transactional,
+    NonTransactional,
+}

@@ -1,0 +1,31 @@
+//! What has to be so before scripts run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which plans a person has to approve before they run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ApprovalSpec {
+    /// Never (default): a plan runs by itself.
+    ///
+    /// Down: a plan that undoes a version waits, with reason AwaitingApproval. Always: every plan that
+    /// runs a script waits.
+    ///
+    /// To approve is to name the hash of status.plan, as the value of the annotation
+    /// schemaward.dev/approve, by kubectl annotate or by schemaward approve. The hash is over exactly
+    /// what would run: another text, order, role or database makes the approval void. It is compared
+    /// again under the migration lock, and who approved is in the audit. Who may edit the resource may
+    /// approve; the documents show how to ask for another right.
+    pub required: RequiredApproval,
+}
+
+/// Which plans need an approval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains all of them")]
+pub enum RequiredApproval {
+    Always,
+    Down,
+    #[default]
+    Never,
+}

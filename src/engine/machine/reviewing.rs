@@ -1,0 +1,132 @@
+//! The part of a run that looks through a plan before it may run.
+
+use std::sync::Arc;
+
+use crate::migration::checksum::Checksum;
+use crate::migration::plan::{DownSource, Step};
+use crate::migration::version::Version;
+
+use super::executing::other_text;
+use super::{Machine, State};
+use crate::engine::database::Request;
+use crate::engine::event::Next;
+use crate::engine::judgement::Judgement;
+use crate::engine::outcome::Stop;
+use crate::engine::review::{hold, reviewed};
+use crate::engine::task::Mode;
+
+/// Which look a plan is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stage {
+    /// The first one, without the lock.
+    Looked,
+    /// The second one, under the lock.
+    Locked,
+    /// The one after what was missing was created.
+    Prepared,
+}
+
+/// A text that is read.
+#[derive(Debug, Clone)]
+pub(super) struct ReadDown {
+    version: Version,
+    checksum: Checksum,
+}
+
+impl Machine {
+    /// Looks through the plan of a judgement, once all of its texts are read, and goes on unless somebody
+    /// wants it to wait. Without a review it goes on at once.
+    pub(super) fn look_through(&mut self, at: Stage, judgement: Judgement) -> Next {
+        if let Some(of) = self.unread() {
+            let request = Request::LoadDown(self.as_recorded(&of.version));
+            let state = State::ReadingDown {
+                of: Box::new(of),
+                at,
+                judgement: Box::new(judgement),
+            };
+            return self.ask(state, request);
+        }
+        match self.held(&judgement) {
+            Some(stop) => self.stop(stop),
+            None => self.go_on(at, judgement),
+        }
+    }
+
+    pub(super) fn down_read(
+        &mut self,
+        of: &ReadDown,
+        bytes: &[u8],
+        at: Stage,
+        judgement: Judgement,
+    ) -> Next {
+        if Checksum::of(bytes) != of.checksum {
+            return self.stop(other_text(&of.version));
+        }
+        self.downs.insert(of.checksum, Arc::from(bytes));
+        self.look_through(at, judgement)
+    }
+
+    /// Why the plan may not run, if it may not. Keeps what it found for the outcome.
+    fn held(&mut self, judgement: &Judgement) -> Option<Stop> {
+        let review = self.task.review.as_ref()?;
+        let history = self.outcome.history.as_ref()?;
+        let plan = &judgement.plan;
+        self.outcome.reviewed = (!plan.steps.is_empty()).then(|| {
+            reviewed(
+                review,
+                plan,
+                history,
+                &self.task.catalog,
+                &self.downs,
+                &self.task.ledger,
+            )
+        });
+        let looked_through = self.outcome.reviewed.as_ref()?;
+        if self.task.mode != Mode::Migrate {
+            return None;
+        }
+        let hold = hold(review, looked_through, &self.task.actor)?;
+        Some(Stop::Held(Box::new(hold)))
+    }
+
+    /// The first way back whose stored text was not read yet, when somebody wants to know what it does.
+    fn unread(&self) -> Option<ReadDown> {
+        self.task.review.as_ref()?;
+        self.steps.iter().find_map(|step| match step {
+            Step::Undo {
+                version,
+                down: DownSource::Stored(checksum),
+                ..
+            } if !self.downs.contains_key(checksum) => Some(ReadDown {
+                version: version.clone(),
+                checksum: *checksum,
+            }),
+            Step::Undo { .. } | Step::Apply { .. } => None,
+        })
+    }
+
+    /// The text of the way back that is next, when it was read before.
+    pub(super) fn read_already(&self) -> Option<Arc<[u8]>> {
+        match self.steps.front()? {
+            Step::Undo {
+                down: DownSource::Stored(checksum),
+                ..
+            } => self.downs.get(checksum).cloned(),
+            Step::Undo { .. } | Step::Apply { .. } => None,
+        }
+    }
+
+    /// In whose name a version runs, and who approved it, for the audit.
+    pub(super) fn actor(&self) -> String {
+        let actor = &self.task.actor;
+        let approved = self.outcome.reviewed.as_ref().and_then(|plan| {
+            let approved = plan.approved.as_ref()?;
+            Some(format!(
+                ", plan {} approved by {}",
+                approved.plan.short(),
+                approved.by
+            ))
+        });
+        format!("{actor}{}", approved.unwrap_or_default())
+    }
+}
