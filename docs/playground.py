@@ -84,7 +84,7 @@ class Playground:
                 config.write_text(json.dumps(cluster))
                 environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(config), "POD_NAMESPACE": "schemaward", "POD_NAME": "schemaward-0"}
                 with open(self.folder / ".operator.log", "w") as log:
-                    self.operator = subprocess.Popen([PROGRAM, "run", "--http-address", "127.0.0.1:0"], env=environment,
+                    self.operator = subprocess.Popen([PROGRAM, "run", "--http-address", "127.0.0.1:0", "--allow-loopback"], env=environment,
                                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
                 return
 

@@ -250,6 +250,7 @@ impl ConnectionArgs {
             connect_timeout: CONNECT_TIMEOUT,
             liveness_period: LIVENESS_PERIOD,
             origins: Origins::default(),
+            guard: None,
         })
     }
 

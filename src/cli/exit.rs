@@ -101,6 +101,7 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
         | DatabaseErrorKind::ServerTooOld
         | DatabaseErrorKind::PoolerDetected
         | DatabaseErrorKind::PrivilegedRole
+        | DatabaseErrorKind::HostNotAllowed
         | DatabaseErrorKind::IdentityChanged
         | DatabaseErrorKind::HistoryRegressed
         | DatabaseErrorKind::Cancelled
@@ -145,6 +146,7 @@ mod tests {
             (Kind::ServerTooOld, Exit::NotDone),
             (Kind::PoolerDetected, Exit::NotDone),
             (Kind::PrivilegedRole, Exit::NotDone),
+            (Kind::HostNotAllowed, Exit::NotDone),
             (Kind::IdentityChanged, Exit::NotDone),
             (Kind::HistoryRegressed, Exit::NotDone),
             (Kind::Cancelled, Exit::NotDone),

@@ -11,6 +11,7 @@ use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::controller::configuration::Configuration;
 use crate::controller::lease::LeaseName;
 use crate::controller::runtime::{Options, infer_config, run};
 use crate::telemetry::health::Health;
@@ -114,6 +115,14 @@ pub(super) struct Run {
     /// watched; at least 1s
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     source_poll_interval: Duration,
+
+    /// YAML file that says which hosts resources may name; default: all but those that no database has
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Let resources name loopback, such as a proxy beside the operator in its pod
+    #[arg(long)]
+    allow_loopback: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -135,6 +144,7 @@ impl Run {
 
     fn start(self) -> Result<(), String> {
         install_panic_hook();
+        let configuration = self.configuration()?;
         let format = match self.log_format {
             Format::Json => LogFormat::Json,
             Format::Text => LogFormat::Text,
@@ -147,10 +157,10 @@ impl Run {
             .enable_all()
             .build()
             .map_err(|error| format!("The program cannot start: {error}."))?
-            .block_on(self.operate())
+            .block_on(self.operate(configuration))
     }
 
-    async fn operate(self) -> Result<(), String> {
+    async fn operate(self, configuration: Configuration) -> Result<(), String> {
         let stopping = stop_on_signal()?;
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
@@ -172,7 +182,7 @@ impl Run {
                      account. ({error})"
             )
         })?;
-        let options = self.options(&config.default_namespace);
+        let options = self.options(configuration, &config.default_namespace);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             api_server = config.cluster_url.to_string(),
@@ -188,7 +198,21 @@ impl Run {
         ended
     }
 
-    fn options(self, own_namespace: &str) -> Options {
+    fn configuration(&self) -> Result<Configuration, String> {
+        let Some(path) = &self.config else {
+            return Ok(Configuration::default());
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("--config {} cannot be read: {error}.", path.display()))?;
+        Configuration::parse(&text).map_err(|error| {
+            format!(
+                "--config {} cannot be used, and without it nothing is begun: {error}",
+                path.display()
+            )
+        })
+    }
+
+    fn options(self, configuration: Configuration, own_namespace: &str) -> Options {
         let instance = self.replica_name.unwrap_or_else(host_name);
         let lease = self.leader_election.then(|| LeaseName {
             namespace: self
@@ -210,6 +234,8 @@ impl Run {
             shutdown_grace: self.shutdown_grace,
             tenant_cluster_role: self.tenant_cluster_role,
             source_poll_interval: self.source_poll_interval.max(SHORTEST_POLL),
+            configuration,
+            allows_loopback: self.allow_loopback,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What every reconcile shares, made once by the runtime.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,12 @@ use tokio::sync::Semaphore;
 
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine::task::Owner;
+use crate::postgres::Guard;
 use crate::telemetry::metrics::Metrics;
 
 use super::access::Grantee;
 use super::agenda::Agenda;
+use super::configuration::Configuration;
 use super::events::Events;
 use super::known::KnownScripts;
 use super::lifecycle::{Lifecycle, Running};
@@ -24,6 +27,12 @@ pub struct Context {
     pub cluster: String,
     /// Whom a tenant has to grant what.
     pub grantee: Grantee,
+    /// What those who run the operator allow.
+    pub configuration: Configuration,
+    /// Connections to loopback are made.
+    pub allows_loopback: bool,
+    /// Where the API server listens.
+    pub api_server: Vec<SocketAddr>,
     /// Pause between two looks at the referenced objects of a resource at rest; `None` where watches
     /// tell of changes.
     pub source_poll: Option<Duration>,
@@ -74,6 +83,13 @@ impl Context {
     #[must_use]
     pub fn resources(&self, namespace: &str) -> Api<DatabaseSchema> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Where the resources of a namespace may connect to.
+    #[must_use]
+    pub fn guard(&self, namespace: &str) -> Guard {
+        let hosts = &self.configuration.hosts;
+        hosts.guard(namespace, self.allows_loopback, &self.api_server)
     }
 
     /// In whose name a run for `identity` acts.

@@ -20,6 +20,7 @@ pub mod access;
 pub mod agenda;
 pub mod approval;
 pub mod attempt;
+pub mod configuration;
 pub mod context;
 pub mod decide;
 pub mod decisions;
@@ -230,13 +231,14 @@ async fn attempt(
     };
     let table = &spec.history.table;
     let is_known = |checksum: &_| context.known.contains(table, checksum);
-    let run = match validate::validate(context.owner(identity), spec, dereferenced, &is_known) {
+    let mut run = match validate::validate(context.owner(identity), spec, dereferenced, &is_known) {
         Ok(run) => run,
         Err(invalid) => {
             attempted.attempt = Attempt::Invalid(invalid);
             return attempted;
         }
     };
+    run.settings.guard = Some(context.guard(&identity.namespace));
     context.known.remember(table, &run.task.catalog);
     attempted.catalog = Some(run.task.catalog.clone());
     let mut run = Run {

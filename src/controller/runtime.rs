@@ -1,10 +1,12 @@
 //! From the start to the end of the operator's process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config, ResourceExt};
+use tokio::net::lookup_host;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -14,6 +16,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::access::{Grantee, own_user};
 use super::agenda::Agenda;
+use super::configuration::Configuration;
 use super::context::Context;
 use super::election::Election;
 use super::events::Events;
@@ -54,6 +57,10 @@ pub struct Options {
     pub tenant_cluster_role: String,
     /// Pause between two looks at referenced objects, where there are no watches on them.
     pub source_poll_interval: Duration,
+    /// What those who run the operator allow.
+    pub configuration: Configuration,
+    /// Connections to loopback are made.
+    pub allows_loopback: bool,
 }
 
 /// The way to the API server: from `KUBECONFIG`, from `~/.kube/config`, or from the pod's service
@@ -82,6 +89,7 @@ pub async fn run(
     config.read_timeout = Some(READ_TIMEOUT);
     config.write_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
+    let api_server = addresses(&config).await;
     let client = Client::try_from(config)?;
     health.expect_caches(options.namespaces.len().max(1));
     let probe = tokio::spawn(probe_api(client.clone(), Arc::clone(&health)));
@@ -93,6 +101,9 @@ pub async fn run(
     };
     let election = Election::start(&client, options.lease.clone(), &health, &metrics);
     let context = Arc::new(Context {
+        configuration: options.configuration.clone(),
+        allows_loopback: options.allows_loopback,
+        api_server,
         client: client.clone(),
         cluster: introduced.cluster,
         grantee: Grantee {
@@ -134,6 +145,22 @@ fn scopes(namespaces: &[String]) -> Vec<Option<String>> {
     } else {
         namespaces.iter().cloned().map(Some).collect()
     }
+}
+
+/// Where the API server listens, as far as its name can be resolved.
+async fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let url = &config.cluster_url;
+    let Some(host) = url.host() else {
+        return Vec::new();
+    };
+    let host = host.trim_matches(['[', ']']);
+    let usual = if url.scheme_str() == Some("http") {
+        80
+    } else {
+        443
+    };
+    let found = lookup_host((host, url.port_u16().unwrap_or(usual))).await;
+    found.map(Iterator::collect).unwrap_or_default()
 }
 
 /// Who we are and where.

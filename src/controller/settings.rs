@@ -74,6 +74,8 @@ pub fn settings(
         connect_timeout: CONNECT_TIMEOUT,
         liveness_period: postgres::LIVENESS_PERIOD,
         origins,
+        // Where it may go is said by whoever runs the operator.
+        guard: None,
     })
 }
 

@@ -265,6 +265,7 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
         DatabaseErrorKind::ServerTooOld => Reason::ServerTooOld,
         DatabaseErrorKind::PoolerDetected => Reason::PoolerDetected,
         DatabaseErrorKind::PrivilegedRole => Reason::PrivilegedRole,
+        DatabaseErrorKind::HostNotAllowed => Reason::HostNotAllowed,
         DatabaseErrorKind::IdentityChanged => Reason::DatabaseIdentityChanged,
         DatabaseErrorKind::HistoryRegressed => Reason::HistoryRegressed,
         // Cancelled by our own shutdown: whoever comes next goes on with it.

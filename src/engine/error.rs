@@ -75,6 +75,8 @@ pub enum DatabaseErrorKind {
     PoolerDetected,
     /// The role may do more on the server than a resource may ask for.
     PrivilegedRole,
+    /// The operator may not connect to that host.
+    HostNotAllowed,
     /// Another database answers than the one that is known.
     IdentityChanged,
     /// The known database lost a part of its history.

@@ -8,18 +8,21 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 
-use super::error;
 use super::settings::{Settings, TlsMode};
 use super::startup::Startup;
+use super::{error, guard};
 
 /// Connects and authenticates.
 pub async fn open(settings: &Settings, startup: &Startup) -> Result<PgConnection, DatabaseError> {
     let options = options(settings, startup)?;
-    match tokio::time::timeout(settings.connect_timeout, options.connect()).await {
-        Err(_) => Err(error::connect_timeout(settings)),
-        Ok(Err(cause)) => Err(error::connecting(settings, &cause)),
-        Ok(Ok(connection)) => Ok(connection),
-    }
+    let connected = async {
+        guard::admit(settings).await?;
+        let connected = options.connect().await;
+        connected.map_err(|cause| error::connecting(settings, &cause))
+    };
+    tokio::time::timeout(settings.connect_timeout, connected)
+        .await
+        .unwrap_or_else(|_| Err(error::connect_timeout(settings)))
 }
 
 /// The driver's options. Its constructors read PG* variables of the environment, so every field is set;

@@ -131,6 +131,12 @@ pub fn connecting(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
     DatabaseError::new(kind, message)
 }
 
+/// The name of the host could not be resolved.
+pub fn unresolved(settings: &Settings, cause: &io::Error) -> DatabaseError {
+    let (kind, message) = unreachable(&place(settings), &io_text(cause));
+    DatabaseError::new(kind, message)
+}
+
 /// Connecting took too long.
 pub fn connect_timeout(settings: &Settings) -> DatabaseError {
     let (kind, message) = unreachable(

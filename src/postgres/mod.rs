@@ -16,6 +16,7 @@ mod error;
 mod execute;
 mod facts;
 mod facts_query;
+mod guard;
 mod history;
 mod journal;
 mod outside;
@@ -36,4 +37,5 @@ mod watch;
 
 pub use audit_report::{AuditReport, AuditRow};
 pub use connection::{Canceller, Postgres};
+pub use guard::{Guard, HostPattern};
 pub use settings::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};

@@ -6,6 +6,8 @@ use secrecy::SecretString;
 
 use crate::engine::task::Ledger;
 
+use super::guard::Guard;
+
 /// The usual pause between two looks whether a busy session is still there: short enough to end a run on
 /// a host that vanished within minutes, long enough that most runs are never looked at.
 pub const LIVENESS_PERIOD: Duration = Duration::from_secs(30);
@@ -46,6 +48,8 @@ pub struct Settings {
     pub liveness_period: Duration,
     /// Where values came from that no message may show.
     pub origins: Origins,
+    /// Where the connection may go; `None`: anywhere, since whoever runs the command line is there already.
+    pub guard: Option<Guard>,
 }
 
 /// Where the values of a connection were fetched from, for those that came out of a Secret. A message

@@ -58,6 +58,7 @@ impl Run {
                 connect_timeout: Duration::from_secs(10),
                 liveness_period: LIVENESS_PERIOD,
                 origins: Origins::default(),
+                guard: None,
             },
             task: Task {
                 catalog: catalog(files),

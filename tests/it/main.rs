@@ -29,6 +29,7 @@ mod decisions;
 mod decisions_operator;
 mod engine;
 mod github_actions;
+mod hosts;
 mod identity;
 mod journal;
 mod journal_operator;

@@ -89,12 +89,20 @@ pub fn apart(name: &str) -> Apart {
 impl Apart {
     /// Starts an operator as the release's pods are started.
     pub fn operator(&self, flags: &[&str]) -> Operator {
+        self.operator_alone(&[&["--allow-loopback"], flags].concat())
+    }
+
+    /// The same, which may not connect to loopback.
+    pub fn operator_alone(&self, flags: &[&str]) -> Operator {
         let watched = format!("--watch-namespaces={}", self.namespace.name);
         let lease = format!("--lease-name={}", self.release);
-        let operator = Operator::start(
-            &self.kubeconfig,
-            &[&[watched.as_str(), &lease], flags].concat(),
-        );
+        let own = [
+            watched.as_str(),
+            &lease,
+            "--log-format=text",
+            "--log-level=debug",
+        ];
+        let operator = Operator::start_plain(&[], &self.kubeconfig, &[&own, flags].concat());
         operator.is_ready();
         operator
     }
@@ -162,6 +170,13 @@ impl Operator {
 
     /// As [`Self::start_logging`], with more in its environment.
     pub fn start_in(environment: &[(&str, &Path)], kubeconfig: &Path, flags: &[&str]) -> Self {
+        // The servers of the tests listen on loopback.
+        let flags = [&["--allow-loopback"][..], flags].concat();
+        Self::start_plain(environment, kubeconfig, &flags)
+    }
+
+    /// As it is started in production: it may not connect to loopback.
+    pub fn start_plain(environment: &[(&str, &Path)], kubeconfig: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let log = std::env::temp_dir().join(format!(
             "schemaward-operator-{}-{port}.log",

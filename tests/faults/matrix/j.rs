@@ -36,11 +36,13 @@ pub const CASES: &[Case] = &[
         &[Reason::InvalidSpec, Reason::InvalidSpec],
         socket_as_host,
     ),
-    excluded(
+    covered(
         "J6",
         "addresses of the cloud and of the cluster as the host",
-        Why::NotInTheProduct,
-        "no list of hosts is there yet, and docs/security.md says so; a NetworkPolicy decides where the operator may go",
+        &[
+            "tests/it/hosts.rs::metadata_services_and_the_api_server_are_never_dialled",
+            "tests/it/hosts.rs::loopback_is_dialled_only_if_the_operator_was_started_so",
+        ],
     ),
     run(
         "J7",

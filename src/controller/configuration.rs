@@ -1,0 +1,200 @@
+//! The operator's configuration file (`schemaward run --config`): what those who run the operator allow those who
+//! write resources. Read once, at the start, and strictly: a rule that is misspelled must not be one that is not
+//! there.
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+use crate::postgres::{Guard, HostPattern};
+
+/// All of the file. Empty: nothing is allowed or denied beyond what always is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Configuration {
+    /// Which servers may be connected to.
+    pub hosts: Hosts,
+}
+
+/// Which servers may be connected to. Loopback, link-local and multicast addresses, services of the cloud and the
+/// API server never are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hosts {
+    /// Never connected to.
+    deny: Vec<Host>,
+    /// When given, nothing else is connected to.
+    allow: Option<Vec<AllowedHosts>>,
+}
+
+/// Hosts that some namespaces may use.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllowedHosts {
+    #[serde(default)]
+    namespaces: Namespaces,
+    hosts: Vec<Host>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Host(HostPattern);
+
+impl TryFrom<String> for Host {
+    type Error = <HostPattern as std::str::FromStr>::Err;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// Namespaces that a rule is for; without any, it is for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Namespaces(Option<Vec<NamePattern>>);
+
+impl Namespaces {
+    /// True when the rule is for this namespace.
+    #[must_use]
+    pub fn contain(&self, namespace: &str) -> bool {
+        match &self.0 {
+            None => true,
+            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(namespace)),
+        }
+    }
+}
+
+/// One name, or with `*` at its end every name that begins so.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NamePattern {
+    beginning: String,
+    is_whole: bool,
+}
+
+impl NamePattern {
+    /// True when it is this name, or its beginning.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        if self.is_whole {
+            name == self.beginning
+        } else {
+            name.starts_with(&self.beginning)
+        }
+    }
+}
+
+impl TryFrom<String> for NamePattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let beginning = text.strip_suffix('*');
+        let pattern = Self {
+            is_whole: beginning.is_none(),
+            beginning: beginning.unwrap_or(&text).to_owned(),
+        };
+        if text.is_empty() || pattern.beginning.contains('*') {
+            return Err(format!(
+                "{text:?} is no name: write one, or its beginning with * at the end"
+            ));
+        }
+        Ok(pattern)
+    }
+}
+
+impl Configuration {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, with its line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        // A file of comments alone says nothing.
+        let read: Option<Self> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        Ok(read.unwrap_or_default())
+    }
+}
+
+impl Hosts {
+    /// What the resources of a namespace may connect to.
+    #[must_use]
+    pub fn guard(
+        &self,
+        namespace: &str,
+        allows_loopback: bool,
+        api_server: &[SocketAddr],
+    ) -> Guard {
+        let allowed = |rules: &Vec<AllowedHosts>| {
+            let rules = rules
+                .iter()
+                .filter(|rule| rule.namespaces.contain(namespace));
+            rules
+                .flat_map(|rule| rule.hosts.iter().map(|host| host.0.clone()))
+                .collect()
+        };
+        Guard {
+            allows_loopback,
+            api_server: api_server.to_vec(),
+            denied: self.deny.iter().map(|host| host.0.clone()).collect(),
+            allowed: self.allow.as_ref().map(allowed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "
+# What the platform team allows.
+hosts:
+  deny: [10.0.0.0/24]
+  allow:
+  - hosts: ['*.shared.example']
+  - namespaces: [fluxion, team-*]
+    hosts: [db.example, 10.1.0.0/16]
+";
+
+    #[test]
+    fn what_a_namespace_may_use_is_what_any_rule_for_it_names() {
+        let hosts = Configuration::parse(WHOLE).unwrap().hosts;
+        let allowed = |namespace: &str| {
+            let guard = hosts.guard(namespace, false, &[]);
+            let allowed = guard.allowed.unwrap();
+            allowed.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(allowed("other"), ["*.shared.example"]);
+        let all = ["*.shared.example", "db.example", "10.1.0.0/16"];
+        assert_eq!(allowed("fluxion"), all);
+        assert_eq!(allowed("team-a"), all);
+        assert_eq!(allowed("fluxion-2"), ["*.shared.example"]);
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_allows_what_is_usual() {
+        for text in ["", "# later\n", "{}", "hosts: {}"] {
+            let configuration = Configuration::parse(text).unwrap();
+            assert_eq!(configuration, Configuration::default(), "{text}");
+            assert_eq!(configuration.hosts.guard("any", false, &[]).allowed, None);
+        }
+    }
+
+    #[test]
+    fn what_is_misspelled_is_refused_with_its_line() {
+        for (text, line, said) in [
+            ("hosts:\n  alow: []\n", 2, "alow"),
+            ("hosts:\n  deny:\n  - 10.0.0.0/40\n", 3, "10.0.0.0/40"),
+            (
+                "hosts:\n  allow:\n  - namespaces: [a*b]\n    hosts: []\n",
+                3,
+                "a*b",
+            ),
+            ("hosts:\n  allow:\n  - namespaces: [a]\n", 3, "hosts"),
+            ("host: {}\n", 1, "host"),
+            ("hosts: [\n", 1, "hosts"),
+        ] {
+            let error = Configuration::parse(text).unwrap_err();
+            assert!(error.contains(said), "{error}");
+            assert!(error.contains(&format!("line {line}")), "{error}");
+        }
+    }
+}
