@@ -33,6 +33,7 @@ mod hosts;
 mod identity;
 mod journal;
 mod journal_operator;
+mod one_off;
 mod operator;
 mod operator_api_server;
 mod operator_bad_input;
