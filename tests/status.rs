@@ -969,7 +969,6 @@ fn the_cases_reach_every_reason_that_this_version_can_give() {
         Reason::PolicyDenied,
         Reason::OutsideWindow,
         Reason::GateNotMet,
-        Reason::CheckFailed,
     ];
     let seen: Vec<_> = attempts().iter().map(|(reason, _)| *reason).collect();
     for reason in Reason::ALL {

@@ -12,6 +12,7 @@
     reason = "each printer column names its own type and priority"
 )]
 
+mod check;
 mod connection;
 mod execution;
 mod plan;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::duration::GoDuration;
 
+pub use check::{CheckMoment, CheckSpec};
 pub use connection::{
     Certificate, Connection, CredentialsSource, FieldSource, HostSource, KeyReference,
     PasswordSource, Pooler, PortSource, TextSource, Tls, TlsMode,
@@ -206,6 +208,18 @@ pub struct DatabaseSchemaSpec {
     /// How scripts are run.
     #[serde(default)]
     pub execution: Execution,
+
+    /// Questions to the database that have one right answer, asked before versions are applied or after.
+    /// While one fails, the resource is not Ready, with reason CheckFailed. At most 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 100),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["name"]
+        )
+    )]
+    pub checks: Option<Vec<CheckSpec>>,
 
     /// True: the operator leaves the database alone and reports Ready False with reason Suspended. A
     /// version that is running is finished first. Default: false.

@@ -160,10 +160,10 @@ impl HistoryArgs {
     }
 }
 
-/// How scripts run.
+/// As whom scripts run, and where they find names.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Execution")]
-pub(super) struct ExecutionArgs {
+pub(super) struct ScriptPlaceArgs {
     /// Role that scripts run as (SET ROLE); what they create belongs to it
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
@@ -171,6 +171,25 @@ pub(super) struct ExecutionArgs {
     /// Schemas that scripts find and create unqualified names in, parted by commas
     #[arg(long, value_name = "SCHEMAS", value_delimiter = ',')]
     search_path: Vec<String>,
+}
+
+impl ScriptPlaceArgs {
+    /// These settings, with scripts and checks run so.
+    pub(super) fn apply_to(&self, settings: Settings) -> Settings {
+        Settings {
+            role: self.role.clone(),
+            search_path: self.search_path.clone(),
+            ..settings
+        }
+    }
+}
+
+/// How scripts run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Execution")]
+pub(super) struct ExecutionArgs {
+    #[command(flatten)]
+    place: ScriptPlaceArgs,
 
     /// How long a statement waits for a lock before its version is rolled back and tried again; 0: as
     /// long as it takes
@@ -264,11 +283,9 @@ impl ConnectionArgs {
         execution: &ExecutionArgs,
     ) -> Result<Settings, Failure> {
         Ok(Settings {
-            role: execution.role.clone(),
-            search_path: execution.search_path.clone(),
             lock_timeout: execution.lock_timeout,
             statement_timeout: execution.statement_timeout,
-            ..self.settings(history)?
+            ..execution.place.apply_to(self.settings(history)?)
         })
     }
 

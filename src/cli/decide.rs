@@ -67,6 +67,7 @@ impl RecordArgs {
             allow_privileged_role: false,
             known: None,
             review: None,
+            checks: Vec::new(),
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

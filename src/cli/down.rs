@@ -9,6 +9,7 @@ use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
 
 use super::args::{ConnectionArgs, ExecutionArgs, HistoryArgs, SourceArgs};
+use super::checks::ChecksArgs;
 use super::exit::{Exit, Failure};
 use super::report::{self, Context};
 use super::session::Session;
@@ -30,6 +31,8 @@ pub(super) struct Down {
     #[arg(long, value_name = "VERSION", value_parser = Version::parse, group = "what")]
     to: Option<Version>,
     #[command(flatten)]
+    checks: ChecksArgs,
+    #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
@@ -43,6 +46,7 @@ impl Down {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         let ledger = self.history.ledger();
         let catalog = source::load(&self.source.dir, &ledger.table, Depth::Hashed, terminal)?;
+        let checks = self.checks.load(&self.source.dir)?;
         let settings = self
             .connection
             .settings_to_execute(&self.history, &self.execution)?;
@@ -60,6 +64,7 @@ impl Down {
             allow_privileged_role: false,
             known: None,
             review: None,
+            checks,
         };
         let mut session = Session::open(&settings, terminal).await?;
         if let Some(version) = &self.version {

@@ -76,6 +76,7 @@ fn exit_for_stop(stop: &Stop) -> Exit {
         | Stop::Claimed(_)
         | Stop::Refused(_)
         | Stop::DoesNotFit(_)
+        | Stop::ChecksFailed(_)
         | Stop::Unusable { .. } => Exit::NotDone,
     }
 }

@@ -50,6 +50,7 @@ impl List {
             allow_privileged_role: false,
             known: None,
             review: None,
+            checks: Vec::new(),
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

@@ -8,6 +8,7 @@
 mod accept;
 mod args;
 mod audit;
+mod checks;
 mod cluster;
 mod completions;
 mod crd;
@@ -34,6 +35,7 @@ mod table;
 mod takeover;
 mod terminal;
 mod up;
+mod verify;
 mod wait;
 mod wording;
 
@@ -72,6 +74,7 @@ enum Command {
     Down(down::Down),
     Init(init::Init),
     Plan(plan::PlanCommand),
+    Verify(verify::Verify),
     Accept(accept::Accept),
     Takeover(takeover::Takeover),
     Audit(audit::Audit),
@@ -125,6 +128,7 @@ impl Command {
             Self::Down(command) => wait_for(command.carry_out(terminal)),
             Self::Init(command) => wait_for(command.carry_out(terminal)),
             Self::Plan(command) => wait_for(command.carry_out(terminal)),
+            Self::Verify(command) => wait_for(command.carry_out(terminal)),
             Self::Accept(command) => wait_for(command.carry_out(terminal)),
             Self::Takeover(command) => wait_for(command.carry_out(terminal)),
             Self::Audit(command) => wait_for(command.carry_out(terminal)),

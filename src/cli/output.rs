@@ -13,6 +13,8 @@ use crate::migration::overview::{Row, VersionState};
 
 use super::exit::Failure;
 
+pub mod verify;
+
 /// How results are printed.
 #[derive(Debug, Args)]
 pub(super) struct FormatArgs {
@@ -306,6 +308,10 @@ mod tests {
         let schemas = [
             ("list.json", schema_of().into_root_schema_for::<List>()),
             ("plan.json", schema_of().into_root_schema_for::<Plan>()),
+            (
+                "verify.json",
+                schema_of().into_root_schema_for::<verify::Verify>(),
+            ),
         ];
         for (name, schema) in schemas {
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))

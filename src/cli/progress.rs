@@ -70,6 +70,10 @@ impl Display {
                 let recorded = self.terminal.paint(AnsiColor::Green, "baseline");
                 self.line(&format!("{version}  {recorded}  {name}\n"));
             }
+            Progress::Checking { name } => self.enter(
+                Some(format!("check {name}")),
+                Some(format!("asking check {name}")),
+            ),
             Progress::Started {
                 version,
                 name,

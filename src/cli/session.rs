@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::engine;
 use crate::engine::Progress;
+use crate::engine::check::{Check, CheckAnswer};
 use crate::engine::database::{Database, Observation, Request, Server};
 use crate::engine::error::DatabaseError;
 use crate::engine::outcome::{End, Outcome, Stop};
@@ -103,6 +104,25 @@ impl Session {
                 Ok(Observation::DownLoaded(bytes)) => Ok(bytes),
                 Ok(_) => Err(Failure::not_done(format!(
                     "The stored DOWN text of {version} could not be read. Please report it."
+                ))),
+                Err(error) => Err(trouble(&error)),
+            },
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
+    }
+
+    /// Asks one check.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a signal comes first.
+    pub(super) async fn ask(&mut self, check: &Check) -> Result<CheckAnswer, Failure> {
+        let request = Request::Check(Box::new(check.clone()));
+        tokio::select! {
+            answer = self.database.perform(&request) => match answer {
+                Ok(Observation::Checked(answer)) => Ok(answer),
+                Ok(_) => Err(Failure::not_done(format!(
+                    "Check {} was asked and something else was answered. Please report it.",
+                    check.name
                 ))),
                 Err(error) => Err(trouble(&error)),
             },

@@ -73,7 +73,10 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
         return false;
     };
     match progress {
-        Progress::Planned(_) | Progress::WaitingForLock { .. } | Progress::Baselined { .. } => {
+        Progress::Planned(_)
+        | Progress::WaitingForLock { .. }
+        | Progress::Baselined { .. }
+        | Progress::Checking { .. } => {
             return false;
         }
         Progress::Started {

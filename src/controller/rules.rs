@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::api::duration::GoDuration;
 use crate::api::v1alpha1::{DatabaseSchemaSpec, Execution, Source, TlsMode};
+use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
 const TARGET_AMONG_VERSIONS: &str =
@@ -70,6 +71,7 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
     found.source(&spec.source);
     found.connection(spec);
     found.execution(&spec.execution);
+    found.0.extend(checks(spec).err().into_iter().flatten());
     for (field, name) in [
         ("history.schema", &spec.history.schema),
         ("history.table", &spec.history.table),
@@ -79,6 +81,20 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
     let second = Duration::from_secs(1);
     found.duration("interval", &spec.interval, second..=Duration::MAX, INTERVAL);
     found.0
+}
+
+/// The checks that `spec` lists.
+///
+/// # Errors
+/// What is wrong with them, each as `field: why`.
+pub fn checks(spec: &DatabaseSchemaSpec) -> Result<Vec<Check>, Vec<String>> {
+    let Some(specs) = &spec.checks else {
+        return Ok(Vec::new());
+    };
+    check::read(specs).map_err(|defects| {
+        let of_spec = |defect| format!("spec.checks, {defect}");
+        defects.into_iter().map(of_spec).collect()
+    })
 }
 
 fn is_plain_identifier(name: &str) -> bool {

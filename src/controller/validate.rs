@@ -84,6 +84,7 @@ pub fn validate(
             allow_privileged_role: spec.connection.allow_privileged_role,
             known: None,
             review: None,
+            checks: rules::checks(spec).map_err(|defects| invalid_spec(&defects))?,
         },
     })
 }

@@ -196,6 +196,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
             Reason::LockTimeout,
             Some(concerned(&timeout.version, Some(&timeout.name), None)),
         ),
+        Stop::ChecksFailed(_) => about(Reason::CheckFailed, None),
         Stop::Unusable {
             version,
             direction,

@@ -12,6 +12,7 @@ use crate::migration::history::History;
 use crate::migration::script::Script;
 use crate::migration::version::Version;
 
+use super::check::{Check, CheckAnswer};
 use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
 pub use super::sessions::{Blocker, Holder};
@@ -47,6 +48,8 @@ pub enum Request {
     LoadDown(Version),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
     Execute(Arc<Execution>),
+    /// Ask one check, in a transaction that only reads. Answer: `Checked`.
+    Check(Box<Check>),
     /// One step of a version that does not run in one transaction. Answer: as the step says.
     Step(Box<StepRequest>),
 }
@@ -68,6 +71,8 @@ pub enum Observation {
     Failed(ScriptFailure),
     /// 55P03 or 40P01: the version was rolled back and may be tried again.
     LockNotAvailable(Vec<Blocker>),
+    /// What the check answered.
+    Checked(CheckAnswer),
     /// A step was done.
     Step(StepObservation),
 }
@@ -84,6 +89,7 @@ impl Observation {
             Self::Done(_) => "Done",
             Self::Failed(_) => "Failed",
             Self::LockNotAvailable(_) => "LockNotAvailable",
+            Self::Checked(_) => "Checked",
             Self::Step(step) => step.label(),
         }
     }

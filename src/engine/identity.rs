@@ -224,6 +224,7 @@ mod tests {
             allow_privileged_role: false,
             review: None,
             known,
+            checks: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The deciding part of a run: a pure step function. No I/O, no clock, no randomness; the same code
 //! runs against PostgreSQL and against a simulated database.
 
+mod checking;
 mod deciding;
 mod executing;
 mod looking;
@@ -23,6 +24,7 @@ use super::outcome::{End, Outcome, Stop};
 use super::review::DownTexts;
 use super::stepwise::Stepwise;
 use super::task::{Mode, Task};
+use checking::{Checking, Then};
 use deciding::Locked;
 use reviewing::{ReadDown, Stage};
 
@@ -43,6 +45,9 @@ enum State {
         judgement: Box<Judgement>,
     },
     Deciding(Vec<Change>),
+    /// The caller is asked whether the next check may start.
+    BeforeCheck(Box<Checking>),
+    Checking(Box<Checking>),
     AtCheckpoint,
     LoadingDown,
     Executing {
@@ -95,6 +100,7 @@ impl Machine {
                 plan: None,
                 reviewed: None,
                 done: Vec::new(),
+                checks_passed: 0,
                 under_way: None,
                 remains: None,
                 end: End::Interrupted,
@@ -134,9 +140,13 @@ impl Machine {
                 self.note_progress(&stepwise);
                 self.end(End::Interrupted)
             }
+            (State::BeforeCheck(checking), Event::Continue) => self.ask_check(checking),
             (State::AtCheckpoint, Event::Continue) => self.next_step(),
             (
-                State::AtCheckpoint | State::PausedForLock(_) | State::PausedBeforeRetry { .. },
+                State::BeforeCheck(_)
+                | State::AtCheckpoint
+                | State::PausedForLock(_)
+                | State::PausedBeforeRetry { .. },
                 Event::Interrupt,
             ) => self.end(End::Interrupted),
             (state, event) => self.impossible(&format!("{} while {state:?}", event.label())),
@@ -160,6 +170,9 @@ impl Machine {
             }
             (State::ReadingDown { of, at, judgement }, Observation::DownLoaded(bytes)) => {
                 self.down_read(&of, &bytes, at, *judgement)
+            }
+            (State::Checking(checking), Observation::Checked(answer)) => {
+                self.checked(checking, answer)
             }
             (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
             (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
@@ -210,11 +223,11 @@ impl Machine {
         let preparation = judgement.preparation;
         match at {
             Stage::Looked if self.task.mode == Mode::Plan => self.end(End::Planned),
-            Stage::Looked if idle => self.end(End::Reached),
+            Stage::Looked if idle => self.check_after(),
             Stage::Looked => self.ask(State::TryingLock, Request::TryLock),
             Stage::Locked => match preparation {
-                Some(preparation) => self.ask(State::Preparing, Request::Prepare(preparation)),
-                None => self.checkpoint(),
+                Some(preparation) => self.check_before(Then::Prepare(Box::new(preparation))),
+                None => self.check_before(Then::Begin),
             },
             Stage::Prepared if preparation.is_some() => {
                 self.impossible("the preparation did not last")
@@ -225,7 +238,7 @@ impl Machine {
 
     fn checkpoint(&mut self) -> Next {
         if self.steps.is_empty() {
-            return self.end(End::Reached);
+            return self.check_after();
         }
         self.state = State::AtCheckpoint;
         let first = !std::mem::replace(&mut self.announced, true);
@@ -239,7 +252,7 @@ impl Machine {
 
     fn next_step(&mut self) -> Next {
         match self.steps.front().cloned() {
-            None => self.end(End::Reached),
+            None => self.check_after(),
             Some(Step::Apply { version, .. }) => self.begin_apply(&version),
             Some(Step::Undo {
                 version,

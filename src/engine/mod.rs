@@ -7,6 +7,7 @@
 //! **Invariant:** only this module constructs an [`outcome::Outcome`], and it does so from what the
 //! database answered, never from what was intended.
 
+pub mod check;
 pub mod database;
 pub mod decision;
 pub mod error;

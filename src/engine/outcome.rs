@@ -12,6 +12,7 @@ use crate::migration::plan::Plan;
 use crate::migration::script::ScriptDefect;
 use crate::migration::version::Version;
 
+use super::check::ChecksFailed;
 use super::database::Server;
 use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, InDoubt, LockHeld, LockTimeout, ScriptFailure, UnderWay};
@@ -35,6 +36,8 @@ pub struct Outcome {
     pub(super) plan: Option<Plan>,
     pub(super) reviewed: Option<ReviewedPlan>,
     pub(super) done: Vec<Done>,
+    /// Checks that were asked at the target, all of which passed.
+    pub(super) checks_passed: usize,
     pub(super) under_way: Option<UnderWay>,
     /// A clause: what there is of a version that was begun in this run and is not recorded.
     pub(super) remains: Option<String>,
@@ -96,6 +99,8 @@ pub enum Stop {
     PreviousRunStillActive(LockHeld),
     /// A version did not get its locks in all its attempts.
     LockTimeout(LockTimeout),
+    /// Checks of the live database failed.
+    ChecksFailed(Box<ChecksFailed>),
     /// A script that was kept or known before cannot be run by this version of Schemaward.
     Unusable {
         /// The version.
@@ -236,13 +241,24 @@ impl Outcome {
     pub fn message(&self) -> String {
         match &self.end {
             End::Reached => match self.history.as_ref().and_then(History::current) {
-                Some(version) => format!("at version {version}"),
-                None => "no version is applied, and none is wanted".to_owned(),
+                Some(version) => format!("at version {version}{}", self.checks_passed()),
+                None => format!(
+                    "no version is applied, and none is wanted{}",
+                    self.checks_passed()
+                ),
             },
             End::Planned => self.planned_message(),
             End::Interrupted => self.interrupted_message(),
             End::Decided(changes) => decided_message(changes),
             End::Stopped(stop) => self.stop_message(stop),
+        }
+    }
+
+    fn checks_passed(&self) -> String {
+        match self.checks_passed {
+            0 => String::new(),
+            1 => ", 1 check passed".to_owned(),
+            count => format!(", {count} checks passed"),
         }
     }
 
@@ -271,6 +287,7 @@ impl Outcome {
                 let left = self.left_of(&timeout.version, Direction::Up);
                 timeout.message(&left, &self.stands_at())
             }
+            Stop::ChecksFailed(failed) => failed.message(&self.was_run(failed.moment)),
             Stop::Unusable {
                 version,
                 direction,

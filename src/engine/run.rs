@@ -29,6 +29,11 @@ pub enum Progress<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// A check is being asked.
+    Checking {
+        /// Its name.
+        name: &'a str,
+    },
     /// A version's script is being sent; more than once for one that runs in parts.
     Started {
         /// The version.
@@ -169,6 +174,9 @@ fn random_fraction() -> f64 {
 }
 
 fn announce(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
+    if let Request::Check(check) = request {
+        progress(Progress::Checking { name: &check.name });
+    }
     if let Some(execution) = under_way(request) {
         progress(Progress::Started {
             version: &execution.version,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::migration::catalog::Catalog;
 use crate::migration::target::{Policy, Target};
 
+use super::check::Check;
 use super::decision::Decision;
 use super::identity::Known;
 use super::review::Review;
@@ -33,6 +34,8 @@ pub struct Task {
     pub known: Option<Known>,
     /// What is asked of a plan before it may run; `None`: nothing, whoever called has seen to it.
     pub review: Option<Review>,
+    /// What is asked of the database before versions are applied, and at the target.
+    pub checks: Vec<Check>,
 }
 
 /// The history table: `schema_migrations` in schema `public` unless the user says otherwise.

@@ -24,6 +24,7 @@ pub mod overview;
 pub mod part;
 pub mod plan;
 pub mod plan_hash;
+pub mod query;
 pub mod script;
 pub mod statement;
 pub mod statement_words;

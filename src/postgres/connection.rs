@@ -22,8 +22,8 @@ use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
 use super::{
-    decide, error, execute, facts_query, journal, pooler, prepare, query, sanitize, session, steps,
-    stored_text,
+    check, decide, error, execute, facts_query, journal, pooler, prepare, query, sanitize, session,
+    steps, stored_text,
 };
 
 /// A connection to one database, for one run.
@@ -203,7 +203,7 @@ impl Postgres {
             return Err(error::internal("a preparation before the first look"));
         };
         let statements = prepare::statements(facts, &self.settings.ledger, preparation)?;
-        self.own(statements.join("; ")).await?;
+        self.own_locked(&statements).await?;
         self.inspect().await
     }
 
@@ -212,8 +212,14 @@ impl Postgres {
             return Err(error::internal("a decision before the first look"));
         };
         let statements = decide::statements(facts, &self.settings.ledger, settlement)?;
-        self.own(statements.join("; ")).await?;
+        self.own_locked(&statements).await?;
         self.inspect().await
+    }
+
+    /// Runs own statements that begin with the lock check.
+    async fn own_locked(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
+        let ran = self.own(statements.join("; ")).await;
+        ran.map(|_| ()).map_err(error::or_lock_lost)
     }
 
     async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, DatabaseError> {
@@ -330,6 +336,7 @@ impl Postgres {
                 Ok(Observation::DownLoaded(self.stored_down(version).await?))
             }
             Request::Execute(execution) => execute::execute(self, execution).await,
+            Request::Check(question) => Ok(Observation::Checked(check::ask(self, question).await?)),
             Request::Step(step) => steps::perform(self, step).await,
         }
     }

@@ -215,6 +215,18 @@ pub fn lock_lost(version: &Version) -> DatabaseError {
     )
 }
 
+/// An error of own statements that begin with the lock check, which alone of them fails with 22P02.
+pub fn or_lock_lost(error: DatabaseError) -> DatabaseError {
+    if error.sqlstate.as_deref() != Some("22P02") {
+        return error;
+    }
+    DatabaseError::new(
+        Kind::LockLost,
+        "The migration lock is not this session's any more: a check released it (pg_advisory_unlock_all), or \
+         something between here and the server hands its sessions round. Nothing was changed.",
+    )
+}
+
 /// We asked the server to cancel.
 pub fn cancelled() -> DatabaseError {
     DatabaseError {

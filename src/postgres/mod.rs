@@ -8,6 +8,7 @@ mod activity;
 mod audit;
 mod audit_check;
 mod audit_report;
+mod check;
 mod connection;
 mod decide;
 mod dial;

@@ -182,7 +182,12 @@ fn the_first_user_goes_up_down_and_up_again() {
 
     let again = project.run("up");
     assert_eq!((again.code, again.stdout.as_str()), (Some(0), ""));
-    assert!(again.stderr.ends_with(": at version 001\n"), "{again:?}");
+    assert!(
+        again
+            .stderr
+            .ends_with(": at version 001, 3 checks passed\n"),
+        "{again:?}"
+    );
 
     assert_eq!(
         first_columns(&project.succeed("down 001")),

@@ -77,6 +77,7 @@ impl Run {
                 allow_privileged_role: false,
                 known: None,
                 review: None,
+                checks: Vec::new(),
             },
         }
     }

@@ -18,6 +18,8 @@ mod harness;
 
 mod chart;
 mod checkout;
+mod checks;
+mod checks_operator;
 mod cli;
 mod cli_bad_input;
 mod cli_interrupt;

@@ -208,6 +208,7 @@ impl Part {
             allow_privileged_role: false,
             known: None,
             review: None,
+            checks: Vec::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ use schemaward::api::v1alpha1::{
 use schemaward::controller::attempt::{
     Attempt, DereferenceError, DereferenceErrorKind, Invalid, InvalidKind,
 };
+use schemaward::engine::check::{Check, CheckAnswer};
 use schemaward::engine::database::{
     Blocker, Holder, Inspection, Installation, LedgerLimits, Observation, Recorded, Request, Server,
 };
@@ -89,6 +90,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
         rollback: schemaward::api::v1alpha1::Rollback::default(),
         approval: schemaward::api::v1alpha1::ApprovalSpec::default(),
         execution: schemaward::api::v1alpha1::Execution::default(),
+        checks: None,
         suspend: false,
         interval: schemaward::api::duration::GoDuration::new("10m"),
     }
@@ -143,6 +145,10 @@ pub struct Scene {
     pub missing_grants: Vec<String>,
     /// A version whose first statement an earlier run began, and how far that came.
     pub begun: Option<(&'static str, EntryState)>,
+    /// What is asked of the database.
+    pub checks: Vec<Check>,
+    /// What it answers to each.
+    pub check_answer: CheckAnswer,
 }
 
 /// A session that holds the migration lock.
@@ -173,6 +179,8 @@ impl Default for Scene {
             claimed: false,
             missing_grants: Vec::new(),
             begun: None,
+            checks: Vec::new(),
+            check_answer: CheckAnswer::Value(Some("true".to_owned())),
         }
     }
 }
@@ -283,6 +291,7 @@ impl Scene {
             allow_privileged_role: false,
             known: None,
             review: None,
+            checks: self.checks.clone(),
         }
     }
 
@@ -325,6 +334,7 @@ impl Scene {
                 Observation::LockHeld(Some(holder("operator billing/ledger", true)))
             }
             (Request::TryLock, _) => Observation::Locked,
+            (Request::Check(_), _) => Observation::Checked(self.check_answer.clone()),
             (Request::LoadDown(version), _) => {
                 Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
             }
@@ -395,6 +405,26 @@ impl Scene {
     /// The attempt that the run is.
     pub fn attempt(&self) -> Attempt {
         Attempt::Ran(Box::new(self.outcome()))
+    }
+}
+
+/// A scene with many checks that fail, all of them asked at `when`.
+fn failing_checks(when: &str) -> impl Fn(&mut Scene) {
+    let specs: Vec<_> = (0..20)
+        .map(|number| {
+            let spec = serde_json::json!({
+                "name": format!("a-check-with-a-long-name-{number}"),
+                "sql": "SELECT true",
+                "when": when,
+                "showValue": true,
+            });
+            serde_json::from_value(spec).expect("a check")
+        })
+        .collect();
+    let checks = schemaward::engine::check::read(&specs).expect("checks");
+    move |scene| {
+        scene.checks.clone_from(&checks);
+        scene.check_answer = CheckAnswer::Value(Some("x".repeat(1000)));
     }
 }
 
@@ -508,6 +538,15 @@ pub fn attempts() -> Vec<(&'static str, Attempt)> {
         (
             "TransactionEscaped",
             scene(&|s| s.begun = Some(("042", EntryState::Escaped))),
+        ),
+        ("CheckFailed", scene(&failing_checks("Before"))),
+        ("CheckFailed", scene(&failing_checks("After"))),
+        (
+            "CheckFailed",
+            scene(&|s| {
+                failing_checks("Both")(s);
+                s.target = Some("041");
+            }),
         ),
         (
             "VersionMissing",

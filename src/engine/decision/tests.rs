@@ -115,6 +115,7 @@ fn task(wish: Wish, catalog: Catalog, actor: Actor) -> Task {
         allow_privileged_role: false,
         known: None,
         review: None,
+        checks: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sentences about a version that was under way when the run ended.
 
 use super::Outcome;
+use crate::engine::check::Moment;
 use crate::engine::error::{
     DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
 };
@@ -9,6 +10,29 @@ use crate::migration::file_name::Direction;
 use crate::migration::version::Version;
 
 impl Outcome {
+    /// What this run did before checks failed, and where the database stands, as a clause that starts a
+    /// sentence.
+    pub(super) fn was_run(&self, moment: Moment) -> String {
+        let stands_at = self.stands_at();
+        let what = match (moment, self.done.as_slice()) {
+            (Moment::Before, _) => {
+                return format!(
+                    "Asked before the first version, so nothing was changed; {stands_at}"
+                );
+            }
+            (Moment::After, []) => return format!("Nothing was run; {stands_at}"),
+            (Moment::After, [only]) => format!("{} {}", only.version, only.name),
+            (Moment::After, [first, .., last]) => format!("{} to {}", first.version, last.version),
+        };
+        let done = match self.done.last().map(|done| done.direction) {
+            Some(Direction::Down) => "undone",
+            Some(Direction::Up) | None => "applied",
+        };
+        let verb = if self.done.len() == 1 { "was" } else { "were" };
+        let recorded = if self.done.len() == 1 { "is" } else { "are" };
+        format!("{what} {verb} {done} and {recorded} recorded; {stands_at}")
+    }
+
     pub(super) fn interrupted_message(&self) -> String {
         let Some(remains) = &self.remains else {
             return format!(
