@@ -173,6 +173,7 @@ mod tests {
                 sqlstate: None,
                 message: String::new(),
                 outside_transaction: false,
+                by_hand: None,
             }))
         };
         let owner = Owner {

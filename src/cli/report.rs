@@ -51,6 +51,9 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
             outcome.privileges().join("; ")
         ));
     }
+    if let Some(change) = outcome.server_change() {
+        terminal.warning(&change.to_string());
+    }
     match outcome.stop() {
         None => write_error(&format!("{}\n", standing(outcome))),
         Some(Stop::Script(failure)) => script_failed(session, outcome, failure, context).await,

@@ -59,7 +59,12 @@ impl Run<'_> {
                     }
                 },
             };
-            self.tell(reason, &note).await;
+            let severity = if reason == DECIDED {
+                Severity::Normal
+            } else {
+                Severity::Warning
+            };
+            self.tell(severity, reason, "Decide", &note).await;
             handled.insert(annotation.to_owned(), value);
         }
         Decisions {
@@ -99,16 +104,13 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    async fn tell(&self, reason: &'static str, note: &str) {
+    /// Writes an event that is about more than the condition.
+    pub(super) async fn tell(&self, severity: Severity, reason: &str, action: &str, note: &str) {
         tracing::info!(reason, "{note}");
         let text = EventText {
-            severity: if reason == DECIDED {
-                Severity::Normal
-            } else {
-                Severity::Warning
-            },
+            severity,
             reason,
-            action: "Decide",
+            action,
             note,
         };
         let about = self.resource.object_ref(&());

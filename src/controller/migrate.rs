@@ -15,11 +15,15 @@ use crate::postgres::Postgres;
 use super::approval::review;
 use super::attempt::Attempt;
 use super::context::{Context, Identity};
+use super::events::Severity;
 use super::memory::Memory;
 use super::permit::Permit;
 use super::progress::ProgressWriter;
 use super::report::Report;
 use super::validate::ValidatedRun;
+
+/// Reason of the event that another server has the database than before.
+const SERVER_CHANGED: &str = "ServerChanged";
 
 /// One run, with all that it needs.
 pub struct Run<'a> {
@@ -101,6 +105,11 @@ impl Run<'_> {
         .await;
         database.close().await;
         self.count(&outcome, began.elapsed());
+        if let Some(change) = outcome.server_change() {
+            let note = change.to_string();
+            self.tell(Severity::Warning, SERVER_CHANGED, "Reconcile", &note)
+                .await;
+        }
         if let Ok(written) = writer.finish().await {
             *report = written;
         }

@@ -15,6 +15,7 @@ use crate::migration::version::Version;
 use super::check::{Check, CheckAnswer};
 use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
+use super::server_identity::{ServerIdentity, ServerSeen};
 pub use super::sessions::{Blocker, Holder};
 use super::step::{StepObservation, StepRequest};
 use super::task::Owner;
@@ -100,6 +101,8 @@ impl Observation {
 pub struct Inspection {
     /// The server.
     pub server: Server,
+    /// Which one it is, and which one the audit has.
+    pub server_seen: ServerSeen,
     /// False when the history table does not exist yet.
     pub ledger_exists: bool,
     /// What fits into the history table's columns.
@@ -160,6 +163,10 @@ pub struct Preparation {
     pub adopt: Vec<AdoptedVersion>,
     /// Versions to record without running them.
     pub baseline: Vec<BaselinedVersion>,
+    /// The server, where the audit does not have it yet.
+    pub server: Option<ServerIdentity>,
+    /// False when that is all of it.
+    pub is_essential: bool,
     /// Who acts, for the audit.
     pub actor: String,
 }

@@ -109,6 +109,8 @@ pub struct ScriptFailure {
     /// True when the failed statement ran outside a transaction, so that a part of what it did may
     /// remain.
     pub outside_transaction: bool,
+    /// A statement that a person has to run, because we could not put right what the failed one left.
+    pub by_hand: Option<String>,
 }
 
 /// Classes of script failures.
@@ -167,6 +169,36 @@ pub struct InDoubt {
     pub words: String,
     /// SHA-256 of its text.
     pub checksum: Checksum,
+    /// Why it cannot be told.
+    pub why: Doubt,
+}
+
+/// Why nobody can say whether a statement is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Doubt {
+    /// Its end was not heard.
+    Unheard,
+    /// The server said that it is done, and the catalog shows something else.
+    Succeeded,
+    /// The server said that it failed, and there is something new in the catalog.
+    Failed,
+    /// What it left was put right again and again.
+    RepairDoesNotLast,
+}
+
+impl fmt::Display for Doubt {
+    /// A clause.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unheard => "its end was not heard, and the catalog does not show it",
+            Self::Succeeded => "the server said that it is done, and the catalog shows something else",
+            Self::Failed => "it failed, and what is new in the catalog may be its own or somebody else's",
+            Self::RepairDoesNotLast => {
+                "and what it left (an INVALID index, for one) was there again each time it had been put right: \
+                 somebody else may be making it"
+            }
+        })
+    }
 }
 
 impl fmt::Display for InDoubt {

@@ -164,6 +164,7 @@ pub(super) fn short(id: Uuid) -> String {
 mod tests {
     use crate::engine::database::{LedgerLimits, Server};
     use crate::engine::decision::{AcceptedDatabase, Decision};
+    use crate::engine::server_identity::ServerSeen;
     use crate::engine::task::{Ledger, Owner, Patience};
     use crate::migration::catalog::Catalog;
     use crate::migration::history::{Applied, History};
@@ -188,6 +189,7 @@ mod tests {
             stored: None,
         };
         Inspection {
+            server_seen: ServerSeen::default(),
             server: Server {
                 version: "16".to_owned(),
                 database: "shop".to_owned(),

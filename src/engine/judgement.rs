@@ -13,6 +13,7 @@ use crate::migration::version::Version;
 use super::database::{AdoptedVersion, BaselinedVersion, Inspection, Preparation, Texts};
 use super::error::{DatabaseError, DatabaseErrorKind};
 use super::outcome::{Claimed, DoesNotFit, Stop};
+use super::server_identity::ServerChange;
 use super::task::{Actor, Mode, Owner, Task};
 
 /// Characters of a SHA-256 in the ledger.
@@ -29,9 +30,20 @@ pub(super) struct Judgement {
     pub preparation: Option<Preparation>,
     /// The claim that a run from the command line passes.
     pub passed_claim: Option<Owner>,
+    /// The change of server that is to be noted.
+    pub server_change: Option<ServerChange>,
 }
 
 impl Judgement {
+    /// True when all that is to be written is which server it is. That must not make a run fail.
+    pub fn only_notes_the_server(&self) -> bool {
+        self.steps.is_empty()
+            && self
+                .preparation
+                .as_ref()
+                .is_some_and(|preparation| !preparation.is_essential)
+    }
+
     /// True when the database is as the task wants it.
     pub fn nothing_to_do(&self) -> bool {
         self.preparation.is_none() && self.steps.is_empty()
@@ -54,8 +66,11 @@ pub(super) fn judge(task: &Task, seen: &Inspection) -> Result<Judgement, Stop> {
     };
     goes_on_with_what_was_begun(task, seen, &plan)?;
     fits(seen, &plan)?;
+    let preparation = preparation(task, seen, claim, &plan);
+    let noted = preparation.as_ref().and_then(|found| found.server);
     let judgement = Judgement {
-        preparation: preparation(task, seen, claim, &plan),
+        server_change: noted.and_then(|_| seen.server_seen.change()),
+        preparation,
         steps: plan.steps.clone(),
         plan,
         passed_claim,
@@ -202,10 +217,16 @@ fn preparation(
             .installation
             .is_some_and(|installation| !installation.is_outdated);
     let rows = !adopt.is_empty() || !baseline.is_empty();
-    (!complete || claim.is_some() || rows).then(|| Preparation {
+    let is_essential = !complete || claim.is_some() || rows;
+    // Who may not write is not stopped by it.
+    let may_write = seen.missing_grants.is_empty();
+    let server = seen.server_seen.news().filter(|_| may_write);
+    (is_essential || server.is_some()).then(|| Preparation {
         claim,
         adopt,
         baseline,
+        server,
+        is_essential,
         actor: task.actor.to_string(),
     })
 }

@@ -22,7 +22,7 @@ use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
 use super::outcome::{End, Outcome, Stop};
 use super::review::DownTexts;
-use super::stepwise::Stepwise;
+use super::stepwise::{Heard, Stepwise};
 use super::task::{Mode, Task};
 use checking::{Checking, Then};
 use deciding::Locked;
@@ -34,7 +34,7 @@ enum State {
     /// Looking without the lock: most runs end here.
     Looking,
     TryingLock,
-    PausedForLock(Option<Holder>),
+    PausedForLock,
     /// Looking again, now that nobody else can change what is seen.
     LookingLocked,
     Preparing,
@@ -75,6 +75,8 @@ pub struct Machine {
     downs: DownTexts,
     running: Option<Arc<Execution>>,
     announced: bool,
+    /// What is to be written can wait for the next run.
+    is_optional: bool,
     outcome: Outcome,
 }
 
@@ -90,11 +92,13 @@ impl Machine {
             downs: DownTexts::new(),
             running: None,
             announced: false,
+            is_optional: false,
             outcome: Outcome {
                 server: None,
                 database_id: None,
                 audit_entries: None,
                 privileges: Vec::new(),
+                server_change: None,
                 passed_claim: None,
                 history: None,
                 plan: None,
@@ -120,15 +124,8 @@ impl Machine {
             (State::NotingEscape(reason), Event::Failed(_)) => self.stop(*reason),
             (_, Event::Failed(error)) => self.stop(Stop::Database(error)),
             (state, Event::Observed(observation)) => self.observed(state, *observation),
-            (State::PausedForLock(holder), Event::Waited(time)) => {
+            (State::PausedForLock, Event::Waited(time)) => {
                 self.waited += time;
-                if self.waited >= self.task.patience.lock_wait {
-                    let held = LockHeld {
-                        holder,
-                        waited_seconds: self.waited.as_secs(),
-                    };
-                    return self.stop(Stop::lock_held(held, &self.task.actor));
-                }
                 self.ask(State::TryingLock, Request::TryLock)
             }
             (State::PausedBeforeRetry { attempt }, Event::Waited(_)) => self.execute(attempt + 1),
@@ -137,7 +134,7 @@ impl Machine {
                 self.turned(stepwise, turn)
             }
             (State::PausedInStep(stepwise), Event::Interrupt) => {
-                self.note_progress(&stepwise);
+                self.note_progress(&stepwise, Heard::Yes);
                 self.end(End::Interrupted)
             }
             (State::BeforeCheck(checking), Event::Continue) => self.ask_check(checking),
@@ -145,7 +142,7 @@ impl Machine {
             (
                 State::BeforeCheck(_)
                 | State::AtCheckpoint
-                | State::PausedForLock(_)
+                | State::PausedForLock
                 | State::PausedBeforeRetry { .. },
                 Event::Interrupt,
             ) => self.end(End::Interrupted),
@@ -159,10 +156,7 @@ impl Machine {
             (State::TryingLock, Observation::Locked) => {
                 self.ask(State::LookingLocked, Request::Inspect)
             }
-            (State::TryingLock, Observation::LockHeld(holder)) => {
-                self.state = State::PausedForLock(holder.clone());
-                Next::Pause(Pause::ForLock { holder })
-            }
+            (State::TryingLock, Observation::LockHeld(holder)) => self.lock_held(holder),
             (State::LookingLocked, Observation::Inspected(seen)) => self.looked_locked(&seen),
             (State::Preparing, Observation::Inspected(seen)) => self.prepared(&seen),
             (State::Deciding(changes), Observation::Inspected(seen)) => {
@@ -206,6 +200,21 @@ impl Machine {
         self.judged_at(Stage::Locked, seen)
     }
 
+    fn lock_held(&mut self, holder: Option<Holder>) -> Next {
+        if self.is_optional {
+            return self.check_after();
+        }
+        if self.waited >= self.task.patience.lock_wait {
+            let held = LockHeld {
+                holder,
+                waited_seconds: self.waited.as_secs(),
+            };
+            return self.stop(Stop::lock_held(held, &self.task.actor));
+        }
+        self.state = State::PausedForLock;
+        Next::Pause(Pause::ForLock { holder })
+    }
+
     fn prepared(&mut self, seen: &Inspection) -> Next {
         self.judged_at(Stage::Prepared, seen)
     }
@@ -220,16 +229,25 @@ impl Machine {
     /// What follows from a look, once its plan may run.
     fn go_on(&mut self, at: Stage, judgement: Judgement) -> Next {
         let idle = judgement.nothing_to_do();
-        let preparation = judgement.preparation;
         match at {
             Stage::Looked if self.task.mode == Mode::Plan => self.end(End::Planned),
             Stage::Looked if idle => self.check_after(),
-            Stage::Looked => self.ask(State::TryingLock, Request::TryLock),
-            Stage::Locked => match preparation {
-                Some(preparation) => self.check_before(Then::Prepare(Box::new(preparation))),
+            Stage::Looked => {
+                self.is_optional = judgement.only_notes_the_server();
+                self.ask(State::TryingLock, Request::TryLock)
+            }
+            Stage::Locked => match judgement.preparation {
+                Some(preparation) => {
+                    self.outcome.server_change = judgement.server_change;
+                    self.check_before(Then::Prepare(Box::new(preparation)))
+                }
                 None => self.check_before(Then::Begin),
             },
-            Stage::Prepared if preparation.is_some() => {
+            Stage::Prepared
+                if judgement
+                    .preparation
+                    .is_some_and(|preparation| preparation.is_essential) =>
+            {
                 self.impossible("the preparation did not last")
             }
             Stage::Prepared => self.checkpoint(),

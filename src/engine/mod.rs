@@ -19,6 +19,7 @@ pub mod machine;
 pub mod outcome;
 pub mod review;
 mod run;
+pub mod server_identity;
 pub mod sessions;
 pub mod step;
 mod stepwise;

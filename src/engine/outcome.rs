@@ -18,6 +18,7 @@ use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, InDoubt, LockHeld, LockTimeout, ScriptFailure, UnderWay};
 use super::hold::Hold;
 use super::review::ReviewedPlan;
+use super::server_identity::ServerChange;
 use super::task::{Actor, Owner};
 
 mod version;
@@ -31,6 +32,7 @@ pub struct Outcome {
     pub(super) database_id: Option<Uuid>,
     pub(super) audit_entries: Option<i64>,
     pub(super) privileges: Vec<String>,
+    pub(super) server_change: Option<ServerChange>,
     pub(super) passed_claim: Option<Owner>,
     pub(super) history: Option<History>,
     pub(super) plan: Option<Plan>,
@@ -173,6 +175,12 @@ impl Outcome {
     #[must_use]
     pub fn privileges(&self) -> &[String] {
         &self.privileges
+    }
+
+    /// That another server has the database than before: a warning, told by the run that notes it in the audit.
+    #[must_use]
+    pub fn server_change(&self) -> Option<&ServerChange> {
+        self.server_change.as_ref()
     }
 
     /// The resource that owns the ledger, when a run from the command line passed its claim.

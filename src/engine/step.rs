@@ -22,8 +22,9 @@ pub enum StepAction {
     /// One transaction: the statements of the part, and its journal row as done. Answer: `Journaled`,
     /// `Failed` or `LockNotAvailable`.
     Run(Part),
-    /// One transaction: look at the catalog, and write the journal row as started with what was seen.
-    /// Answer: `Evidence`, or `Failed` when a setting of the script does.
+    /// Look at the catalog, and then, in a transaction, write the journal row as started with what was seen. What
+    /// changes between the two is seen as if the statement had done it. Answer: `Evidence`, or `Failed` when a
+    /// setting of the script does.
     Start(Part),
     /// Send the statement, outside of a transaction. Answer: `Executed`, `Failed` or `LockNotAvailable`.
     Execute(Part),

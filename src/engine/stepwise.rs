@@ -16,6 +16,8 @@ use super::step::{StepAction, StepObservation};
 mod proof;
 mod sentences;
 
+pub(super) use sentences::Heard;
+
 /// What comes next.
 pub(super) enum Turn {
     /// Ask the database.

@@ -31,6 +31,7 @@ use super::hold::Hold;
 use super::machine::Machine;
 use super::outcome::{End, Outcome, Stop};
 use super::review::{Approval, RequiredApproval, Review};
+use super::server_identity::{ServerIdentity, ServerSeen};
 use super::step::{StepAction, StepObservation, StepRequest};
 use super::task::{Actor, Ledger, Mode, Owner, Patience, Task};
 
@@ -41,6 +42,7 @@ struct Simulated {
     installed: bool,
     limits: LedgerLimits,
     claim: Option<Owner>,
+    server: ServerSeen,
     history: History,
     down_texts: Vec<(Version, Vec<u8>)>,
     missing_grants: Vec<String>,
@@ -87,6 +89,9 @@ impl Simulated {
                 self.installed = true;
                 if preparation.claim.is_some() {
                     self.claim.clone_from(&preparation.claim);
+                }
+                if preparation.server.is_some() {
+                    self.server.audited = preparation.server;
                 }
                 for adopted in &preparation.adopt {
                     self.record(&adopted.version, "adopted", &adopted.texts);
@@ -257,6 +262,7 @@ impl Simulated {
 
     fn inspected(&self) -> Observation {
         Observation::Inspected(Box::new(Inspection {
+            server_seen: self.server,
             server: Server {
                 version: "16".to_owned(),
                 database: "d".to_owned(),
@@ -550,6 +556,7 @@ fn a_failed_script_ends_the_run_and_keeps_what_came_before() {
         sqlstate: Some("42P01".to_owned()),
         message: "no".to_owned(),
         outside_transaction: false,
+        by_hand: None,
     })]
     .into();
     let outcome = run(task(&["1", "2", "3"]), &mut database);
@@ -763,6 +770,7 @@ fn an_escape_is_kept_before_the_run_ends() {
         sqlstate: None,
         message: "no".to_owned(),
         outside_transaction: false,
+        by_hand: None,
     });
     let mut database = Simulated {
         script_answers: [answer].into(),
@@ -1158,4 +1166,67 @@ mod checking {
         };
         assert_eq!(error.kind, DatabaseErrorKind::ConnectionLost);
     }
+}
+
+fn server(timeline: i64) -> ServerIdentity {
+    ServerIdentity {
+        system_identifier: 7,
+        timeline,
+    }
+}
+
+#[test]
+fn which_server_it_is_is_noted_once_and_a_change_is_told() {
+    let mut database = Simulated::default();
+    database.server.now = Some(server(1));
+    let outcome = run(task(&["001"]), &mut database);
+    assert_eq!(outcome.server_change(), None, "{}", outcome.message());
+    assert_eq!(database.server.audited, Some(server(1)));
+    database.asked.clear();
+    run(task(&["001"]), &mut database);
+    assert_eq!(database.asked, ["inspect"]);
+    // A failover, and nothing else to do.
+    database.server.now = Some(server(2));
+    database.asked.clear();
+    let outcome = run(task(&["001"]), &mut database);
+    assert!(matches!(outcome.end(), End::Reached));
+    assert_eq!(database.asked, ["inspect", "lock", "inspect", "prepare"]);
+    let change = outcome.server_change().expect("it is told");
+    assert_eq!((change.before, change.now), (server(1), server(2)));
+    database.asked.clear();
+    let outcome = run(task(&["001"]), &mut database);
+    assert_eq!(outcome.server_change(), None, "told once");
+    assert_eq!(database.asked, ["inspect"]);
+}
+
+#[test]
+fn to_note_the_server_stops_nobody() {
+    let mut settled = Simulated::default();
+    run(task(&["001"]), &mut settled);
+    settled.server.now = Some(server(1));
+    settled.asked.clear();
+    // The lock is somebody else's: the next run notes it.
+    settled.lock_refusals = 1;
+    let outcome = run(task(&["001"]), &mut settled);
+    assert!(matches!(outcome.end(), End::Reached), "{outcome:?}");
+    assert_eq!(settled.asked, ["inspect", "lock"]);
+    // Whoever may not write is not asked to.
+    settled.missing_grants = vec!["GRANT".to_owned()];
+    settled.asked.clear();
+    let outcome = run(task(&["001"]), &mut settled);
+    assert!(matches!(outcome.end(), End::Reached), "{outcome:?}");
+    assert_eq!(settled.asked, ["inspect"]);
+}
+
+#[test]
+fn who_waits_for_no_lock_is_told_at_once() {
+    let mut database = Simulated {
+        lock_refusals: 2,
+        ..Simulated::default()
+    };
+    let mut hasty = task(&["001"]);
+    hasty.patience.lock_wait = Duration::ZERO;
+    let outcome = run(hasty, &mut database);
+    assert!(matches!(outcome.stop(), Some(Stop::LockHeld(held)) if held.waited_seconds == 0));
+    assert_eq!(database.asked, ["inspect", "lock"]);
 }

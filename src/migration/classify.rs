@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::lexer::{Kind, Token, Tokens};
 use super::statement::{NonTransactional, Refusal, StatementClass};
+use super::subject::Subject;
 
 use NonTransactional as Nt;
 use StatementClass::{Refused, TransactionControl, Transactional};
@@ -48,7 +49,29 @@ pub(super) fn classify(sql: &str) -> StatementClass {
         ["DROP", "SUBSCRIPTION", ..] => Some(Nt::DropSubscription),
         _ => None,
     };
-    non_transactional.map_or(Transactional, StatementClass::NonTransactional)
+    match non_transactional {
+        None => Transactional,
+        Some(class) if hides_its_subject(class, sql) => Refused(Refusal::UnicodeName),
+        Some(class) => StatementClass::NonTransactional(class),
+    }
+}
+
+/// Whether a statement that can leave something behind names it in a way that only the server's lexer reads.
+fn hides_its_subject(class: Nt, sql: &str) -> bool {
+    let leaves_behind = matches!(
+        class,
+        Nt::CreateIndexConcurrently
+            | Nt::DropIndexConcurrently
+            | Nt::ReindexConcurrently
+            | Nt::DetachPartitionConcurrently
+    );
+    let is_unicode_name = |token: Token<'_>| {
+        let start = token.text.get(..3);
+        start.is_some_and(|start| start.eq_ignore_ascii_case("u&\""))
+    };
+    leaves_behind
+        && Subject::of(class, sql) == Subject::Unknown
+        && Tokens::new(sql).any(is_unicode_name)
 }
 
 /// Whether a statement is the file's own record in the ledger: INSERT INTO or DELETE FROM that table, in any schema.

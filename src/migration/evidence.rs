@@ -18,12 +18,23 @@ pub enum Evidence {
     Nothing,
     /// The indexes that the statement is about or can leave behind.
     Indexes(Vec<IndexSeen>),
+    /// The indexes of the table that a new one is for, or what bears the new one's name.
+    IndexesOn {
+        /// The table's `oid`; `None`: there is none of its name.
+        table: Option<u32>,
+        /// The indexes.
+        indexes: Vec<IndexSeen>,
+    },
     /// A table as a partition of another.
     Partition {
         /// It is one.
         attached: bool,
         /// Its detaching was begun and is not finished.
         pending: bool,
+        /// The `oid` of the partitioned table; `None`: there is none of its name.
+        parent: Option<u32>,
+        /// The `oid` of the partition.
+        partition: Option<u32>,
     },
     /// Whether an object of that name exists.
     Object(bool),
@@ -42,6 +53,9 @@ pub struct IndexSeen {
     pub valid: bool,
     /// Whether it is unique.
     pub unique: bool,
+    /// The `oid` of its table.
+    #[serde(default)]
+    pub table: u32,
 }
 
 impl fmt::Display for IndexSeen {
@@ -75,7 +89,7 @@ pub enum Conclusion {
     Repair(Repair),
     /// It did not do what it says: an invalid index that it did not make is in its place.
     InvalidIndex(IndexSeen),
-    /// The server skipped it, because something that is no index has the name.
+    /// The server skipped it, because something that is no index of its table has the name.
     Skipped,
     /// Nobody can say.
     Unknown,
@@ -93,11 +107,29 @@ pub enum Repair {
 /// What follows from the catalog before a statement and now.
 #[must_use]
 pub fn conclude(subject: &Subject, before: &Evidence, now: &Evidence, ended: Ended) -> Conclusion {
-    use Evidence::{Indexes, Object, Partition};
+    use Evidence::{Indexes, IndexesOn, Object, Partition};
     match (subject, before, now) {
-        (Subject::CreateIndex { name, unique, .. }, Indexes(before), Indexes(now)) => match name {
-            Some(_) => named_index(*unique, before.first(), now.first(), ended),
-            None => unnamed_index(*unique, before, now, ended),
+        (
+            Subject::CreateIndex { name, unique, .. },
+            IndexesOn {
+                table: was,
+                indexes: before,
+            },
+            IndexesOn {
+                table,
+                indexes: now,
+            },
+        ) => match table {
+            _ if leads_elsewhere(*was, *table) => unprovable(ended),
+            None => by_answer(ended),
+            Some(table) => {
+                let (table, unique) = (*table, *unique);
+                let index = NewIndex { table, unique };
+                match name {
+                    Some(_) => index.named(before.first(), now.first(), ended),
+                    None => index.unnamed(before, now, ended),
+                }
+            }
         },
         (Subject::DropIndex { .. }, Indexes(before), Indexes(now)) => {
             dropped_index(before, now, ended)
@@ -105,7 +137,7 @@ pub fn conclude(subject: &Subject, before: &Evidence, now: &Evidence, ended: End
         (Subject::Reindex(_), Indexes(before), Indexes(now)) => {
             let leftovers: Vec<_> = now
                 .iter()
-                .filter(|index| !before.contains(index))
+                .filter(|index| !is_among(before, index))
                 .cloned()
                 .collect();
             if leftovers.is_empty() {
@@ -119,11 +151,25 @@ pub fn conclude(subject: &Subject, before: &Evidence, now: &Evidence, ended: End
             Partition {
                 attached: was,
                 pending: was_pending,
+                parent: old_parent,
+                partition: old_partition,
             },
-            Partition { attached, pending },
+            Partition {
+                attached,
+                pending,
+                parent,
+                partition,
+            },
         ) => match (was, attached, pending) {
+            _ if leads_elsewhere(*old_parent, *parent)
+                || leads_elsewhere(*old_partition, *partition) =>
+            {
+                unprovable(ended)
+            }
             (true, false, _) => Conclusion::Done,
             (_, true, true) if !was_pending => Conclusion::Repair(Repair::FinishDetach),
+            // With IF EXISTS no such table is success, without it the server refuses.
+            (false, false, _) => repeatable(ended),
             _ => by_answer(ended),
         },
         (Subject::Object { kind, creates, .. }, Object(before), Object(now)) => {
@@ -161,54 +207,70 @@ fn unprovable(ended: Ended) -> Conclusion {
 
 const NOT_DONE: Conclusion = Conclusion::NotDone { leftover: None };
 
-fn named_index(
+/// True when a name leads to another relation than before the statement, or to none. What the catalog shows
+/// of that one proves nothing.
+fn leads_elsewhere(before: Option<u32>, now: Option<u32>) -> bool {
+    before.is_some() && before != now
+}
+
+fn is_among(known: &[IndexSeen], index: &IndexSeen) -> bool {
+    known.iter().any(|known| known.oid == index.oid)
+}
+
+/// An index that a statement makes.
+struct NewIndex {
+    /// The `oid` of its table.
+    table: u32,
     unique: bool,
-    before: Option<&IndexSeen>,
-    now: Option<&IndexSeen>,
-    ended: Ended,
-) -> Conclusion {
-    match (before, now) {
-        (None, None) if ended == Ended::Succeeded => Conclusion::Skipped,
-        (None, None) => NOT_DONE,
-        (None, Some(new)) => made(unique, new, ended),
-        (Some(old), Some(found)) if old.oid == found.oid && !found.valid => {
-            Conclusion::InvalidIndex(found.clone())
+}
+
+impl NewIndex {
+    fn named(
+        &self,
+        before: Option<&IndexSeen>,
+        now: Option<&IndexSeen>,
+        ended: Ended,
+    ) -> Conclusion {
+        let is_ours = |index: &&IndexSeen| index.table == self.table;
+        match (before.filter(is_ours), now.filter(is_ours)) {
+            // An index of another table that has the name is in the way, and no business of ours.
+            (None, None) if ended == Ended::Succeeded => Conclusion::Skipped,
+            (None, None) => NOT_DONE,
+            (None, Some(new)) => self.made(new, ended),
+            (Some(old), Some(found)) if old.oid == found.oid && !found.valid => {
+                Conclusion::InvalidIndex(found.clone())
+            }
+            // The name was taken: with IF NOT EXISTS that is success, without it the server refuses.
+            (Some(old), Some(found)) if old.oid == found.oid => repeatable(ended),
+            // Somebody else had a hand in it.
+            (Some(_), _) => unprovable(ended),
         }
-        // The name was taken: with IF NOT EXISTS that is success, without it the server refuses.
-        (Some(old), Some(found)) if old.oid == found.oid => repeatable(ended),
-        // Somebody else had a hand in it.
-        (Some(_), _) => unprovable(ended),
     }
-}
 
-fn unnamed_index(
-    unique: bool,
-    before: &[IndexSeen],
-    now: &[IndexSeen],
-    ended: Ended,
-) -> Conclusion {
-    let is_new = |index: &&IndexSeen| !before.iter().any(|known| known.oid == index.oid);
-    match now.iter().filter(is_new).collect::<Vec<_>>().as_slice() {
-        [] => by_answer(ended),
-        // Without a name it may be somebody else's: between two runs nobody held the lock.
-        [new] if new.valid && ended == Ended::Unheard => Conclusion::Unknown,
-        [new] => made(unique, new, ended),
-        several if several.iter().all(|index| index.valid) => unprovable(ended),
-        _ => Conclusion::Unknown,
+    fn unnamed(&self, before: &[IndexSeen], now: &[IndexSeen], ended: Ended) -> Conclusion {
+        let new = now.iter().filter(|index| !is_among(before, index));
+        match new.collect::<Vec<_>>().as_slice() {
+            [] => by_answer(ended),
+            // Without a name it may be somebody else's: between two runs nobody held the lock.
+            [new] if new.valid && ended == Ended::Unheard => Conclusion::Unknown,
+            [new] => self.made(new, ended),
+            several if several.iter().all(|index| index.valid) => unprovable(ended),
+            _ => Conclusion::Unknown,
+        }
     }
-}
 
-/// An index that was not there before the statement.
-fn made(unique: bool, new: &IndexSeen, ended: Ended) -> Conclusion {
-    if !new.valid {
-        Conclusion::Repair(Repair::DropIndexes(vec![new.clone()]))
-    } else if ended == Ended::Failed {
-        // A build that failed leaves no valid index; this one is somebody else's.
-        NOT_DONE
-    } else if new.unique == unique {
-        Conclusion::Done
-    } else {
-        Conclusion::Unknown
+    /// An index that was not there before the statement.
+    fn made(&self, new: &IndexSeen, ended: Ended) -> Conclusion {
+        if !new.valid {
+            Conclusion::Repair(Repair::DropIndexes(vec![new.clone()]))
+        } else if ended == Ended::Failed {
+            // A build that failed leaves no valid index; this one is somebody else's.
+            NOT_DONE
+        } else if new.unique == self.unique {
+            Conclusion::Done
+        } else {
+            Conclusion::Unknown
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::checksum::Checksum;
 use super::classify::{is_session_setting, leading_words};
 use super::script::Script;
 use super::statement::{NonTransactional, Statement, StatementClass};
+use super::subject::Subject;
 
 /// Statements that run together: in one transaction, or a single one outside of any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,14 @@ impl Script {
                 }),
             statements: places,
         })
+    }
+
+    /// The statement of a part that runs outside of a transaction, and what it acts on.
+    #[must_use]
+    pub fn outside(&self, part: &Part) -> Option<(&Statement, Subject)> {
+        let statement = self.statements().get(part.statements.start)?;
+        let subject = Subject::of(part.outside?, self.text_of(statement));
+        Some((statement, subject))
     }
 
     /// The session's settings before a place: those are said again before each part that comes after them.

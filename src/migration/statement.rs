@@ -105,6 +105,8 @@ pub enum Refusal {
     ReaderSetting,
     /// `DISCARD ALL`: it would release the lock that keeps a second run away.
     DiscardAll,
+    /// A statement outside of a transaction about a name in `U&"…"`: what it left could not be looked up.
+    UnicodeName,
     /// Its end cannot be found: servers read a number that runs into a quote in two ways.
     NoEnd,
 }
@@ -120,6 +122,10 @@ impl fmt::Display for Refusal {
                  standard_conforming_strings on and client_encoding UTF8)"
             }
             Self::DiscardAll => "DISCARD ALL would release the lock that keeps a second run away; remove it",
+            Self::UnicodeName => {
+                "what this statement leaves behind could not be looked up, because it writes a name as U&\"…\"; \
+                 write the name in plain quotes"
+            }
             Self::NoEnd => "a number runs into a quote here, so the end of the statement cannot be found; put a space between them",
         })
     }

@@ -6,8 +6,8 @@ use super::quote::{literal, optional_literal};
 
 /// One line of the audit.
 pub struct Entry<'a> {
-    /// `install`, `claim`, `adopt`, `baseline`, `apply`, `undo`, `accept`, [`ACCEPT_AUDIT`],
-    /// `takeover` or `release`.
+    /// `install`, `upgrade`, `server`, `claim`, `adopt`, `baseline`, `apply`, `undo`, `repair`, `prove`,
+    /// `resolve`, `accept`, [`ACCEPT_AUDIT`], `takeover` or `release`.
     pub action: &'a str,
     /// The version concerned.
     pub version: Option<&'a str>,

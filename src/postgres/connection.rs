@@ -15,15 +15,15 @@ use crate::engine::sessions::Activity;
 use crate::migration::version::Version;
 
 use super::dial::open;
+use super::error::Work;
 use super::facts::{Facts, Session};
-use super::history::{self, Content};
+use super::history;
 use super::prepared::Prepared;
 use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
 use super::{
-    check, decide, error, execute, facts_query, journal, pooler, prepare, query, sanitize, session,
-    steps, stored_text,
+    check, decide, error, execute, pooler, prepare, query, sanitize, session, steps, stored_text,
 };
 
 /// A connection to one database, for one run.
@@ -36,13 +36,17 @@ pub struct Postgres {
     /// What the session has prepared.
     pub(super) prepared: Option<Prepared>,
     /// When we began to connect.
-    dialled: Instant,
+    pub(super) dialled: Instant,
     /// Behind a pooler: nobody else is served by our session.
     proven: bool,
     /// Known from the first look on.
-    session: Arc<OnceLock<Session>>,
+    pub(super) session: Arc<OnceLock<Session>>,
     /// The last look, which says what exists already.
-    facts: Option<Facts>,
+    pub(super) facts: Option<Facts>,
+    /// The migration lock was taken.
+    pub(super) is_locked: bool,
+    /// What is under way.
+    work: Work,
     /// What the server shows of a script that runs for long enough to be looked at.
     activity: watch::Sender<Option<Activity>>,
     watch: Option<Watch>,
@@ -76,12 +80,14 @@ impl Postgres {
             proven: false,
             session: Arc::default(),
             facts: None,
+            is_locked: false,
+            work: Work::Whole,
             activity: watch::Sender::default(),
             watch: None,
         };
         if let Some(pin) = database.startup.pin() {
             let pinned = query::last_row(&mut database.connection, pin).await;
-            pinned.map_err(|cause| error::working(settings, &cause))?;
+            pinned.map_err(|cause| error::working(settings, &cause, Work::Whole))?;
         }
         Ok(database)
     }
@@ -109,62 +115,6 @@ impl Postgres {
         let _ = tokio::time::timeout(self.settings.connect_timeout, self.connection.close()).await;
     }
 
-    async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
-        let facts: Facts = self.read_json(facts_query::query(&self.settings)).await?;
-        if self.session.get().is_none() {
-            facts
-                .session
-                .judge(&self.settings, self.dialled.elapsed())?;
-        }
-        self.session.get_or_init(|| facts.session.clone());
-        self.startup.meets(facts.version_number);
-        facts.judge(&self.settings.ledger)?;
-        facts.judge_reading(&self.settings)?;
-        let content: Content = match history::query(&facts, &self.settings.ledger) {
-            Some(sql) => self.read_json(sql).await?,
-            None => Content::default(),
-        };
-        let installation = content.installation()?;
-        if installation.is_some_and(|found| !found.is_outdated) && !facts.journal_exists {
-            return Err(journal::missing());
-        }
-        let inspection = Inspection {
-            server: facts.server(),
-            ledger_exists: facts.ledger_exists,
-            limits: facts.limits(),
-            installation,
-            claim: content.claim(),
-            history: content.history()?,
-            missing_grants: facts.missing_grants(&self.settings),
-            privileges: facts.privileges(),
-        };
-        self.facts = Some(facts);
-        Ok(inspection)
-    }
-
-    /// Runs one read-only query that answers one JSON document.
-    pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
-        &mut self,
-        sql: String,
-    ) -> Result<T, DatabaseError> {
-        let sql = format!(
-            "BEGIN READ ONLY; {}; {sql}; COMMIT",
-            session::OWN_SEARCH_PATH
-        );
-        let row = self
-            .own_despite_cancelling(&sql)
-            .await?
-            .ok_or_else(|| error::internal("no answer to a look at the catalog"))?;
-        let text: String = column(&row, 0)?;
-        serde_json::from_str(&text).map_err(|cause| {
-            error::internal(&format!(
-                "a look at the catalog cannot be read, {:?} at line {}",
-                cause.classify(),
-                cause.line()
-            ))
-        })
-    }
-
     async fn try_lock(&mut self) -> Result<Observation, DatabaseError> {
         if self.settings.pooler == Pooler::Session && !self.proven {
             self.prove_that_nobody_shares_it().await?;
@@ -173,6 +123,7 @@ impl Postgres {
         let row = self.own(session::try_lock()).await?;
         let locked = row.map(|row| column::<bool, _>(&row, 0)).transpose()?;
         if locked == Some(true) {
+            self.is_locked = true;
             return Ok(Observation::Locked);
         }
         let holder = match self.own(session::lock_holder()).await? {
@@ -264,8 +215,13 @@ impl Postgres {
         if self.is_cancelled() && code.as_deref() == Some(error::QUERY_CANCELED) {
             error::cancelled()
         } else {
-            error::working(&self.settings, cause)
+            error::working(&self.settings, cause, self.work)
         }
+    }
+
+    /// The connection is gone.
+    pub(super) fn lost(&self) -> DatabaseError {
+        error::lost(&self.settings, self.work)
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -281,6 +237,10 @@ impl Postgres {
 
 impl Database for Postgres {
     async fn perform(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
+        self.work = match request {
+            Request::Step(_) => Work::InParts,
+            _ => Work::Whole,
+        };
         let mut watch = self.watch.take().unwrap_or_else(|| {
             Watch::new(
                 self.settings.clone(),
@@ -295,7 +255,7 @@ impl Database for Postgres {
         };
         let observation = tokio::select! {
             observation = Box::pin(self.obey(request)) => observation,
-            () = Box::pin(watch.until_gone(subject)) => self.gone_during(request),
+            () = Box::pin(watch.until_gone(subject)) => Err(self.lost()),
         };
         self.watch = Some(watch);
         let seen = self.activity.send_replace(None);
@@ -314,14 +274,6 @@ fn explained(observation: Observation, seen: Option<Activity>) -> Observation {
 }
 
 impl Postgres {
-    /// The session vanished while `request` was under way.
-    fn gone_during(&self, request: &Request) -> Result<Observation, DatabaseError> {
-        Err(match request {
-            Request::Step(_) => error::lost_outside(&self.settings),
-            _ => error::lost(&self.settings),
-        })
-    }
-
     async fn obey(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
         match request {
             Request::Inspect => Ok(Observation::Inspected(Box::new(self.inspect().await?))),
@@ -368,7 +320,7 @@ impl Canceller {
         let _ = connection.close().await;
         cancelled
             .map(|_| ())
-            .map_err(|cause| error::working(&self.settings, &cause))
+            .map_err(|cause| error::working(&self.settings, &cause, Work::Whole))
     }
 }
 

@@ -6,7 +6,6 @@ use std::io;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailureKind};
-use crate::migration::version::Version;
 
 use super::settings::{Settings, TlsMode};
 use super::{pooler, sanitize};
@@ -21,6 +20,10 @@ pub const QUERY_CANCELED: &str = "57014";
 
 /// `invalid_datetime_format`: what [`super::startup::Startup::check`] fails with, and no other own statement.
 pub const ANOTHER_SESSION: &str = "22007";
+
+/// `invalid_argument_for_power_function`: what [`super::session::lock_check`] and [`super::session::fence`] fail
+/// with, and no other own statement.
+pub const LOCK_LOST: &str = "2201F";
 
 /// `invalid_savepoint_specification` and `no_active_sql_transaction`: what releasing the guard
 /// savepoint answers when the script ended our transaction.
@@ -149,39 +152,59 @@ pub fn connect_timeout(settings: &Settings) -> DatabaseError {
     DatabaseError::new(kind, message)
 }
 
+/// What an error strikes, which decides what it means for the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// What commits whole or not at all: a look, our own tables, a version in one transaction.
+    Whole,
+    /// A version in parts, of which some may be done. The engine says how far it is.
+    InParts,
+}
+
+impl Work {
+    /// A sentence that holds only for what commits whole.
+    fn whole(self, sentence: &'static str) -> &'static str {
+        match self {
+            Self::Whole => sentence,
+            Self::InParts => "",
+        }
+    }
+}
+
 /// An error of an own statement, or a connection that ended.
-pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
+pub fn working(settings: &Settings, error: &sqlx::Error, work: Work) -> DatabaseError {
     let Some(server) = server_error(error) else {
-        return lost(settings);
+        return lost(settings, work);
     };
     let code = server.code();
-    if code == ANOTHER_SESSION {
-        return pooler::another_session(settings);
+    match code {
+        ANOTHER_SESSION => return pooler::another_session(settings),
+        LOCK_LOST => return lock_lost(),
+        _ => {}
     }
     let text = sanitize::message(code, server.message());
     let kind = working_kind(code, has_ended(server));
+    let unchanged = work.whole(" Nothing was changed.");
     let message = match kind {
         Kind::ConnectionLost => format!(
-            "The server at {} ended the work: {text} ({code}). What was not recorded was rolled \
-             back.",
-            place(settings)
+            "The server at {} ended the work: {text} ({code}).{}",
+            place(settings),
+            work.whole(" What was not recorded was rolled back.")
         ),
         Kind::DiskFull => format!(
-            "The server's disk is full: {text} ({code}). What was under way was rolled back. Make \
-             room."
+            "The server's disk is full: {text} ({code}).{} Make room.",
+            work.whole(" What was under way was rolled back.")
         ),
         Kind::ReadOnlyReplica => format!(
-            "The server takes no changes: {text} ({code}). Nothing was changed. Connect to the \
-             primary, or wait for the failover to end."
+            "The server takes no changes: {text} ({code}).{unchanged} Connect to the primary, or wait for the \
+             failover to end."
         ),
         Kind::PermissionDenied => format!(
-            "Schemaward may not do its bookkeeping: {text} ({code}). Nothing was changed. Grant the \
-             right to {}.",
+            "Schemaward may not do its bookkeeping: {text} ({code}).{unchanged} Grant the right to {}.",
             role(settings)
         ),
         _ => format!(
-            "Bookkeeping failed: {text} ({code}). Nothing was changed. Check the history table and \
-             schema \"schemaward\"."
+            "Bookkeeping failed: {text} ({code}).{unchanged} Check the history table and schema \"schemaward\"."
         ),
     };
     DatabaseError {
@@ -192,26 +215,26 @@ pub fn working(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
 }
 
 /// The connection ended in the middle of something.
-pub fn lost(settings: &Settings) -> DatabaseError {
+pub fn lost(settings: &Settings, work: Work) -> DatabaseError {
     DatabaseError::new(
         Kind::ConnectionLost,
         format!(
-            "The connection to {} was lost. A version that was under way is either recorded whole or \
-             rolled back; the next look at the database tells.",
-            place(settings)
+            "The connection to {} was lost.{}",
+            place(settings),
+            work.whole(
+                " A version that was under way is either recorded whole or rolled back; the next look at the \
+                 database tells."
+            )
         ),
     )
 }
 
-/// The lock check or the fence before a version failed.
-pub fn lock_lost(version: &Version) -> DatabaseError {
+/// The lock check or the fence before something of ours failed.
+fn lock_lost() -> DatabaseError {
     DatabaseError::new(
         Kind::LockLost,
-        format!(
-            "The migration lock is not this session's any more: a script released it \
-             (pg_advisory_unlock_all), or something between here and the server hands its sessions round. \
-             {version} was not begun; those before it stay."
-        ),
+        "The migration lock is not this session's any more: a script released it (pg_advisory_unlock_all), or \
+         something between here and the server hands its sessions round.",
     )
 }
 
@@ -247,28 +270,6 @@ pub fn cancelled_outside() -> DatabaseError {
     DatabaseError {
         message: "Cancelled on request.".to_owned(),
         ..cancelled()
-    }
-}
-
-/// The connection ended under a statement outside of a transaction.
-pub fn lost_outside(settings: &Settings) -> DatabaseError {
-    DatabaseError::new(
-        Kind::ConnectionLost,
-        format!("The connection to {} was lost.", place(settings)),
-    )
-}
-
-/// The server gave up a statement outside of a transaction for a reason of its own.
-pub fn ended_outside(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
-    let code = server.code();
-    DatabaseError {
-        kind: environment_kind(code).unwrap_or(Kind::ConnectionLost),
-        message: format!(
-            "The server at {} ended the work: {} ({code}).",
-            place(settings),
-            sanitize::message(code, server.message())
-        ),
-        sqlstate: Some(code.to_owned()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use sqlx::postgres::{PgDatabaseError, PgRow};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::engine::database::{Execution, Observation, Recorded};
@@ -72,6 +72,8 @@ pub(super) fn not_prepared() -> DatabaseError {
 pub struct Transaction<'a> {
     /// Whether `closing` executes prepared statements.
     pub is_prepared: bool,
+    /// Whether it is a part of a version.
+    pub is_part: bool,
     /// Statements from elsewhere in the script that are said first: its session's settings above all.
     pub said_first: Vec<&'a Statement>,
     /// The statements, as places in [`crate::migration::script::Script::statements`].
@@ -107,6 +109,7 @@ impl Transaction<'_> {
     fn whole(execution: &Execution) -> Self {
         Self {
             is_prepared: false,
+            is_part: false,
             said_first: Vec::new(),
             statements: 0..execution.script.statements().len(),
             closing: Vec::new(),
@@ -121,6 +124,11 @@ impl Transaction<'_> {
     ) -> Result<Committed, DatabaseError> {
         let guard = format!("schemaward_{}", Uuid::new_v4().simple());
         let mut before = opening(database, &guard);
+        if self.is_part {
+            // What an earlier part prepared would be there or not, as it was interrupted or not.
+            before.insert(1, "DEALLOCATE ALL".to_owned());
+            database.prepared = None;
+        }
         let mut said_first = self.said_first;
         let mut after = closing(database, self.closing, &guard);
         let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
@@ -229,7 +237,7 @@ fn judge(
     cause: &sqlx::Error,
 ) -> Result<Observation, DatabaseError> {
     let Some(server) = error::server_error(cause) else {
-        return Err(error::lost(&database.settings));
+        return Err(database.lost());
     };
     let code = server.code();
     if database.is_cancelled() && code == error::QUERY_CANCELED {
@@ -241,11 +249,11 @@ fn judge(
     let statement = failed_statement(execution, envelope, answer.completed);
     let position = position_in_script(cause, execution, envelope);
     if answer.completed < envelope.before.len() && position.is_none() {
-        return Err(opening_failed(database, execution, cause));
+        return Err(database.explain(cause));
     }
     let in_script = answer.completed < envelope.head_count() + envelope.chunk.statement_count;
     if error::is_about_the_environment(server, in_script) {
-        return Err(error::working(&database.settings, cause));
+        return Err(database.explain(cause));
     }
     let position = position
         .map(|character| execution.script.position_of_char(character))
@@ -283,19 +291,6 @@ fn judge(
         message,
         false,
     )))
-}
-
-/// The lock check and the fence fail with 22P02 and nothing else.
-fn opening_failed(
-    database: &Postgres,
-    execution: &Execution,
-    cause: &sqlx::Error,
-) -> DatabaseError {
-    let code = error::server_error(cause).map(PgDatabaseError::code);
-    if code == Some("22P02") {
-        return error::lock_lost(&execution.version);
-    }
-    error::working(&database.settings, cause)
 }
 
 /// The statement that the server was at, by the number of completed commands. A syntax error is found
@@ -365,6 +360,7 @@ pub(super) fn failure(
         sqlstate: code.map(str::to_owned),
         message,
         outside_transaction,
+        by_hand: None,
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Facts {
     owns_scripts: bool,
     may_update_installation: bool,
     may_use_our_tables: bool,
+    pub may_read_server_identity: bool,
     role_exists: bool,
     may_take_role: bool,
     privileged: Vec<Privileged>,
@@ -93,6 +94,7 @@ struct Column {
     kind: String,
     characters: Option<usize>,
     must_be_given: bool,
+    takes_null: bool,
 }
 
 /// The five columns and the types that an existing table may have for them (decision 1).
@@ -128,6 +130,15 @@ impl Facts {
             version: characters("version"),
             name: characters("name"),
             checksum: characters("checksum"),
+        }
+    }
+
+    /// What stands in the ledger as the time that a version took which did not run: a ledger of somebody else may
+    /// take no NULL.
+    pub fn no_time(&self) -> &'static str {
+        match self.column("execution_time_ms") {
+            Some(column) if !column.takes_null => "0",
+            _ => "NULL",
         }
     }
 

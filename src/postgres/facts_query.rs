@@ -53,7 +53,8 @@ pub fn query(settings: &Settings) -> String {
                 THEN t.typname ELSE pg_catalog.format_type(t.oid, NULL) END, \
             'characters', CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 \
                 THEN a.atttypmod - 4 END, \
-            'must_be_given', a.attnotnull AND NOT a.atthasdef AND a.attidentity = '') ORDER BY a.attnum) \
+            'must_be_given', a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', \
+            'takes_null', NOT a.attnotnull) ORDER BY a.attnum) \
             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
             WHERE a.attrelid = found.ledger AND a.attnum > 0 AND NOT a.attisdropped), '[]'::pg_catalog.json), \
          'may_read_ledger', COALESCE(pg_catalog.has_schema_privilege(\
@@ -83,6 +84,10 @@ pub fn query(settings: &Settings) -> String {
                     OR pg_catalog.has_table_privilege(c.oid, 'UPDATE') \
                     AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))) \
                 FROM {our_tables}), false), \
+         'may_read_server_identity', COALESCE(pg_catalog.has_function_privilege(\
+            pg_catalog.to_regprocedure('pg_catalog.pg_control_system()'), 'EXECUTE') \
+            AND pg_catalog.has_function_privilege(\
+            pg_catalog.to_regprocedure('pg_catalog.pg_control_checkpoint()'), 'EXECUTE'), false), \
          'role_exists', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role}), \
          'may_take_role', EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = {role} \
             AND pg_catalog.pg_has_role(r.oid, CASE WHEN \

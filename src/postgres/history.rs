@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::engine::database::Installation;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::server_identity::{ServerIdentity, ServerSeen};
 use crate::engine::task::{Ledger, Owner};
 use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::checksum::Checksum;
@@ -32,6 +33,8 @@ pub struct Content {
     journal: Vec<JournalRow>,
     claim: Option<ClaimRow>,
     installation: Option<InstallationRow>,
+    server: Option<ServerRow>,
+    audited_server: Option<String>,
     #[serde(default)]
     used: bool,
     audit_defect: Option<AuditDefectRow>,
@@ -88,12 +91,24 @@ struct InstallationRow {
     audit_entries: i64,
 }
 
-/// The query for the tables that exist; `None` when there are none. All of it is one statement, so
-/// one snapshot.
-pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
-    if !facts.ledger_exists && !facts.installed {
+#[derive(Debug, Deserialize)]
+struct ServerRow {
+    system_identifier: i64,
+    timeline: i64,
+}
+
+/// Which server it is. Two reads of a small file.
+const SERVER: &str = ", 'server', (SELECT pg_catalog.json_build_object(\
+     'system_identifier', s.system_identifier, 'timeline', c.timeline_id) \
+     FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c)";
+
+/// The query for the tables that exist, and for which server it is when `reads_server`; `None` when there is
+/// nothing to ask for. All of it is one statement, so one snapshot.
+pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<String> {
+    if !facts.ledger_exists && !facts.installed && !reads_server {
         return None;
     }
+    let server = if reads_server { SERVER } else { "" };
     let rows = if facts.ledger_exists {
         format!(
             "COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('version', l.version::pg_catalog.text, \
@@ -129,6 +144,8 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
              'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
              FROM schemaward.claim s WHERE {here}), \
              'audit_defect', {audit}, \
+             'audited_server', (SELECT s.detail FROM schemaward.audit s WHERE {here} \
+             AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1), \
              'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
              AND s.action IN ('apply', 'adopt', 'baseline')), \
              'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
@@ -141,7 +158,7 @@ pub fn query(facts: &Facts, ledger: &Ledger) -> Option<String> {
         ", 'scripts', '[]'::pg_catalog.json".to_owned()
     };
     Some(format!(
-        "SELECT pg_catalog.json_build_object('rows', {rows}{ours})::pg_catalog.text"
+        "SELECT pg_catalog.json_build_object('rows', {rows}{ours}{server})::pg_catalog.text"
     ))
 }
 
@@ -181,6 +198,19 @@ impl Content {
                 audit_entries: found.audit_entries,
                 is_outdated: found.format < FORMAT,
             })),
+        }
+    }
+
+    /// Which server it is, and which one the audit has.
+    pub fn server(&self) -> ServerSeen {
+        let now = self.server.as_ref().map(|row| ServerIdentity {
+            system_identifier: row.system_identifier,
+            timeline: row.timeline,
+        });
+        let audited = self.audited_server.as_deref();
+        ServerSeen {
+            now,
+            audited: audited.and_then(ServerIdentity::parse),
         }
     }
 

@@ -20,6 +20,7 @@ mod facts_query;
 mod guard;
 mod history;
 mod journal;
+mod look;
 mod outside;
 mod pooler;
 mod prepare;

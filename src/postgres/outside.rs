@@ -17,14 +17,8 @@ fn statement<'e>(
     execution: &'e Execution,
     part: &Part,
 ) -> Result<(&'e Statement, Subject), DatabaseError> {
-    let script = &execution.script;
-    match (script.statements().get(part.statements.start), part.outside) {
-        (Some(statement), Some(class)) => {
-            let subject = Subject::of(class, script.text_of(statement));
-            Ok((statement, subject))
-        }
-        _ => Err(error::internal("a part has no statement of its own")),
-    }
+    let found = execution.script.outside(part);
+    found.ok_or_else(|| error::internal("a part has no statement of its own"))
 }
 
 /// What the catalog shows of what the statement acts on. `Err`: a setting of the script failed.
@@ -179,13 +173,14 @@ impl Mend {
         {
             return Ok(Some(failed));
         }
-        let answer = query::send(&mut database.connection, self.sql).await;
+        let answer = query::send(&mut database.connection, self.sql.clone()).await;
         if let Some(cause) = answer.error {
             let observation = judge(database, execution, statement, 0, &cause)?;
             return Ok(Some(match observation {
                 Observation::Failed(failure) => Observation::Failed(ScriptFailure {
                     message: format!("what it left could not be put right: {}", failure.message),
                     position: Some(statement.position),
+                    by_hand: Some(format!("{};", self.sql)),
                     ..failure
                 }),
                 other => other,
@@ -206,7 +201,7 @@ pub fn judge(
     cause: &sqlx::Error,
 ) -> Result<Observation, DatabaseError> {
     let Some(server) = error::server_error(cause) else {
-        return Err(error::lost_outside(&database.settings));
+        return Err(database.lost());
     };
     let code = server.code();
     if database.is_cancelled() && code == error::QUERY_CANCELED {
@@ -216,7 +211,7 @@ pub fn judge(
         return Ok(Observation::LockNotAvailable(Vec::new()));
     }
     if error::is_about_the_environment(server, true) {
-        return Err(error::ended_outside(&database.settings, server));
+        return Err(database.explain(cause));
     }
     let position = match server.position() {
         Some(sqlx::postgres::PgErrorPosition::Original(position)) if before > 0 => {

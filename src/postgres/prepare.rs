@@ -2,6 +2,7 @@
 
 use crate::engine::database::{AdoptedVersion, BaselinedVersion, Preparation};
 use crate::engine::error::DatabaseError;
+use crate::engine::server_identity::ServerIdentity;
 use crate::engine::task::{Ledger, Owner};
 
 use super::audit::{self, Entry};
@@ -19,7 +20,8 @@ pub fn statements(
     ledger: &Ledger,
     preparation: &Preparation,
 ) -> Result<Vec<String>, DatabaseError> {
-    let mut all = opening(facts, ledger, &preparation.actor);
+    let server = preparation.server.as_ref();
+    let mut all = opening(facts, ledger, &preparation.actor, server);
     if let Some(owner) = &preparation.claim {
         all.push(claim(ledger, owner));
         let detail = format!("{}/{} uid {}", owner.namespace, owner.name, owner.uid);
@@ -29,14 +31,20 @@ pub fn statements(
         all.extend(adopt(ledger, &preparation.actor, adopted)?);
     }
     for recorded in &preparation.baseline {
-        all.extend(baseline(ledger, &preparation.actor, recorded)?);
+        all.extend(baseline(facts, ledger, &preparation.actor, recorded)?);
     }
     all.push("COMMIT".to_owned());
     Ok(all)
 }
 
-/// BEGIN, the lock checked, the transaction fenced, and the tables that are missing.
-pub fn opening(facts: &Facts, ledger: &Ledger, actor: &str) -> Vec<String> {
+/// BEGIN, the lock checked, the transaction fenced, the tables that are missing, and which server it is.
+pub fn opening(
+    facts: &Facts,
+    ledger: &Ledger,
+    actor: &str,
+    server: Option<&ServerIdentity>,
+) -> Vec<String> {
+    let server = server.map(ToString::to_string);
     let mut all = session::begin_locked().to_vec();
     if !facts.ledger_exists {
         all.push(create_ledger(ledger));
@@ -46,12 +54,16 @@ pub fn opening(facts: &Facts, ledger: &Ledger, actor: &str) -> Vec<String> {
             all.push("CREATE SCHEMA schemaward".to_owned());
         }
         all.extend(create_tables());
-        all.push(entry(ledger, actor, "install", "", None));
-    } else if !facts.journal_exists {
+        let detail = server.unwrap_or_default();
+        all.push(entry(ledger, actor, "install", &detail, None));
+        return all;
+    }
+    if !facts.journal_exists {
         all.extend(upgrade(facts));
         let detail = format!("schema schemaward to format {FORMAT}");
         all.push(entry(ledger, actor, "upgrade", &detail, None));
     }
+    all.extend(server.map(|detail| entry(ledger, actor, "server", &detail, None)));
     all
 }
 
@@ -176,6 +188,7 @@ fn adopt(
 
 /// Records a version that was there before the history. Nothing ran, so that there is no time that it took.
 fn baseline(
+    facts: &Facts,
     ledger: &Ledger,
     actor: &str,
     recorded: &BaselinedVersion,
@@ -185,10 +198,11 @@ fn baseline(
     Ok(vec![
         format!(
             "INSERT INTO {} (version, name, applied_at, execution_time_ms, checksum) \
-             VALUES ({}, {}, pg_catalog.now(), NULL, {})",
+             VALUES ({}, {}, pg_catalog.now(), {}, {})",
             quoted(ledger),
             literal(version),
             literal(&recorded.name),
+            facts.no_time(),
             literal(&checksum)
         ),
         store_texts(ledger, &recorded.version, &recorded.texts)?,

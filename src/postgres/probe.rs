@@ -48,15 +48,7 @@ pub fn query(subject: &Subject, oids: &[Option<String>], known: &str) -> Option<
         )
     };
     Some(match subject {
-        Subject::CreateIndex {
-            name: Some(name), ..
-        } => indexes(&format!(
-            "c.relname = {}::pg_catalog.name AND c.relnamespace = \
-             (SELECT t.relnamespace FROM pg_catalog.pg_class t WHERE t.oid = {})",
-            literal(name),
-            oid(0)
-        )),
-        Subject::CreateIndex { name: None, .. } => indexes(&format!("x.indrelid = {}", oid(0))),
+        Subject::CreateIndex { name, .. } => indexes_on(name.as_deref(), &oid(0)),
         // By its oid, too: the name may by now lead to another index, or nowhere.
         Subject::DropIndex { .. } => indexes(&format!(
             "x.indexrelid = {} OR x.indexrelid IN ({known})",
@@ -107,10 +99,36 @@ const VALID: &str = "x.indisvalid AND x.indisready AND x.indislive";
 
 fn indexes(condition: &str) -> String {
     format!(
-        "SELECT pg_catalog.json_build_object('indexes', COALESCE((SELECT pg_catalog.json_agg(\
+        "SELECT pg_catalog.json_build_object('indexes', {})::pg_catalog.text",
+        list(condition)
+    )
+}
+
+/// The indexes of a table, or what bears the name of a new one: names are unique in the table's schema.
+fn indexes_on(name: Option<&str>, table: &str) -> String {
+    let condition = match name {
+        Some(name) => format!(
+            "c.relname = {}::pg_catalog.name AND c.relnamespace = \
+             (SELECT t.relnamespace FROM pg_catalog.pg_class t WHERE t.oid = {table})",
+            literal(name)
+        ),
+        None => format!("x.indrelid = {table}"),
+    };
+    format!(
+        "SELECT pg_catalog.json_build_object('indexes_on', pg_catalog.json_build_object(\
+         'table', {table}::pg_catalog.int8, 'indexes', {}))::pg_catalog.text",
+        list(&condition)
+    )
+}
+
+/// The indexes for which `condition` holds, as JSON.
+fn list(condition: &str) -> String {
+    format!(
+        "COALESCE((SELECT pg_catalog.json_agg(\
          pg_catalog.json_build_object('oid', c.oid::pg_catalog.int8, 'schema', n.nspname, \
-         'name', c.relname, 'valid', {VALID}, 'unique', x.indisunique) ORDER BY c.oid) \
-         FROM {INDEXES} WHERE {condition}), '[]'::pg_catalog.json))::pg_catalog.text"
+         'name', c.relname, 'valid', {VALID}, 'unique', x.indisunique, \
+         'table', x.indrelid::pg_catalog.int8) ORDER BY c.oid) \
+         FROM {INDEXES} WHERE {condition}), '[]'::pg_catalog.json)"
     )
 }
 
@@ -142,7 +160,8 @@ fn partition(parent: &str, partition: &str) -> String {
     format!(
         "SELECT pg_catalog.json_build_object('partition', pg_catalog.json_build_object(\
          'attached', pg_catalog.count(*) > 0, \
-         'pending', COALESCE(pg_catalog.bool_or(i.inhdetachpending), false)))::pg_catalog.text \
+         'pending', COALESCE(pg_catalog.bool_or(i.inhdetachpending), false), \
+         'parent', {parent}::pg_catalog.int8, 'partition', {partition}::pg_catalog.int8))::pg_catalog.text \
          FROM pg_catalog.pg_inherits i WHERE i.inhparent = {parent} AND i.inhrelid = {partition}"
     )
 }

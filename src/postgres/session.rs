@@ -22,23 +22,26 @@ pub fn try_lock() -> String {
     )
 }
 
-/// Fails with 22P02 unless this very session holds the lock.
+/// Fails with [`super::error::LOCK_LOST`] unless this very session holds the lock.
 pub fn lock_check() -> String {
-    format!(
-        "SELECT (CASE WHEN EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid()) \
-         THEN '1' ELSE 'lost' END)::pg_catalog.int4",
+    unless_lost(&format!(
+        "EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid())",
         held_locks()
-    )
+    ))
 }
 
-/// Takes the same lock for the transaction; fails with 22P02 where another session has it. Behind a
-/// pooler that switched sessions this is what holds.
+/// Takes the same lock for the transaction; fails with [`super::error::LOCK_LOST`] where another session has it.
+/// Behind a pooler that switched sessions this is what holds.
 pub fn fence() -> String {
-    format!(
-        "SELECT (CASE WHEN pg_catalog.pg_try_advisory_xact_lock({}, {}) \
-         THEN '1' ELSE 'held elsewhere' END)::pg_catalog.int4",
+    unless_lost(&format!(
+        "pg_catalog.pg_try_advisory_xact_lock({}, {})",
         LOCK.0, LOCK.1
-    )
+    ))
+}
+
+/// A square root of -1 where `held` is false: no other statement of ours can fail with that SQLSTATE.
+fn unless_lost(held: &str) -> String {
+    format!("SELECT pg_catalog.sqrt(CASE WHEN {held} THEN 1 ELSE -1 END)")
 }
 
 /// How every transaction of ours that writes begins: under names that nobody can shadow, the lock checked and

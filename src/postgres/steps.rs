@@ -79,6 +79,7 @@ async fn run(
     )?;
     let transaction = Transaction {
         is_prepared: false,
+        is_part: true,
         said_first: execution.script.settings_before(part.statements.start),
         statements: part.statements.clone(),
         closing: vec![row],
@@ -168,6 +169,7 @@ async fn record_version(
         closing.push(journal::clear(ledger, execution));
         let transaction = Transaction {
             is_prepared: false,
+            is_part: true,
             said_first: said_first.clone(),
             statements: rest.statements.clone(),
             closing,

@@ -262,8 +262,10 @@ async fn the_first_users_own_table_is_taken_over_whole() {
     reached(&outcome);
     assert_eq!(ledger(&database), "001|one|t|t\n002|two|t|t");
     assert_eq!(
-        database.query_text("SELECT action, version, detail FROM schemaward.audit ORDER BY id"),
-        "install||\nadopt|001|unverified\napply|002|two"
+        database.query_text(
+            "SELECT action, version, regexp_replace(detail, '[0-9]{10,}', '…') FROM schemaward.audit ORDER BY id"
+        ),
+        "install||system identifier …, timeline 1\nadopt|001|unverified\napply|002|two"
     );
     reached(&Run::new(&database, &TWO).back_to(None).go().await);
     assert_eq!(

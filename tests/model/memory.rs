@@ -19,6 +19,7 @@ use schemaward::engine::error::{
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
+use schemaward::engine::server_identity::ServerSeen;
 use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::Task;
 use schemaward::migration::begun::{Begun, Entry, EntryState};
@@ -275,6 +276,7 @@ fn failure(request: &Request) -> ScriptFailure {
         sqlstate: Some("42P01".to_owned()),
         message: "a fault of the model".to_owned(),
         outside_transaction: matches!(request, Request::Step(step) if matches!(step.action, StepAction::Execute(_))),
+        by_hand: None,
     }
 }
 
@@ -282,10 +284,20 @@ fn failure(request: &Request) -> ScriptFailure {
 fn evidence(request: &Request, index: Option<Index>) -> Evidence {
     let execution = execution(request);
     let number = texts::number(&execution.version);
-    evidence_of(number, texts::mark(execution.script.text()).variant, index)
+    let variant = texts::mark(execution.script.text()).variant;
+    let direction = execution.record.direction();
+    evidence_of(number, variant, direction, index)
 }
 
-fn evidence_of(number: usize, variant: usize, index: Option<Index>) -> Evidence {
+/// The table of all indexes.
+const TABLE: u32 = 7;
+
+fn evidence_of(
+    number: usize,
+    variant: usize,
+    direction: Direction,
+    index: Option<Index>,
+) -> Evidence {
     if variant != texts::INDEX {
         return Evidence::Nothing;
     }
@@ -295,8 +307,16 @@ fn evidence_of(number: usize, variant: usize, index: Option<Index>) -> Evidence 
         name: format!("i{number}"),
         valid: index.valid,
         unique: false,
+        table: TABLE,
     });
-    Evidence::Indexes(seen.into_iter().collect())
+    let indexes = seen.into_iter().collect();
+    match direction {
+        Direction::Up => Evidence::IndexesOn {
+            table: Some(TABLE),
+            indexes,
+        },
+        Direction::Down => Evidence::Indexes(indexes),
+    }
 }
 
 /// The journal of a database.
@@ -310,22 +330,23 @@ fn begun(journal: database::Begun) -> Begun {
         state,
         before,
     };
+    let direction = if journal.down {
+        Direction::Down
+    } else {
+        Direction::Up
+    };
     let first = journal.first.then(|| entry(0, EntryState::Done, None));
     let middle = match journal.middle {
         database::Entry::None => None,
         database::Entry::Started(before) => {
-            let before = evidence_of(number, variant, before);
+            let before = evidence_of(number, variant, direction, before);
             Some(entry(1, EntryState::Started, Some(before)))
         }
         database::Entry::Done => Some(entry(1, EntryState::Done, Some(Evidence::Nothing))),
     };
     Begun {
         version: texts::version(number, journal.zeros),
-        direction: if journal.down {
-            Direction::Down
-        } else {
-            Direction::Up
-        },
+        direction,
         entries: first.into_iter().chain(middle).collect(),
     }
 }
@@ -333,6 +354,7 @@ fn begun(journal: database::Begun) -> Begun {
 /// What a look at a database shows.
 fn inspection(committed: &Committed) -> Inspection {
     Inspection {
+        server_seen: ServerSeen::default(),
         server: Server {
             version: "16".to_owned(),
             database: "d".to_owned(),

@@ -26,6 +26,7 @@ use schemaward::engine::error::{
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
+use schemaward::engine::server_identity::ServerSeen;
 use schemaward::engine::sessions::LockOwner;
 use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
@@ -297,6 +298,7 @@ impl Scene {
 
     fn inspection(&self) -> Inspection {
         Inspection {
+            server_seen: ServerSeen::default(),
             server: Server {
                 version: "16.15".to_owned(),
                 database: "ledger".to_owned(),
@@ -370,6 +372,7 @@ impl Scene {
                     sqlstate: Some("42P01".to_owned()),
                     message: "relation \"nowhere\" does not exist".to_owned(),
                     outside_transaction: false,
+                    by_hand: None,
                 })
             }
             (Request::Execute(_), _) => Observation::Done(Recorded {

@@ -7,6 +7,7 @@ use crate::engine::database::{Inspection, Installation, LedgerLimits, Server};
 use crate::engine::event::{Event, Next};
 use crate::engine::machine::Machine;
 use crate::engine::outcome::{End, Stop};
+use crate::engine::server_identity::ServerSeen;
 use crate::engine::task::{Actor, Ledger, Mode, Patience, Task};
 use crate::migration::catalog::{Catalog, Listed, Pin, SourceFile};
 use crate::migration::history::{Applied, History, Stored};
@@ -81,6 +82,7 @@ fn owner(namespace: &str, uid: &str) -> Owner {
 
 fn seen(history: History, claim: Option<Owner>) -> Inspection {
     Inspection {
+        server_seen: ServerSeen::default(),
         server: Server {
             version: "16".to_owned(),
             database: "d".to_owned(),

@@ -7,12 +7,12 @@ use crate::migration::blocked::Blocked;
 
 use super::{Machine, State};
 use crate::engine::database::{Execution, Request};
-use crate::engine::error::UnderWay;
+use crate::engine::error::{DatabaseErrorKind, UnderWay};
 use crate::engine::event::{Next, Pause};
 use crate::engine::judgement::unchanged;
 use crate::engine::outcome::{End, Stop};
 use crate::engine::step::{StepAction, StepRequest};
-use crate::engine::stepwise::{Stepwise, Turn};
+use crate::engine::stepwise::{Heard, Stepwise, Turn};
 
 impl Machine {
     /// What the journal has of a script that is about to run.
@@ -71,14 +71,18 @@ impl Machine {
 
     /// Ends the run in the middle of a version, with what is left of it.
     pub(super) fn stop_in_step(&mut self, stepwise: &Stepwise, reason: Stop) -> Next {
-        self.note_progress(stepwise);
+        let heard = match &reason {
+            Stop::Database(error) if error.kind == DatabaseErrorKind::ConnectionLost => Heard::No,
+            _ => Heard::Yes,
+        };
+        self.note_progress(stepwise, heard);
         self.outcome.under_way = Some(UnderWay::of(stepwise.execution()));
         self.end(End::Stopped(reason))
     }
 
     /// Keeps how far the version came, for the history that the outcome shows and for its sentences.
-    pub(super) fn note_progress(&mut self, stepwise: &Stepwise) {
-        self.outcome.remains = stepwise.remains();
+    pub(super) fn note_progress(&mut self, stepwise: &Stepwise, heard: Heard) {
+        self.outcome.remains = stepwise.remains(heard);
         if let Some(history) = &mut self.outcome.history {
             history.set_begun(stepwise.begun());
         }

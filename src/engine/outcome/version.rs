@@ -54,6 +54,13 @@ impl Outcome {
             (None, Some(version)) if error.kind == DatabaseErrorKind::ConnectionLost => {
                 format!("{error} It was at {version}.")
             }
+            (None, Some(under_way)) if error.kind == DatabaseErrorKind::LockLost => format!(
+                "{error} {} was not begun; those before it stay.",
+                under_way.version
+            ),
+            (None, None) if error.kind == DatabaseErrorKind::LockLost => {
+                format!("{error} Nothing was changed.")
+            }
             (None, _) => error.to_string(),
         }
     }
@@ -111,9 +118,10 @@ impl Outcome {
             .as_ref()
             .map_or_else(|| format!("{version} is not recorded"), Clone::clone);
         format!(
-            "{doubt}: whether it was done cannot be told. It runs outside of a transaction, its end was not \
-             heard, and the catalog does not show it. {remains}; {}. Look whether it took effect, then say \
-             so: `schemaward resolve {version} applied` or `schemaward resolve {version} retry`{}.",
+            "{doubt}: whether it was done cannot be told. It runs outside of a transaction, {}. {remains}; {}. \
+             Look whether it took effect, then say so: `schemaward resolve {version} applied` or \
+             `schemaward resolve {version} retry`{}.",
+            doubt.why,
             self.stands_at(),
             self.resolve_annotation()
         )
@@ -135,8 +143,16 @@ const ALREADY_THERE: [&str; 5] = ["42701", "42P06", "42P07", "42723", "42710"];
 /// What to do about a script that failed; `is_begun`: the statements before the failed one are done.
 fn remedy(failure: &ScriptFailure, is_begun: bool) -> String {
     let version = &failure.version;
+    if let Some(command) = &failure.by_hand {
+        return format!(
+            "Run it by hand, as a role that may (a superuser, where the index is in schema pg_toast): `{command}`. \
+             Then let {version} run again."
+        );
+    }
     if failure.kind == ScriptFailureKind::InvalidIndex {
-        return format!("Drop or rebuild it, and let {version} run again.");
+        return format!(
+            "Drop or rebuild it, or give it another name, and let {version} run again."
+        );
     }
     if failure.direction == Direction::Down {
         let or = if is_begun {

@@ -6,7 +6,7 @@ use crate::migration::part::Part;
 use crate::migration::subject::Subject;
 
 use super::{After, State, Stepwise, Turn, sentences, stop};
-use crate::engine::error::{InDoubt, ScriptFailure, ScriptFailureKind};
+use crate::engine::error::{Doubt, InDoubt, ScriptFailure, ScriptFailureKind};
 use crate::engine::outcome::Stop;
 use crate::engine::step::{Finished, StepAction};
 
@@ -41,7 +41,15 @@ impl Stepwise {
             }
             Conclusion::InvalidIndex(index) => self.refuted(part, sentences::invalid_index(&index)),
             Conclusion::Skipped => self.refuted(part, sentences::SKIPPED.to_owned()),
-            Conclusion::Repair(_) | Conclusion::Unknown => self.ask_a_person(&part),
+            Conclusion::Repair(_) => self.ask_a_person(&part, Doubt::RepairDoesNotLast),
+            Conclusion::Unknown => {
+                let why = match after {
+                    After::Succeeded { .. } => Doubt::Succeeded,
+                    After::Failed(_) | After::LockNotAvailable(_) => Doubt::Failed,
+                    After::Unheard => Doubt::Unheard,
+                };
+                self.ask_a_person(&part, why)
+            }
         }
     }
 
@@ -61,11 +69,8 @@ impl Stepwise {
 
     /// What the statement of a part acts on.
     pub(super) fn subject(&self, part: &Part) -> Subject {
-        let script = &self.execution.script;
-        match (part.outside, script.statements().get(part.statements.start)) {
-            (Some(class), Some(statement)) => Subject::of(class, script.text_of(statement)),
-            _ => Subject::Unknown,
-        }
+        let found = self.execution.script.outside(part);
+        found.map_or(Subject::Unknown, |(_, subject)| subject)
     }
 
     /// The statement is not done, and nothing of it is in the way of another attempt.
@@ -80,7 +85,7 @@ impl Stepwise {
                 self.withdraw(part, reason)
             }
             After::Failed(failure) => self.withdraw(part, Stop::Script(failure)),
-            After::Succeeded { .. } => self.ask_a_person(&part),
+            After::Succeeded { .. } => self.ask_a_person(&part, Doubt::Succeeded),
         }
     }
 
@@ -103,7 +108,7 @@ impl Stepwise {
     }
 
     /// Nobody can say whether the statement is done.
-    fn ask_a_person(&mut self, part: &Part) -> Turn {
+    fn ask_a_person(&mut self, part: &Part, why: Doubt) -> Turn {
         self.in_doubt = true;
         let script = &self.execution.script;
         let statement = script.statements().get(part.statements.start);
@@ -115,6 +120,7 @@ impl Stepwise {
             position: statement.map(|statement| statement.position),
             words: statement.map_or_else(String::new, |found| script.words_of(found)),
             checksum: part.checksum,
+            why,
         })))
     }
 
@@ -132,6 +138,7 @@ impl Stepwise {
             sqlstate: None,
             message: String::new(),
             outside_transaction: true,
+            by_hand: None,
         }
     }
 }

@@ -4,11 +4,11 @@ use crate::migration::begun::{Begun, EntryState};
 use crate::migration::evidence::IndexSeen;
 use crate::migration::subject::Subject;
 
-use super::Stepwise;
+use super::{State, Stepwise};
 
-/// `IF NOT EXISTS` saw the name taken by something else.
+/// `IF NOT EXISTS` saw the name taken by something else, an index of another table for one.
 pub(super) const SKIPPED: &str =
-    "the server skipped it: something that is no index has its name already";
+    "the server skipped it: something that is no index of its table has its name already";
 
 /// An index that somebody else left.
 pub(super) fn invalid_index(index: &IndexSeen) -> String {
@@ -20,14 +20,22 @@ pub(super) fn half_dropped(index: &IndexSeen) -> String {
     format!("index {index} is half dropped: it is INVALID, and the next attempt drops it")
 }
 
+/// Whether the server told how what was asked last ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Heard {
+    Yes,
+    No,
+}
+
 impl Stepwise {
     /// What a person should know of a version that ended here, as a clause that starts a sentence; `None`:
     /// nothing of it is left.
-    pub(in crate::engine) fn remains(&self) -> Option<String> {
+    pub(in crate::engine) fn remains(&self, ended: Heard) -> Option<String> {
         let mut clauses = Vec::new();
         clauses.extend(done(&self.begun));
         clauses.extend(self.leftover.clone());
         clauses.extend(self.under_way());
+        clauses.extend(self.unheard(ended));
         if clauses.is_empty() {
             return None;
         }
@@ -35,10 +43,27 @@ impl Stepwise {
         if let Some(first) = text.get(..1).map(str::to_uppercase) {
             text.replace_range(..1, &first);
         }
-        Some(format!(
-            "{text}; {} is not recorded",
-            self.execution.version
-        ))
+        let version = &self.execution.version;
+        Some(match (&self.state, ended) {
+            (State::Recording, Heard::No) => {
+                format!("{text}; the next look at the database tells whether {version} is recorded")
+            }
+            _ => format!("{text}; {version} is not recorded"),
+        })
+    }
+
+    /// A transaction of which nobody heard whether it was committed.
+    fn unheard(&self, ended: Heard) -> Option<String> {
+        let part = match (&self.state, ended) {
+            (State::Running, Heard::No) => self.parts.front(),
+            _ => None,
+        }?;
+        let statements = if part.first == part.last {
+            format!("statement {} is", part.first)
+        } else {
+            format!("statements {} to {} are", part.first, part.last)
+        };
+        Some(format!("{statements} either done and kept or rolled back"))
     }
 
     /// What of the statement that is not finished has to be said.

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::engine::database::{Record, Texts};
-use crate::engine::error::ScriptFailure;
+use crate::engine::error::{Doubt, ScriptFailure};
 use crate::engine::step::Finished;
 use crate::migration::checksum::Checksum;
 use crate::migration::evidence::IndexSeen;
@@ -33,13 +33,15 @@ fn index(oid: u32, valid: bool) -> IndexSeen {
         name: "i".to_owned(),
         valid,
         unique: false,
+        table: 100,
     }
 }
 
 fn seen(indexes: &[IndexSeen]) -> Observation {
-    Observation::Step(StepObservation::Evidence(Evidence::Indexes(
-        indexes.to_vec(),
-    )))
+    Observation::Step(StepObservation::Evidence(Evidence::IndexesOn {
+        table: Some(100),
+        indexes: indexes.to_vec(),
+    }))
 }
 
 fn journaled() -> Observation {
@@ -71,6 +73,7 @@ fn failed(kind: ScriptFailureKind) -> Observation {
         sqlstate: None,
         message: "no".to_owned(),
         outside_transaction: true,
+        by_hand: None,
     })
 }
 
@@ -124,7 +127,7 @@ fn play(
         turn = stepwise.observe(answer);
         words.push(word(&turn));
     }
-    (words, stepwise.remains(), stepwise.begun())
+    (words, stepwise.remains(Heard::Yes), stepwise.begun())
 }
 
 const MIXED: &str =
@@ -338,4 +341,74 @@ fn an_answer_to_another_question_ends_it() {
     }
     let mut stepwise = Stepwise::new(execution(MIXED), None, 2);
     assert!(word(&stepwise.resume()).starts_with("impossible"));
+}
+
+#[test]
+fn what_nobody_heard_is_not_said_to_be_undone() {
+    let mut stepwise = Stepwise::new(execution(MIXED), None, 2);
+    stepwise.advance();
+    let unheard = stepwise.remains(Heard::No);
+    assert_eq!(
+        unheard.as_deref(),
+        Some("Statement 1 is either done and kept or rolled back; 002 is not recorded")
+    );
+    assert_eq!(stepwise.remains(Heard::Yes), None);
+    for answer in [
+        journaled(),
+        seen(&[]),
+        executed(),
+        seen(&[index(7, true)]),
+        journaled(),
+    ] {
+        stepwise.observe(answer);
+    }
+    assert_eq!(
+        stepwise.remains(Heard::No).as_deref(),
+        Some(
+            "Statements 1 to 2 are done and kept; the next look at the database tells whether 002 is recorded"
+        )
+    );
+}
+
+#[test]
+fn doubt_says_where_it_comes_from() {
+    let nothing = || Observation::Step(StepObservation::Evidence(Evidence::Nothing));
+    let unprovable = "alter subscription s add publication p";
+    let (_, _, begun) = play(unprovable, None, vec![nothing()]);
+    let reason = |sql, begun: Option<&Begun>, answers: Vec<Observation>| {
+        let mut stepwise = Stepwise::new(execution(sql), begun, 2);
+        let mut turn = stepwise.advance();
+        for answer in answers {
+            turn = stepwise.observe(answer);
+        }
+        match turn {
+            Turn::Stop(reason) => match *reason {
+                Stop::InDoubt(doubt) => doubt.why,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{}", word(&other)),
+        }
+    };
+    let unheard = reason(unprovable, begun.as_ref(), vec![nothing()]);
+    assert_eq!(unheard, Doubt::Unheard);
+    let mut answers = vec![seen(&[index(7, false)])];
+    for _ in 0..3 {
+        answers.extend([repaired(), seen(&[index(7, false)])]);
+    }
+    let again = reason(MIXED, Some(&interrupted()), answers);
+    assert_eq!(again, Doubt::RepairDoesNotLast);
+    let contradicted = reason(
+        "drop index concurrently i",
+        None,
+        vec![
+            Observation::Step(StepObservation::Evidence(Evidence::Indexes(vec![index(
+                7, true,
+            )]))),
+            executed(),
+            Observation::Step(StepObservation::Evidence(Evidence::Indexes(vec![index(
+                7, true,
+            )]))),
+        ],
+    );
+    assert_eq!(contradicted, Doubt::Succeeded);
 }

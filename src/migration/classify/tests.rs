@@ -48,6 +48,21 @@ fn knows_transaction_control() {
 }
 
 #[test]
+fn a_name_in_unicode_escapes_is_refused_only_where_it_has_to_be_looked_up() {
+    for sql in [
+        "create index concurrently i on t (U&\"d\\0061\")",
+        "create index concurrently i on t (a) where b = U&'\\0061'",
+        "create index i on U&\"t\" (a)",
+        "create database U&\"d\"",
+        // What the server will not understand is for the server to say.
+        "create index concurrently on",
+    ] {
+        let class = classify(sql);
+        assert!(!matches!(class, StatementClass::Refused(_)), "{sql}");
+    }
+}
+
+#[test]
 fn refuses_what_must_not_reach_a_server() {
     for (sql, expected) in [
         ("copy t from stdin", Refusal::CopyFromStdin),
@@ -72,6 +87,20 @@ fn refuses_what_must_not_reach_a_server() {
         ("set names 'SQL_ASCII'", Refusal::ReaderSetting),
         ("set backslash_quote = on", Refusal::ReaderSetting),
         ("discard all", Refusal::DiscardAll),
+        (
+            "create index concurrently U&\"\\0061\" on t (a)",
+            Refusal::UnicodeName,
+        ),
+        (
+            "create index concurrently i on s.u&\"t\" (a)",
+            Refusal::UnicodeName,
+        ),
+        ("drop index concurrently u&\"i\"", Refusal::UnicodeName),
+        ("reindex table concurrently U&\"t\"", Refusal::UnicodeName),
+        (
+            "alter table t detach partition U&\"c\" concurrently",
+            Refusal::UnicodeName,
+        ),
     ] {
         assert_eq!(classify(sql), StatementClass::Refused(expected), "{sql}");
     }

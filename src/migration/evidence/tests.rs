@@ -11,7 +11,30 @@ fn index(oid: u32, valid: bool) -> IndexSeen {
         name: format!("i{oid}"),
         valid,
         unique: false,
+        table: TABLE,
     }
+}
+
+/// The `oid` of the table that statements name.
+const TABLE: u32 = 100;
+
+/// An index of the same name on another table.
+fn elsewhere(oid: u32, valid: bool) -> IndexSeen {
+    IndexSeen {
+        table: TABLE + 1,
+        ..index(oid, valid)
+    }
+}
+
+fn on(table: Option<u32>, found: &[IndexSeen]) -> Evidence {
+    Evidence::IndexesOn {
+        table,
+        indexes: found.to_vec(),
+    }
+}
+
+fn on_table(found: &[IndexSeen]) -> Evidence {
+    on(Some(TABLE), found)
 }
 
 fn unique(oid: u32) -> IndexSeen {
@@ -56,9 +79,9 @@ fn create_index_with_a_name() {
         unique: false,
     };
     let (none, valid, invalid) = (
-        indexes(&[]),
-        indexes(&[index(1, true)]),
-        indexes(&[index(1, false)]),
+        on_table(&[]),
+        on_table(&[index(1, true)]),
+        on_table(&[index(1, false)]),
     );
     let foreign = || InvalidIndex(index(1, false));
     hold(
@@ -83,17 +106,40 @@ fn create_index_with_a_name() {
             // An index of somebody else took the name while nobody looked.
             (
                 none.clone(),
-                indexes(&[unique(1)]),
+                on_table(&[unique(1)]),
                 [Unknown, not_done(), Unknown],
             ),
             (valid.clone(), valid.clone(), [Done, not_done(), not_done()]),
             (invalid.clone(), invalid, [foreign(), foreign(), foreign()]),
             (
                 valid.clone(),
-                indexes(&[index(2, true)]),
+                on_table(&[index(2, true)]),
                 [Done, not_done(), Unknown],
             ),
-            (valid, none, [Done, not_done(), Unknown]),
+            (valid, none.clone(), [Done, not_done(), Unknown]),
+            // The same name on another table: neither success, nor ours to drop.
+            (
+                on_table(&[elsewhere(1, true)]),
+                on_table(&[elsewhere(1, true)]),
+                [Skipped, not_done(), not_done()],
+            ),
+            (
+                none.clone(),
+                on_table(&[elsewhere(1, false)]),
+                [Skipped, not_done(), not_done()],
+            ),
+            // The table's name leads to another table by now, or to none.
+            (
+                none.clone(),
+                on(Some(TABLE + 1), &[elsewhere(1, false)]),
+                [Done, not_done(), Unknown],
+            ),
+            (none, on(None, &[]), [Done, not_done(), Unknown]),
+            (
+                on(None, &[]),
+                on(None, &[]),
+                [Unknown, not_done(), not_done()],
+            ),
         ],
     );
 }
@@ -105,11 +151,11 @@ fn create_index_without_a_name() {
         table: "t".to_owned(),
         unique: true,
     };
-    let before = indexes(&[index(1, true), index(2, false)]);
+    let before = on_table(&[index(1, true), index(2, false)]);
     let after = |new: &[IndexSeen]| {
         let mut all = vec![index(1, true), index(2, false)];
         all.extend_from_slice(new);
-        indexes(&all)
+        on_table(&all)
     };
     let repair = || drop(&[index(3, false)]);
     hold(
@@ -143,10 +189,12 @@ fn create_index_without_a_name() {
                 [Unknown, Unknown, Unknown],
             ),
             (
-                before,
+                before.clone(),
                 after(&[unique(3), unique(4)]),
                 [Done, not_done(), Unknown],
             ),
+            // The table's name leads to another table by now.
+            (before, on(Some(7), &[]), [Done, not_done(), Unknown]),
         ],
     );
 }
@@ -207,7 +255,13 @@ fn detach_partition() {
         parent: "p".to_owned(),
         partition: "c".to_owned(),
     };
-    let seen = |attached, pending| Evidence::Partition { attached, pending };
+    let of = |parent, partition, attached, pending| Evidence::Partition {
+        attached,
+        pending,
+        parent,
+        partition,
+    };
+    let seen = |attached, pending| of(Some(1), Some(2), attached, pending);
     let finish = || Mend(Repair::FinishDetach);
     hold(
         &subject,
@@ -228,10 +282,22 @@ fn detach_partition() {
                 seen(true, true),
                 [Unknown, not_done(), not_done()],
             ),
+            // IF EXISTS, and nothing of that name.
             (
-                seen(false, false),
-                seen(false, false),
-                [Unknown, not_done(), not_done()],
+                of(None, None, false, false),
+                of(None, None, false, false),
+                [Done, not_done(), not_done()],
+            ),
+            // The names lead elsewhere by now: that the relation there is no partition proves nothing.
+            (
+                seen(true, false),
+                of(Some(1), None, false, false),
+                [Done, not_done(), Unknown],
+            ),
+            (
+                seen(true, false),
+                of(Some(3), Some(2), false, false),
+                [Done, not_done(), Unknown],
             ),
         ],
     );
@@ -301,9 +367,12 @@ fn evidence_survives_the_journal() {
     for evidence in [
         Evidence::Nothing,
         indexes(&[index(7, true)]),
+        on_table(&[index(7, true)]),
         Evidence::Partition {
             attached: true,
             pending: false,
+            parent: Some(1),
+            partition: None,
         },
         Evidence::Object(true),
     ] {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::database::{LedgerLimits, Server};
+use crate::engine::server_identity::ServerSeen;
 use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
@@ -20,6 +21,7 @@ fn seen(state: Option<EntryState>) -> Inspection {
         entries: vec![entry(1, EntryState::Done), entry(2, state)],
     });
     Inspection {
+        server_seen: ServerSeen::default(),
         server: Server {
             version: "16".to_owned(),
             database: "d".to_owned(),

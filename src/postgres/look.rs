@@ -1,0 +1,91 @@
+//! One look at the database: two queries that write nothing.
+
+use crate::engine::database::Inspection;
+use crate::engine::error::DatabaseError;
+
+use super::connection::{Postgres, column};
+use super::facts::Facts;
+use super::history::{self, Content};
+use super::{error, facts_query, journal, session};
+
+impl Postgres {
+    /// What the engine decides from.
+    pub(super) async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
+        let facts: Facts = self.read_json(facts_query::query(&self.settings)).await?;
+        if self.session.get().is_none() {
+            facts
+                .session
+                .judge(&self.settings, self.dialled.elapsed())?;
+        }
+        self.session.get_or_init(|| facts.session.clone());
+        self.startup.meets(facts.version_number);
+        facts.judge(&self.settings.ledger)?;
+        facts.judge_reading(&self.settings)?;
+        let content = self.content(&facts).await?;
+        let installation = content.installation()?;
+        if installation.is_some_and(|found| !found.is_outdated) && !facts.journal_exists {
+            return Err(journal::missing());
+        }
+        let inspection = Inspection {
+            server: facts.server(),
+            server_seen: content.server(),
+            ledger_exists: facts.ledger_exists,
+            limits: facts.limits(),
+            installation,
+            claim: content.claim(),
+            history: content.history()?,
+            missing_grants: facts.missing_grants(&self.settings),
+            privileges: facts.privileges(),
+        };
+        self.facts = Some(facts);
+        Ok(inspection)
+    }
+
+    /// What stands in the tables, and which server it is. On a database without tables the latter is asked for under
+    /// the lock alone, where it is about to be written down: most looks at such a one take one query.
+    async fn content(&mut self, facts: &Facts) -> Result<Content, DatabaseError> {
+        let has_tables = facts.ledger_exists || facts.installed;
+        let reads_server = facts.may_read_server_identity && (has_tables || self.is_locked);
+        match self.ask_for_content(facts, reads_server).await {
+            // A server that tells nobody, or whose control file changed while it was read: no reason to stop.
+            Err(error) if reads_server && error.sqlstate.is_some() => {
+                self.ask_for_content(facts, false).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn ask_for_content(
+        &mut self,
+        facts: &Facts,
+        reads_server: bool,
+    ) -> Result<Content, DatabaseError> {
+        match history::query(facts, &self.settings.ledger, reads_server) {
+            Some(sql) => self.read_json(sql).await,
+            None => Ok(Content::default()),
+        }
+    }
+
+    /// Runs one read-only query that answers one JSON document.
+    pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
+        &mut self,
+        sql: String,
+    ) -> Result<T, DatabaseError> {
+        let sql = format!(
+            "BEGIN READ ONLY; {}; {sql}; COMMIT",
+            session::OWN_SEARCH_PATH
+        );
+        let row = self
+            .own_despite_cancelling(&sql)
+            .await?
+            .ok_or_else(|| error::internal("no answer to a look at the catalog"))?;
+        let text: String = column(&row, 0)?;
+        serde_json::from_str(&text).map_err(|cause| {
+            error::internal(&format!(
+                "a look at the catalog cannot be read, {:?} at line {}",
+                cause.classify(),
+                cause.line()
+            ))
+        })
+    }
+}
