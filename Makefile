@@ -78,7 +78,7 @@ faults: ## A fault at every message, and every case of the matrix; FAULTS=… fo
 	FAULTS="$${FAULTS:-all}" cargo test --locked --test faults -- --nocapture
 
 .PHONY: chart-check
-chart-check: ## The chart: lint, and rendered with several values; and what builds the image
+chart-check: ## The charts: lint, and rendered with several values; and what builds the image
 	python3 -m unittest discover -q -s image
 	@parts/get control-plane helm
 	charts/check
