@@ -108,15 +108,20 @@ impl Api {
     /// The output of a `helm` that must succeed.
     #[track_caller]
     pub fn helm(&self, arguments: &[&str]) -> String {
+        stdout_of(
+            &self.try_helm(arguments),
+            &format!("helm {}", arguments.join(" ")),
+        )
+    }
+
+    /// Runs `helm` and lets it fail.
+    pub fn try_helm(&self, arguments: &[&str]) -> Output {
         let mut helm = Command::new(part("HELM"));
         helm.args(arguments)
             .env_clear()
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", &self.folder);
-        stdout_of(
-            &run_with_input(&mut helm, ""),
-            &format!("helm {}", arguments.join(" ")),
-        )
+        run_with_input(&mut helm, "")
     }
 
     /// Applies YAML documents as they are, server-side; for what is not in a namespace.

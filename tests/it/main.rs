@@ -16,6 +16,7 @@
 )]
 mod harness;
 
+mod ack;
 mod chart;
 mod checkout;
 mod checks;
@@ -47,6 +48,7 @@ mod operator_rest;
 mod operator_rig;
 mod operator_seen;
 mod pooler;
+mod rds;
 mod review_operator;
 mod server_identity;
 mod server_trouble;
