@@ -36,7 +36,7 @@ class Playground:
             sys.exit(f"docs/check: {report['error']}")
         self.environment = {"PATH": f"{self.folder}/.bin:{os.environ['PATH']}", "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         self.link_programs()
-        for name in ("migrations", "examples", "charts", "crds"):
+        for name in ("migrations", "examples", "charts", "crds", "tests/data/crds"):
             shutil.copytree(ROOT / name, self.folder / name)
         self.make_database(report["postgres"])
         self.lead_the_example_to(report["postgres"])
@@ -54,7 +54,9 @@ class Playground:
 
     def make_database(self, server):
         self.environment |= {"PGHOST": server["host"], "PGPORT": str(server["port"]), "PGPASSWORD": server["password"]}
-        for sql in (f"CREATE ROLE fluxion LOGIN PASSWORD '{PASSWORD}'", "CREATE DATABASE fluxion_production OWNER fluxion"):
+        for sql in (f"CREATE ROLE fluxion LOGIN PASSWORD '{PASSWORD}'", "CREATE DATABASE fluxion_production OWNER fluxion",
+                    # What the master of a managed server is: no superuser.
+                    f"CREATE ROLE master LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}'"):
             self.call("psql", "-qX", "-U", "postgres", "-d", "postgres", "-c", sql)
         for name, value in (("HOST", server["host"]), ("PORT", str(server["port"])), ("USER", "fluxion"), ("PASSWORD", PASSWORD)):
             self.environment[f"PG{name}"] = self.environment[f"POSTGRES_{name}"] = value
