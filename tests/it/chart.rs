@@ -434,7 +434,15 @@ fn starts_with_the_arguments_of(release: &str, namespace: &str) {
     let label = format!("app.kubernetes.io/instance={release}");
     let path = "jsonpath={.items[0].spec.template.spec.containers[0].args}";
     let text = get(namespace, &["deployments", "-l", &label, "-o", path]);
-    let arguments: Vec<String> = serde_json::from_str(&text).expect("a list of texts");
+    let mut arguments: Vec<String> = serde_json::from_str(&text).expect("a list of texts");
+    let folder = tempfile::tempdir().expect("a folder");
+    for argument in &mut arguments {
+        if let Some(mounted) = argument.strip_prefix("--config=/etc/schemaward/") {
+            let path = folder.path().join(mounted);
+            std::fs::write(&path, configuration(&label, namespace, mounted)).expect("our own");
+            *argument = format!("--config={}", path.display());
+        }
+    }
     let output = schemaward()
         .args(&arguments)
         .env("KUBECONFIG", "/nowhere")
@@ -442,6 +450,14 @@ fn starts_with_the_arguments_of(release: &str, namespace: &str) {
         .expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("/nowhere"), "{arguments:?}: {output:?}");
+}
+
+/// What the chart has the node put where the program reads its configuration.
+fn configuration(label: &str, namespace: &str, key: &str) -> String {
+    let text = get(namespace, &["configmaps", "-l", label, "-o", "json"]);
+    let list: Value = serde_json::from_str(&text).expect("kubectl gives JSON");
+    let content = list["items"][0]["data"][key].as_str();
+    content.expect("a ConfigMap with the file").to_owned()
 }
 
 /// A kubeconfig of an account, once the account is there.

@@ -204,7 +204,7 @@ fn the_pipeline_migrates_and_holds_no_password() {
     succeeded(&steps);
     assert_eq!(
         said(&steps, WAIT).stdout,
-        "databaseschema/fluxion: at version 002\n"
+        "databaseschema/fluxion: at version 002, 3 checks passed\n"
     );
     assert_eq!(
         database
