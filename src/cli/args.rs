@@ -213,6 +213,11 @@ pub(super) struct LockWaitArgs {
 }
 
 impl ConnectionArgs {
+    /// Whether somebody said, by option or variable, which database.
+    pub(super) fn is_given(&self) -> bool {
+        self.host.is_some() || self.credentials.is_given()
+    }
+
     /// What the database adapter needs, for a command that runs no scripts.
     ///
     /// # Errors

@@ -30,6 +30,12 @@ pub(super) struct CredentialsArgs {
 }
 
 impl CredentialsArgs {
+    /// Whether there is a document.
+    pub(super) fn is_given(&self) -> bool {
+        self.credentials_file.is_some()
+            || std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
+    }
+
     /// What the document says; `None`: there is none.
     ///
     /// # Errors

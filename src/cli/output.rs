@@ -312,6 +312,10 @@ mod tests {
                 "verify.json",
                 schema_of().into_root_schema_for::<verify::Verify>(),
             ),
+            (
+                "check.json",
+                schema_of().into_root_schema_for::<super::super::check::json::Check>(),
+            ),
         ];
         for (name, schema) in schemas {
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,8 +1,9 @@
 //! The source line of an error, with a caret under the place.
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
+use crate::migration::lint;
 use crate::migration::statement::Position;
 
 /// One place in one file.
@@ -16,19 +17,52 @@ pub(super) struct Place<'a> {
     pub(super) line: &'a str,
 }
 
+/// What a rule found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub(super) level: lint::Level,
+    pub(super) rule: &'a str,
+    pub(super) message: &'a str,
+    pub(super) help: Option<&'a str>,
+}
+
 /// What is wrong, with the line and a caret, ready to print.
 pub(super) fn render(what: &str, place: Place<'_>, in_colour: bool) -> String {
-    let snippet = Snippet::source(place.line)
+    print(
+        &[Level::ERROR.primary_title(what).element(snippet(place))],
+        in_colour,
+    )
+}
+
+/// What a rule found, with the line and a caret, the rule's name and its advice.
+pub(super) fn render_finding(said: Said<'_>, place: Place<'_>, in_colour: bool) -> String {
+    let level = match said.level {
+        lint::Level::Error => Level::ERROR,
+        lint::Level::Warning => Level::WARNING,
+        lint::Level::Note | lint::Level::Off => Level::NOTE,
+    };
+    let group = level
+        .primary_title(said.message)
+        .id(said.rule)
+        .element(snippet(place));
+    let help = said.help.map(|help| Level::HELP.message(help));
+    print(&[group.elements(help)], in_colour) + "\n"
+}
+
+fn snippet(place: Place<'_>) -> Snippet<'_, Annotation<'_>> {
+    Snippet::source(place.line)
         .path(place.path)
         .line_start(place.position.line)
-        .annotation(AnnotationKind::Primary.span(word_at(place.line, place.position.column)));
-    let report = [Level::ERROR.primary_title(what).element(snippet)];
+        .annotation(AnnotationKind::Primary.span(word_at(place.line, place.position.column)))
+}
+
+fn print(report: &[Group<'_>], in_colour: bool) -> String {
     let renderer = if in_colour {
         Renderer::styled()
     } else {
         Renderer::plain()
     };
-    let mut text = renderer.decor_style(DecorStyle::Ascii).render(&report);
+    let mut text = renderer.decor_style(DecorStyle::Ascii).render(report);
     text.push('\n');
     text
 }

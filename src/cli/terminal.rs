@@ -42,6 +42,11 @@ impl Terminal {
         self.shows_progress
     }
 
+    /// Whether results may hold colours.
+    pub(super) fn results_in_colour(self) -> bool {
+        self.results_in_colour
+    }
+
     /// Whether messages may hold colours.
     pub(super) fn messages_in_colour(self) -> bool {
         self.messages_in_colour

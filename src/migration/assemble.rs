@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::catalog::{Defect, DefectKind, Migration, ScriptFile, SourceFile};
 use super::checksum::Checksum;
 use super::file_name::{Direction, FileName, parse_file_name};
-use super::script::{Script, ScriptDefect, ScriptDefectKind};
+use super::script::{Script, ScriptDefect};
 use super::text::list;
 use super::version::Version;
 
@@ -115,13 +115,13 @@ fn only_one(found: &[Found], defects: &mut Defects) {
     defects.add(&first.script.file, DefectKind::DuplicateVersion, message);
 }
 
-/// Defects with the file that they are sorted by.
+/// Defects, each of a file.
 #[derive(Default)]
-struct Defects(Vec<(String, Defect)>);
+struct Defects(Vec<Defect>);
 
 impl Defects {
     fn add(&mut self, file: &str, kind: DefectKind, message: String) {
-        self.0.push((file.to_owned(), Defect::new(kind, message)));
+        self.0.push(Defect::of_file(file, kind, message));
     }
 
     fn add_script(&mut self, file: &str, found: &[ScriptDefect]) {
@@ -129,7 +129,7 @@ impl Defects {
             let separator = if defect.position.is_some() { "," } else { ":" };
             self.add(
                 file,
-                kind(&defect.kind),
+                DefectKind::of(&defect.kind),
                 format!("{file}{separator} {defect}"),
             );
         }
@@ -140,20 +140,7 @@ impl Defects {
             return Ok(value);
         }
         // The sort is stable: what one file has stays in its order.
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Err(self.0.into_iter().map(|(_, defect)| defect).collect())
-    }
-}
-
-fn kind(defect: &ScriptDefectKind) -> DefectKind {
-    match defect {
-        ScriptDefectKind::TransactionControl { .. } => DefectKind::TransactionControl,
-        ScriptDefectKind::Refused(_) | ScriptDefectKind::InTransaction(_) => {
-            DefectKind::UnsupportedStatement
-        }
-        ScriptDefectKind::Empty
-        | ScriptDefectKind::InvalidUtf8 { .. }
-        | ScriptDefectKind::Nul { .. }
-        | ScriptDefectKind::Unterminated(_) => DefectKind::InvalidSource,
+        self.0.sort_by(|a, b| a.file().cmp(&b.file()));
+        Err(self.0)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::assemble::assemble;
 use super::checksum::Checksum;
+use super::script::ScriptDefectKind;
 use super::select::select;
 use super::version::Version;
 
@@ -68,6 +69,7 @@ pub struct Listed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defect {
     kind: DefectKind,
+    file: Option<String>,
     message: String,
 }
 
@@ -86,9 +88,44 @@ pub enum DefectKind {
     InvalidList,
 }
 
+impl DefectKind {
+    /// What a defect of one script is about.
+    #[must_use]
+    pub fn of(defect: &ScriptDefectKind) -> Self {
+        match defect {
+            ScriptDefectKind::TransactionControl { .. } => Self::TransactionControl,
+            ScriptDefectKind::Refused(_) | ScriptDefectKind::InTransaction(_) => {
+                Self::UnsupportedStatement
+            }
+            ScriptDefectKind::Empty
+            | ScriptDefectKind::InvalidUtf8 { .. }
+            | ScriptDefectKind::Nul { .. }
+            | ScriptDefectKind::Unterminated(_) => Self::InvalidSource,
+        }
+    }
+}
+
 impl Defect {
     pub(super) fn new(kind: DefectKind, message: String) -> Self {
-        Self { kind, message }
+        Self {
+            kind,
+            file: None,
+            message,
+        }
+    }
+
+    pub(super) fn of_file(file: &str, kind: DefectKind, message: String) -> Self {
+        Self {
+            kind,
+            file: Some(file.to_owned()),
+            message,
+        }
+    }
+
+    /// The name of the file that it is about, or the first of them; `None`: it is about the list of versions.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// What it is about.

@@ -14,6 +14,7 @@ mod baseline;
 pub mod begun;
 pub mod blocked;
 pub mod catalog;
+pub mod check;
 pub mod checksum;
 mod defect;
 pub mod evidence;

@@ -170,7 +170,7 @@ fn json_is_what_its_schema_says() {
 
 /// Parses a result and holds it against its documented schema.
 #[track_caller]
-fn json(text: &str, schema: &str) -> Value {
+pub fn json(text: &str, schema: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("docs/schema")
         .join(schema);

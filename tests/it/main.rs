@@ -18,6 +18,7 @@ mod harness;
 
 mod ack;
 mod chart;
+mod check;
 mod checkout;
 mod checks;
 mod checks_operator;

@@ -23,13 +23,15 @@ mod library;
 mod nesting;
 mod own;
 mod rule;
+mod shown;
 mod waiver;
 mod words;
 
 pub use self::assessment::{Assessment, Finding, Impact, Judged, LockMode, TableLock, Waived};
 pub use self::library::THREAD;
 pub use self::own::claims_idempotence;
-pub use self::rule::{Level, RULES, Rule};
+pub use self::rule::{Level, Origin, RULES, Rule};
+pub use self::shown::shown;
 
 use self::created::Created;
 use super::catalog::Migration;

@@ -176,6 +176,8 @@ pub static RULES: &[Rule] = rules! {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write;
+    use std::path::Path;
 
     use super::*;
 
@@ -187,5 +189,37 @@ mod tests {
             .collect();
         let sorted: BTreeSet<_> = names.iter().copied().collect();
         assert_eq!(names, sorted.into_iter().collect::<Vec<_>>());
+    }
+
+    /// The table in `docs/lint.md` is this one. `UPDATE_GOLDEN=1 cargo test` writes it.
+    #[test]
+    fn the_documented_rules_are_up_to_date() {
+        const BEGIN: &str = "<!-- rules -->\n";
+        const END: &str = "<!-- end of rules -->";
+        let mut table =
+            "| rule | UP | DOWN | what it finds, and why that matters |\n|---|---|---|---|\n"
+                .to_owned();
+        for rule in RULES {
+            let name = match rule.page() {
+                Some(page) => format!("[`{}`]({page})", rule.name),
+                None => format!("`{}`", rule.name),
+            };
+            writeln!(
+                table,
+                "| {name} | {} | {} | {} |",
+                rule.up, rule.down, rule.about
+            )
+            .unwrap();
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lint.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (head, rest) = page.split_once(BEGIN).unwrap();
+        let (_, tail) = rest.split_once(END).unwrap();
+        let expected = format!("{head}{BEGIN}{table}{END}{tail}");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+        } else {
+            assert_eq!(page, expected, "docs/lint.md: run with UPDATE_GOLDEN=1");
+        }
     }
 }
