@@ -168,6 +168,9 @@ def check_object(where, o, objects, known):
             expect(metadata["annotations"].get(annotation), f"{where}: has no annotation {annotation}")
     if o["kind"] == "FieldExport":
         check_export(where, o["spec"], objects)
+    if o["kind"] == "PushSecret":
+        formats = {data["metadata"]["spec"]["secretPushFormat"] for data in o["spec"]["data"]}
+        expect(formats == {"string"}, f"{where}: would write a SecretBinary, which the first user's tasks do not read")
     for kind, name in references(o):
         rendered = any(other["kind"] == kind and other["metadata"]["name"] == name for other in objects)
         expect(rendered, f"{where}: refers to {kind} {name}, which is not rendered")
