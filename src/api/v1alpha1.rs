@@ -28,8 +28,8 @@ use super::duration::GoDuration;
 
 pub use check::{CheckMoment, CheckSpec};
 pub use connection::{
-    Certificate, Connection, CredentialsSource, FieldSource, HostSource, KeyReference,
-    PasswordSource, Pooler, PortSource, TextSource, Tls, TlsMode,
+    Certificate, ClientCertificate, Connection, CredentialsSource, FieldSource, HostSource,
+    KeyReference, PasswordSource, Pooler, PortSource, SecretReference, TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
 pub use plan::{PlanStatus, PlannedClass, PlannedScript, PlannedStatement};

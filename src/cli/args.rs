@@ -10,7 +10,9 @@ use secrecy::SecretString;
 
 use crate::api::credentials::Credentials;
 use crate::engine::task::Ledger;
-use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};
+use crate::postgres::{
+    ClientCertificate, LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode,
+};
 
 use super::credentials::{CredentialsArgs, Part, complete};
 use super::duration;
@@ -92,6 +94,26 @@ pub(super) struct ConnectionArgs {
         hide_env_values = true
     )]
     ca_file: Option<PathBuf>,
+
+    /// PEM file with the client certificate to show to the server
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "POSTGRES_SSLCERT",
+        hide_env_values = true,
+        requires = "ssl_key"
+    )]
+    ssl_cert: Option<PathBuf>,
+
+    /// PEM file with the key of the client certificate, not encrypted
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "POSTGRES_SSLKEY",
+        hide_env_values = true,
+        requires = "ssl_cert"
+    )]
+    ssl_key: Option<PathBuf>,
 
     /// What stands between here and the server: nothing, or a pooler in session mode
     ///
@@ -319,8 +341,9 @@ impl ConnectionArgs {
     }
 
     fn tls(&self, host: &str) -> Result<Tls, Failure> {
-        // With a CA at hand somebody wants the server verified, wherever it is.
-        let unprotected = is_loopback(host) && self.ca_file.is_none();
+        // With a CA or a certificate of our own at hand somebody wants TLS, wherever the server is.
+        let wants_tls = self.ca_file.is_some() || self.ssl_cert.is_some();
+        let unprotected = is_loopback(host) && !wants_tls;
         let usual = if unprotected {
             SslMode::Disable
         } else {
@@ -336,7 +359,18 @@ impl ConnectionArgs {
             Some(path) => Some(read(path, "--ca-file")?),
             None => None,
         };
-        Ok(Tls { mode, ca })
+        let client_certificate = match (&self.ssl_cert, &self.ssl_key) {
+            (Some(chain), Some(key)) => Some(ClientCertificate {
+                chain: read(chain, "--ssl-cert")?,
+                key: read(key, "--ssl-key")?.into(),
+            }),
+            _ => None,
+        };
+        Ok(Tls {
+            mode,
+            ca,
+            client_certificate,
+        })
     }
 }
 

@@ -53,6 +53,8 @@ pub struct ConnectionData {
     pub password: Option<Given>,
     /// PEM of the authorities.
     pub ca: Option<Given>,
+    /// PEM of a client certificate and of its key.
+    pub client_certificate: Option<(Given, Given)>,
 }
 
 /// One value.
@@ -203,6 +205,12 @@ impl Lookup<'_> {
             password: password
                 .map(|password| self.secret(&password.secret_key_ref))
                 .transpose()?,
+            client_certificate: connection
+                .tls
+                .client_certificate
+                .as_ref()
+                .map(|certificate| self.client_certificate(&certificate.secret_ref.name))
+                .transpose()?,
             ca: self.field(connection.tls.ca.as_ref().and_then(Certificate::get))?,
         })
     }
@@ -220,6 +228,12 @@ impl Lookup<'_> {
             FieldSource::ConfigMap(key) => self.key(&Reference::config_map(&key.name), &key.key)?,
         };
         Ok(Some(given))
+    }
+
+    /// The two keys of a Secret of type kubernetes.io/tls.
+    fn client_certificate(&self, name: &str) -> Result<(Given, Given), DereferenceError> {
+        let secret = Reference::secret(name);
+        Ok((self.key(&secret, "tls.crt")?, self.key(&secret, "tls.key")?))
     }
 
     fn secret(&self, key: &KeyReference) -> Result<Given, DereferenceError> {

@@ -169,7 +169,8 @@ async fn work(identity: Identity, entry: Option<Entry>, context: &Context) -> Op
         Some(entry) => entry.memory,
         None => Memory::restore(report.last()),
     };
-    let attempt = attempt(&resource, &identity, &memory, &mut report, context);
+    // On the heap: the future of an attempt is large.
+    let attempt = Box::pin(attempt(&resource, &identity, &memory, &mut report, context));
     let attempted = contain(attempt).await;
     settle(&resource, identity, &memory, report, attempted, context).await
 }

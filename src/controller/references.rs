@@ -76,6 +76,11 @@ pub fn references(spec: &DatabaseSchemaSpec) -> BTreeSet<Reference> {
             .as_ref()
             .map(|password| Reference::secret(&password.secret_key_ref.name)),
         connection
+            .tls
+            .client_certificate
+            .as_ref()
+            .map(|certificate| Reference::secret(&certificate.secret_ref.name)),
+        connection
             .credentials_from
             .as_ref()
             .map(|credentials| Reference::secret(&credentials.secret_ref.name)),

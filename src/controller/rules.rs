@@ -33,6 +33,8 @@ pub const DATABASE_LENGTH: &str = "a database name has at most 63 characters";
 pub const USERNAME_LENGTH: &str = "a user name has at most 63 characters";
 const CA_MODE: &str =
     "ca is only used with mode VerifyCA or VerifyFull: Require checks no certificate";
+const CLIENT_CERTIFICATE_MODE: &str =
+    "clientCertificate is shown over TLS alone: mode must not be Disable";
 const INTERVAL: &str = "must be at least 1s";
 const LOCK_TIMEOUT: &str = "must be from 1ms to 10m";
 const STATEMENT_TIMEOUT: &str = "must be at most 168h";
@@ -242,6 +244,12 @@ impl Defects {
             let fits = |name: &String| name.chars().count() <= MAX_IDENTIFIER;
             self.unless(name.is_none_or(fits), field, why);
         }
+        let plain = connection.tls.mode == TlsMode::Disable;
+        self.unless(
+            !plain || connection.tls.client_certificate.is_none(),
+            "connection.tls",
+            CLIENT_CERTIFICATE_MODE,
+        );
         if let Some(ca) = &connection.tls.ca {
             let checked = matches!(connection.tls.mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
             self.unless(checked, "connection.tls", CA_MODE);
@@ -292,7 +300,7 @@ mod tests {
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 15] = [
+    const SAID_AGAIN: [&str; 16] = [
         TARGET_AMONG_VERSIONS,
         BASELINE_AMONG_VERSIONS,
         BASELINE_WITHIN_TARGET,
@@ -305,6 +313,7 @@ mod tests {
         DATABASE_LENGTH,
         USERNAME_LENGTH,
         CA_MODE,
+        CLIENT_CERTIFICATE_MODE,
         INTERVAL,
         LOCK_TIMEOUT,
         STATEMENT_TIMEOUT,
@@ -493,6 +502,13 @@ mod tests {
                 json!({"/connection/tls": {"mode": "Require", "ca": ca}}),
                 "connection.tls",
                 CA_MODE,
+            ),
+            (
+                json!({"/connection/tls": {
+                    "mode": "Disable", "clientCertificate": {"secretRef": {"name": "a"}},
+                }}),
+                "connection.tls",
+                CLIENT_CERTIFICATE_MODE,
             ),
             (
                 json!({"/connection/tls": {"ca": {}}}),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::api::credentials::{self, Credentials};
 use crate::api::duration::GoDuration;
@@ -60,7 +60,7 @@ pub fn settings(
         database: database.filter_valid(is_name, rules::DATABASE_LENGTH)?,
         username: username.filter_valid(is_name, rules::USERNAME_LENGTH)?,
         password: password(data.password, document)?,
-        tls: tls(spec.connection.tls.mode, data.ca),
+        tls: tls(spec.connection.tls.mode, data.ca, data.client_certificate),
         pooler: match spec.connection.pooler {
             Pooler::None => postgres::Pooler::None,
             Pooler::Session => postgres::Pooler::Session,
@@ -79,7 +79,11 @@ pub fn settings(
     })
 }
 
-fn tls(mode: TlsMode, ca: Option<Given>) -> postgres::Tls {
+fn tls(
+    mode: TlsMode,
+    ca: Option<Given>,
+    client_certificate: Option<(Given, Given)>,
+) -> postgres::Tls {
     postgres::Tls {
         mode: match mode {
             TlsMode::Disable => postgres::TlsMode::Disable,
@@ -87,10 +91,18 @@ fn tls(mode: TlsMode, ca: Option<Given>) -> postgres::Tls {
             TlsMode::VerifyCa => postgres::TlsMode::VerifyCa,
             TlsMode::VerifyFull => postgres::TlsMode::VerifyFull,
         },
-        ca: ca.map(|ca| match ca {
-            Given::Literal(text) => text.into_bytes(),
-            Given::Fetched { bytes, .. } => bytes.expose_secret().to_vec(),
+        ca: ca.map(|ca| bytes(ca).expose_secret().to_vec()),
+        client_certificate: client_certificate.map(|(chain, key)| postgres::ClientCertificate {
+            chain: bytes(chain).expose_secret().to_vec(),
+            key: bytes(key),
         }),
+    }
+}
+
+fn bytes(given: Given) -> SecretSlice<u8> {
+    match given {
+        Given::Literal(text) => SecretSlice::from(text.into_bytes()),
+        Given::Fetched { bytes, .. } => bytes,
     }
 }
 
@@ -247,7 +259,6 @@ fn password(
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretSlice;
     use serde_json::json;
 
     use super::*;
@@ -273,6 +284,7 @@ mod tests {
             username: Some(fetched("username", "shop")),
             password: Some(fetched("password", "sesame\n")),
             ca: None,
+            client_certificate: None,
         }
     }
 
@@ -286,6 +298,7 @@ mod tests {
             username: None,
             password: None,
             ca: None,
+            client_certificate: None,
         }
     }
 

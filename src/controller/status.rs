@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::time::Time;
 use crate::api::v1alpha1::{
-    AppliedVersion, DatabaseSchemaSpec, DatabaseSchemaStatus, PendingVersion,
+    AppliedVersion, DatabaseSchemaSpec, DatabaseSchemaStatus, PendingVersion, TlsMode,
 };
 use crate::engine::outcome::{End, Outcome};
 use crate::migration::catalog::Catalog;
@@ -143,6 +143,8 @@ fn show_outcome(next: &mut DatabaseSchemaStatus, subject: &Subject<'_>, outcome:
     };
     next.database_id = outcome.database_id().map(|id| id.to_string());
     next.database_address = Some(identity::address(subject.spec));
+    let mode = subject.spec.connection.tls.mode;
+    next.weak_tls_mode = (mode != TlsMode::VerifyFull).then_some(mode);
     next.audit_entries = outcome.audit_entries();
     show_history(next, history);
     next.plan = plan::plan(outcome);

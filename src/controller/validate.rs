@@ -277,6 +277,7 @@ mod tests {
             password: Some(fetched("password", "sesame\n")),
             credentials: None,
             ca: None,
+            client_certificate: None,
         }
     }
 

@@ -1,14 +1,16 @@
 //! Connecting: the driver's options, and how long it may take.
 
-use rustls_pki_types::CertificateDer;
+use rustls::crypto::ring;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 
-use super::settings::{Settings, TlsMode};
+use super::settings::{ClientCertificate, Settings, TlsMode};
 use super::startup::Startup;
 use super::{error, guard};
 
@@ -52,13 +54,52 @@ fn options(settings: &Settings, startup: &Startup) -> Result<PgConnectOptions, D
     } else {
         options.options(packet.iter().map(|(name, value)| (*name, value)))
     };
-    match &settings.tls.ca {
-        None => Ok(options),
+    let options = match &settings.tls.ca {
+        None => options,
         Some(pem) => {
             check_pem(pem)?;
-            Ok(options.ssl_root_cert_from_pem(pem.clone()))
+            options.ssl_root_cert_from_pem(pem.clone())
         }
-    }
+    };
+    Ok(match &settings.tls.client_certificate {
+        None => options,
+        Some(certificate) => {
+            check_client_certificate(certificate)?;
+            options
+                .ssl_client_cert_from_pem(&certificate.chain)
+                .ssl_client_key_from_pem(certificate.key.expose_secret())
+        }
+    })
+}
+
+/// The driver tells nobody which of the two is wrong, and not before it has begun to connect.
+fn check_client_certificate(certificate: &ClientCertificate) -> Result<(), DatabaseError> {
+    let chain = CertificateDer::pem_slice_iter(&certificate.chain).collect::<Result<Vec<_>, _>>();
+    let wrong = match (
+        chain,
+        PrivateKeyDer::from_pem_slice(certificate.key.expose_secret()),
+    ) {
+        (Err(_), _) => "its certificate (tls.crt, --ssl-cert) is no PEM certificate",
+        (Ok(chain), _) if chain.is_empty() => {
+            "its certificate (tls.crt, --ssl-cert) is no PEM certificate"
+        }
+        (_, Err(_)) => "its key (tls.key, --ssl-key) is no PEM private key without a passphrase",
+        (Ok(chain), Ok(key)) => {
+            match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
+                Ok(_) => return Ok(()),
+                Err(rustls::Error::InconsistentKeys(_)) => {
+                    "its key (tls.key, --ssl-key) is not the one of its certificate (tls.crt, --ssl-cert)"
+                }
+                Err(_) => {
+                    "its certificate is not of X.509 version 3, or its key is of a kind that is not supported"
+                }
+            }
+        }
+    };
+    Err(DatabaseError::new(
+        DatabaseErrorKind::InvalidCredentials,
+        format!("The client certificate cannot be used: {wrong}. Nothing was sent. Mend it."),
+    ))
 }
 
 /// The driver reports a CA that is no certificate as an unknown issuer; so it is looked at first.

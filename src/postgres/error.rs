@@ -3,10 +3,12 @@
 
 use std::io;
 
+use rustls::AlertDescription;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailureKind};
 
+use super::names::{database, place, role};
 use super::settings::{Settings, TlsMode};
 use super::{pooler, sanitize};
 
@@ -117,7 +119,8 @@ pub fn connecting(settings: &Settings, error: &sqlx::Error) -> DatabaseError {
     let place = place(settings);
     let (kind, message) = match error {
         sqlx::Error::Io(cause) => match tls_cause(cause) {
-            Some(cause) => tls(&place, &cause),
+            Some(rustls::Error::AlertReceived(alert)) => turned_away(&place, *alert),
+            Some(cause) => tls(&place, &cause.to_string()),
             None => unreachable(&place, &io_text(cause)),
         },
         sqlx::Error::Tls(cause) if cause.to_string().contains("does not support TLS") => (
@@ -303,10 +306,23 @@ fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
             "{place} refuses {role} without TLS ({code}). Nothing was changed. Set tls.mode \
              (--sslmode) to VerifyFull."
         ),
-        Kind::AuthenticationFailed => format!(
-            "{place} did not accept {role} and its password ({code}). Nothing was changed. \
-             Correct the credentials, or the server's pg_hba.conf."
-        ),
+        Kind::AuthenticationFailed => {
+            let shown = if settings.tls.client_certificate.is_some() {
+                "and its client certificate"
+            } else {
+                "and its password"
+            };
+            // What the server says with it: that it has no rule for us, or wants a certificate.
+            let wants = if code == "28000" && settings.tls.client_certificate.is_none() {
+                " If it wants a client certificate, give one in tls.clientCertificate (--ssl-cert)."
+            } else {
+                ""
+            };
+            format!(
+                "{place} did not accept {role} {shown} ({code}). Nothing was changed. \
+                 Correct the credentials, or the server's pg_hba.conf.{wants}"
+            )
+        }
         Kind::DatabaseNotFound => format!(
             "{place} has no {} ({code}). Nothing was changed. Create it, or correct the \
              name; Schemaward does not create databases.",
@@ -344,12 +360,23 @@ fn tls(place: &str, why: &str) -> (Kind, String) {
     )
 }
 
+/// The server ended the handshake.
+fn turned_away(place: &str, alert: AlertDescription) -> (Kind, String) {
+    (
+        Kind::TlsVerificationFailed,
+        format!(
+            "{place} ended the TLS handshake ({alert:?}). No password was sent. Where it checks client \
+             certificates, ours must come from an authority that it knows (tls.clientCertificate, --ssl-cert); \
+             else it has no version or method of TLS in common with us."
+        ),
+    )
+}
+
 /// A TLS library's error that came wrapped in an I/O error.
-fn tls_cause(error: &io::Error) -> Option<String> {
+fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
     error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .map(ToString::to_string)
 }
 
 /// What an I/O error says, in words that do not change with the platform.
@@ -365,29 +392,6 @@ fn io_text(error: &io::Error) -> String {
         }
         _ if error.raw_os_error().is_none() => "the name could not be resolved".to_owned(),
         kind => kind.to_string(),
-    }
-}
-
-pub(super) fn place(settings: &Settings) -> String {
-    match &settings.origins.host {
-        None => format!("{}:{}", sanitize::name(&settings.host), settings.port),
-        Some(origin) => format!("the server of {origin}, port {}", settings.port),
-    }
-}
-
-/// `role "fluxion"`, or where its name came from.
-fn role(settings: &Settings) -> String {
-    match &settings.origins.username {
-        None => format!("role \"{}\"", sanitize::name(&settings.username)),
-        Some(origin) => format!("the role of {origin}"),
-    }
-}
-
-/// `database "fluxion"`, or where its name came from.
-fn database(settings: &Settings) -> String {
-    match &settings.origins.database {
-        None => format!("database \"{}\"", sanitize::name(&settings.database)),
-        Some(origin) => format!("database of the name in {origin}"),
     }
 }
 

@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 
-use super::error;
 use super::settings::Settings;
+use super::{error, names};
 
 /// Metadata and host services of clouds outside of the link-local range: of AWS by IPv6, Alibaba, Azure, Oracle.
 const CLOUD: [(IpAddr, u8); 4] = [
@@ -112,7 +112,7 @@ fn refused(settings: &Settings, refusal: Refusal) -> DatabaseError {
         DatabaseErrorKind::HostNotAllowed,
         format!(
             "{} may not be connected to: {why}. Nothing was sent to it. {remedy}.",
-            error::place(settings)
+            names::place(settings)
         ),
     )
 }

@@ -4,7 +4,7 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 
-use super::error::place;
+use super::names::place;
 use super::settings::{Pooler, Settings};
 
 /// What to do about a pooler that was not declared.

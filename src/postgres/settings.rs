@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 
 use crate::engine::task::Ledger;
 
@@ -82,6 +82,17 @@ pub struct Tls {
     pub mode: TlsMode,
     /// PEM certificates to trust beside the system's.
     pub ca: Option<Vec<u8>>,
+    /// What we show of ourselves.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// A client certificate.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// PEM: the certificate, and those between it and its authority.
+    pub chain: Vec<u8>,
+    /// PEM: its private key, not encrypted.
+    pub key: SecretSlice<u8>,
 }
 
 /// What is demanded of TLS, as libpq's `sslmode` of the same names (PostgreSQL manual, "SSL

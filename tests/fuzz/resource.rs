@@ -179,15 +179,18 @@ fn document() -> impl Strategy<Value = Option<Given>> {
 
 fn connection() -> impl Strategy<Value = ConnectionData> {
     let single = (given(), given(), given(), given(), given(), given());
-    (document(), single).prop_map(
-        |(credentials, (host, port, database, username, password, ca))| ConnectionData {
-            credentials,
-            host,
-            port,
-            database,
-            username,
-            password,
-            ca,
+    (document(), single, given(), given()).prop_map(
+        |(credentials, (host, port, database, username, password, ca), chain, key)| {
+            ConnectionData {
+                credentials,
+                client_certificate: chain.zip(key),
+                host,
+                port,
+                database,
+                username,
+                password,
+                ca,
+            }
         },
     )
 }

@@ -333,7 +333,10 @@ fn good_resources_are_taken() {
             "host": {"configMapKeyRef": key}, "port": {"secretKeyRef": key},
             "database": {"secretKeyRef": key}, "username": {"configMapKeyRef": key},
             "password": {"secretKeyRef": key}, "credentialsFrom": {"secretRef": key},
-            "tls": {"mode": "VerifyCA", "ca": {"configMapKeyRef": key}},
+            "tls": {
+                "mode": "VerifyCA", "ca": {"configMapKeyRef": key},
+                "clientCertificate": {"secretRef": {"name": "client"}},
+            },
         },
         "rollback": {"policy": "Allow"},
         "execution": {

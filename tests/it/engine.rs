@@ -48,6 +48,7 @@ impl Run {
                 tls: Tls {
                     mode: TlsMode::Disable,
                     ca: None,
+                    client_certificate: None,
                 },
                 ledger: Ledger::default(),
                 role: None,

@@ -26,6 +26,7 @@ mod cli;
 mod cli_bad_input;
 mod cli_interrupt;
 mod cli_output;
+mod client_certificate;
 mod clients;
 mod crd;
 mod credentials;

@@ -192,8 +192,11 @@ pub struct PasswordSource {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("!has(self.ca) || !(self.mode in ['Disable', 'Require'])")
-        .message("ca is only used with mode VerifyCA or VerifyFull: Require checks no certificate")
+        .message("ca is only used with mode VerifyCA or VerifyFull: Require checks no certificate"),
+    validation = Rule::new("!has(self.clientCertificate) || self.mode != 'Disable'")
+        .message("clientCertificate is shown over TLS alone: mode must not be Disable")
 )]
+#[serde(rename_all = "camelCase")]
 pub struct Tls {
     /// VerifyFull (default): encrypted, the certificate comes from a trusted authority and is for
     /// this host. VerifyCA: the same, for any host name. Require: encrypted, but whoever answers is
@@ -206,6 +209,28 @@ pub struct Tls {
     /// global-bundle.pem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<Certificate>,
+
+    /// The certificate that the user shows to the server, for the authentication method cert or the option
+    /// clientcert of pg_hba.conf. Read anew for each run. Default: none is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// A client certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCertificate {
+    /// A Secret of type kubernetes.io/tls, as cert-manager makes it: the certificate, with what is between it
+    /// and its authority, in key tls.crt, and the private key, not encrypted, in key tls.key.
+    pub secret_ref: SecretReference,
+}
+
+/// A Secret of the same namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// How far the server's certificate is checked.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::PlanStatus;
+use super::{PlanStatus, TlsMode};
 use crate::api::condition::Condition;
 use crate::api::time::Time;
 
@@ -85,6 +85,11 @@ pub struct DatabaseSchemaStatus {
     /// them. When connection leads elsewhere, whatever database is there is taken as the right one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_address: Option<String>,
+
+    /// The mode of TLS of the last connection, where it is a weaker one than VerifyFull; absent with VerifyFull.
+    /// Until it is, whoever is on the way may be taken for the server, or read along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weak_tls_mode: Option<TlsMode>,
 
     /// How many entries the audit of that database had at the last look. Fewer mean that it lost a part
     /// of its history, which stops with HistoryRegressed.

@@ -153,6 +153,7 @@ impl Attempt {
                 database: literal("database"),
                 username: literal("username"),
                 password: Some(fetched("password", self.password.as_bytes())),
+                client_certificate: None,
                 ca: self.ca.as_deref().map(|ca| fetched("ca.pem", ca)),
             },
         }

@@ -58,11 +58,12 @@ pub const CASES: &[Case] = &[
         &[Reason::TlsVerificationFailed],
         old_tls,
     ),
-    excluded(
+    covered(
         "I8",
         "the server wants a certificate from us",
-        Why::NotInTheProduct,
-        "no issue asks for client certificates; a server that wants one refuses the connection",
+        &[
+            "tests/it/client_certificate.rs::the_operator_signs_in_by_a_certificate_and_takes_a_new_one_without_a_restart",
+        ],
     ),
     run(
         "I9",
