@@ -208,7 +208,7 @@ def check_strictness(instance, known):
         (lambda spec: spec.update(allocatedstorage=100), ".spec.allocatedstorage: there is no such field"),
         (lambda spec: spec.update(allocatedStorage="100"), ".spec.allocatedStorage: is not of type integer"),
         (lambda spec: spec.pop("engine"), ".spec.engine: is missing"),
-        (lambda spec: spec["dbSubnetGroupRef"]["from"].update(kind="DBSubnetGroup"), ".spec.dbSubnetGroupRef.from.kind: there is no such field"),
+        (lambda spec: spec.update(dbSubnetGroupRef={"from": {"kind": "DBSubnetGroup"}}), ".spec.dbSubnetGroupRef.from.kind: there is no such field"),
     ]:
         spec = copy.deepcopy(instance)
         change(spec)
