@@ -169,6 +169,11 @@ impl Cluster {
             .map(move |state| state.map_err(|error| self.interruption(&resource, error)))
     }
 
+    /// The connection itself, for the operator's own way to what a resource names.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     fn resources(&self) -> Api<DatabaseSchema> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

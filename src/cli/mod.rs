@@ -15,6 +15,7 @@ mod completions;
 mod crd;
 mod credentials;
 mod decide;
+mod doctor;
 mod down;
 mod duration;
 mod environment;
@@ -86,6 +87,7 @@ enum Command {
     Audit(audit::Audit),
     Resolve(resolve::Resolve),
     Wait(wait::Wait),
+    Doctor(doctor::Doctor),
     Crd(crd::Crd),
     Run(run::Run),
     Completions(completions::Completions),
@@ -142,6 +144,7 @@ impl Command {
             Self::Audit(command) => wait_for(command.carry_out(terminal)),
             Self::Resolve(command) => wait_for(command.carry_out(terminal)),
             Self::Wait(command) => wait_for(command.carry_out(terminal)),
+            Self::Doctor(command) => wait_for(Box::pin(command.carry_out(terminal))),
             Self::Crd(command) => command.carry_out(terminal),
             Self::Run(command) => command.carry_out(),
             Self::Completions(command) => command.carry_out(terminal),

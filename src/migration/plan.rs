@@ -220,7 +220,10 @@ impl<'a> Comparison<'a> {
 }
 
 /// A ledger and our records that contradict each other, or an audit that somebody changed.
-fn judge_history(history: &History) -> Result<(), Blocked> {
+///
+/// # Errors
+/// What contradicts what.
+pub fn judge_history(history: &History) -> Result<(), Blocked> {
     let contradicted =
         history
             .iter()

@@ -115,6 +115,17 @@ impl Postgres {
         let _ = tokio::time::timeout(self.settings.connect_timeout, self.connection.close()).await;
     }
 
+    /// For how long we are connected, at the most.
+    pub(super) fn connected_for(&self) -> Duration {
+        self.dialled.elapsed()
+    }
+
+    /// Who holds the migration lock.
+    pub(super) async fn lock_holder(&mut self) -> Result<Option<Holder>, DatabaseError> {
+        let row = self.own(session::lock_holder()).await?;
+        row.as_ref().map(holder).transpose()
+    }
+
     async fn try_lock(&mut self) -> Result<Observation, DatabaseError> {
         if self.settings.pooler == Pooler::Session && !self.proven {
             self.prove_that_nobody_shares_it().await?;
@@ -126,16 +137,12 @@ impl Postgres {
             self.is_locked = true;
             return Ok(Observation::Locked);
         }
-        let holder = match self.own(session::lock_holder()).await? {
-            Some(row) => Some(holder(&row)?),
-            None => None,
-        };
-        Ok(Observation::LockHeld(holder))
+        Ok(Observation::LockHeld(self.lock_holder().await?))
     }
 
     /// Connects a second time while our session is idle: a pooler in transaction mode serves that with the
     /// very same server session. Before the lock is taken, because that session would keep it.
-    async fn prove_that_nobody_shares_it(&self) -> Result<(), DatabaseError> {
+    pub(super) async fn prove_that_nobody_shares_it(&self) -> Result<(), DatabaseError> {
         let mut second = open(&self.settings, &Startup::new(&self.settings)).await?;
         let question = query::last_row(&mut second, self.startup.check());
         // In session mode the pool may have no other session for us: then nobody shares ours either.

@@ -148,7 +148,8 @@ pub fn connect_timeout(settings: &Settings) -> DatabaseError {
     let (kind, message) = unreachable(
         &place(settings),
         &format!(
-            "no answer within {} s (a firewall or security group that drops packets looks like this)",
+            "no answer within {} s (a firewall or security group that drops packets looks like this: let this \
+             machine in, or see that the VPN or tunnel is up)",
             settings.connect_timeout.as_secs()
         ),
     );

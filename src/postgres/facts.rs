@@ -149,6 +149,13 @@ impl Facts {
     /// Refuses what cannot be worked with: an old server, a standby, another tool's table, a table
     /// that is not plainly ours.
     pub fn judge(&self, ledger: &Ledger) -> Result<(), DatabaseError> {
+        self.judge_version()?;
+        self.judge_primary()?;
+        self.judge_tables(ledger)
+    }
+
+    /// Refuses an old server.
+    pub fn judge_version(&self) -> Result<(), DatabaseError> {
         if self.version_number < OLDEST_SERVER {
             return Err(DatabaseError::new(
                 DatabaseErrorKind::ServerTooOld,
@@ -159,6 +166,11 @@ impl Facts {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    /// Refuses a standby.
+    pub fn judge_primary(&self) -> Result<(), DatabaseError> {
         if self.in_recovery {
             return Err(DatabaseError::new(
                 DatabaseErrorKind::ReadOnlyReplica,
@@ -166,6 +178,11 @@ impl Facts {
                  primary, or wait for the failover to end.",
             ));
         }
+        Ok(())
+    }
+
+    /// Refuses another tool's table, and tables that are not plainly ours.
+    pub fn judge_tables(&self, ledger: &Ledger) -> Result<(), DatabaseError> {
         if self.ledger_exists {
             self.judge_ledger(ledger)?;
         }

@@ -9,9 +9,14 @@ use super::history::{self, Content};
 use super::{error, facts_query, journal, session};
 
 impl Postgres {
+    /// The facts of a look, unjudged.
+    pub(super) async fn look_at_facts(&mut self) -> Result<Facts, DatabaseError> {
+        self.read_json(facts_query::query(&self.settings)).await
+    }
+
     /// What the engine decides from.
     pub(super) async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
-        let facts: Facts = self.read_json(facts_query::query(&self.settings)).await?;
+        let facts = self.look_at_facts().await?;
         if self.session.get().is_none() {
             facts
                 .session

@@ -12,6 +12,7 @@ mod check;
 mod connection;
 mod decide;
 mod dial;
+mod doctor;
 mod doubtful;
 mod error;
 mod execute;
@@ -40,5 +41,6 @@ mod watch;
 
 pub use audit_report::{AuditReport, AuditRow};
 pub use connection::{Canceller, Postgres};
+pub use doctor::{Check, Finding, Trouble, examine};
 pub use guard::{Guard, HostPattern};
 pub use settings::{ClientCertificate, LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};

@@ -32,6 +32,7 @@ mod crd;
 mod credentials;
 mod decisions;
 mod decisions_operator;
+mod doctor;
 mod engine;
 mod github_actions;
 mod hosts;
