@@ -10,9 +10,8 @@ use secrecy::SecretString;
 
 use crate::api::credentials::Credentials;
 use crate::engine::task::Ledger;
-use crate::postgres::{
-    ClientCertificate, LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode,
-};
+use crate::postgres::ClientCertificate;
+use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};
 
 use super::credentials::{CredentialsArgs, Part, complete};
 use super::duration;
