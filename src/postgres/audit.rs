@@ -60,8 +60,8 @@ pub fn append(ledger: &Ledger, entry: &Entry<'_>) -> String {
     )
 }
 
-/// As [`append`]. One call of `concat` instead of a dozen `||`, and each look-up once (`OFFSET 0` keeps the
-/// planner from copying them to every place where their result is used).
+/// As [`append`], after a `WITH` or without. One call of `concat` instead of a dozen `||`, and each look-up once
+/// (`OFFSET 0` keeps the planner from copying them to every place where their result is used).
 pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>) -> String {
     let Expressions {
         action,
@@ -96,11 +96,12 @@ pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>) -> String {
          checksum, actor, database_role, tool, execution_time_ms, hash) \
          SELECT n.id, pg_catalog.now(), {schema}, {table}, {action}, {version}, {detail}, {checksum}, \
          {actor}, n.role, {tool}, n.milliseconds, pg_catalog.sha256(n.previous || {content}) \
-         FROM (SELECT COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0) + 1 AS id, \
-         COALESCE((SELECT a.hash FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1), \
-         ''::pg_catalog.bytea) AS previous, \
+         FROM (SELECT COALESCE(last.id, 0) + 1 AS id, \
+         COALESCE(last.hash, ''::pg_catalog.bytea) AS previous, \
          EXTRACT(epoch FROM pg_catalog.now())::pg_catalog.text AS epoch, \
          SESSION_USER::pg_catalog.text AS role, \
-         ({execution_time_ms})::pg_catalog.int8 AS milliseconds OFFSET 0) n",
+         ({execution_time_ms})::pg_catalog.int8 AS milliseconds \
+         FROM (VALUES (1)) always LEFT JOIN (SELECT a.id, a.hash FROM schemaward.audit a \
+         ORDER BY a.id DESC LIMIT 1) last ON true OFFSET 0) n",
     )
 }

@@ -271,7 +271,7 @@ fn judge(
     let message = if escaped {
         "the script ended the transaction it runs in, so what it did cannot be told from here"
             .to_owned()
-    } else if !in_script && code == record::NOT_AS_RECORDED {
+    } else if !in_script && record::NOT_AS_RECORDED.contains(&code) {
         "it changed the history table or its own row there (another spelling of the version, a \
          trigger or a rule), so that its record would not stand"
             .to_owned()

@@ -1,6 +1,6 @@
 //! The statements of the record, prepared once a session.
 //!
-//! Every version is recorded by the same few statements. To parse and plan them anew was more than half of
+//! Every version is recorded by the same two statements. To parse and plan them anew was more than half of
 //! what a version cost the server besides its script. `PREPARE` and `EXECUTE` are SQL, so all of it still goes
 //! in the version's own Query, and the first version's carries the `PREPARE`s, behind its script.
 
@@ -11,20 +11,22 @@ use crate::engine::error::DatabaseError;
 use crate::engine::task::Ledger;
 use crate::migration::file_name::Direction;
 
-use super::record::{self, CONSTRAINTS, MILLISECONDS, Packed, Values};
+use super::record::{self, CONSTRAINTS, Checked, MILLISECONDS, Packed, Values};
 
 /// Statements of one direction for one session.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     direction: Direction,
-    /// Those that write, and the check as the last one.
-    statements: Vec<Statement>,
+    writes: Statement,
+    checks: Statement,
 }
 
 #[derive(Debug, Clone)]
 struct Statement {
     /// With a random part, so that no script prepares or deallocates one by chance.
     name: String,
+    /// Of its parameters.
+    types: &'static str,
     sql: String,
 }
 
@@ -32,16 +34,25 @@ impl Prepared {
     /// What records versions of `direction` in `ledger`.
     pub fn new(direction: Direction, ledger: &Ledger) -> Self {
         let random = Uuid::new_v4().simple();
-        let (writing, check) = record::of_values(ledger, &parameters(direction), MILLISECONDS);
-        let all = writing.into_iter().chain([check]).enumerate();
+        let named = |what: &str, types, sql| Statement {
+            name: format!("schemaward_{what}_{random}"),
+            types,
+            sql,
+        };
+        let (values, of_values) = values(direction);
+        let (checked, of_checked) = checked(direction);
         Self {
             direction,
-            statements: all
-                .map(|(number, sql)| Statement {
-                    name: format!("schemaward_{random}_{number}"),
-                    sql,
-                })
-                .collect(),
+            writes: named(
+                "write",
+                of_values,
+                record::write(ledger, &values, MILLISECONDS),
+            ),
+            checks: named(
+                "check",
+                of_checked,
+                record::check(ledger, &checked, MILLISECONDS),
+            ),
         }
     }
 
@@ -59,110 +70,89 @@ impl Prepared {
         execution: &Execution,
         is_new: bool,
     ) -> Result<Vec<String>, DatabaseError> {
-        let values = Values::of(execution)?.into_parameters();
-        let prepare = self.statements.iter().filter(|_| is_new);
-        let mut all: Vec<_> = prepare.map(Statement::prepare).collect();
-        all.push(GENERIC_PLAN.to_owned());
-        let execute = self.statements.iter();
-        all.extend(execute.map(|statement| statement.execute(&values)));
-        all.insert(all.len() - 1, CONSTRAINTS.to_owned());
+        let mut all = Vec::with_capacity(8);
+        if is_new {
+            all.extend([self.writes.prepare(), self.checks.prepare()]);
+        }
+        all.extend(PLANNING.map(str::to_owned));
+        let values = given_values(Values::of(execution)?);
+        all.push(self.writes.execute(&values));
+        all.push(CONSTRAINTS.to_owned());
+        let checked = given_checked(Checked::of(execution));
+        all.push(self.checks.execute(&checked));
         Ok(all)
     }
 }
 
 impl Statement {
     fn prepare(&self) -> String {
-        format!("PREPARE {} ({TYPES}) AS {}", self.name, self.sql)
+        format!("PREPARE {} ({}) AS {}", self.name, self.types, self.sql)
     }
 
-    /// A script's text is long: only values that the statement uses are sent with it.
-    fn execute(&self, values: &[String; PARAMETERS]) -> String {
-        let given: Vec<_> = values
-            .iter()
-            .zip(NAMES)
-            .map(|(value, parameter)| {
-                let is_used = self.sql.contains(parameter);
-                if is_used { value.as_str() } else { "NULL" }
-            })
-            .collect();
-        format!("EXECUTE {} ({})", self.name, given.join(", "))
+    fn execute(&self, parameters: &[String]) -> String {
+        format!("EXECUTE {} ({})", self.name, parameters.join(", "))
     }
 }
 
-/// The server would plan the first five executions for their values, which have nothing to say here.
-const GENERIC_PLAN: &str = "SET LOCAL plan_cache_mode TO force_generic_plan";
+/// Without the first, the server would plan the first five executions for their values, which have nothing to say
+/// here. A plan is made while the tables are empty, and then kept: one that reads a whole table would take longer
+/// with every version. Where there is no index it has to, and costs so much on paper that the server would compile
+/// it first.
+const PLANNING: [&str; 3] = [
+    "SET LOCAL plan_cache_mode TO force_generic_plan",
+    "SET LOCAL enable_seqscan TO off",
+    "SET LOCAL jit TO off",
+];
 
-/// Values that a record has at the most.
-const PARAMETERS: usize = 8;
-
-/// The parameters, in the order of [`Values::into_parameters`].
-const NAMES: [&str; PARAMETERS] = ["$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8"];
-
-/// Their types.
-const TYPES: &str = "pg_catalog.text, pg_catalog.text[], pg_catalog.text, pg_catalog.text, \
-     pg_catalog.text, pg_catalog.bytea, pg_catalog.text, pg_catalog.bytea";
-
-fn parameters(direction: Direction) -> Values {
-    let [
+/// The parameters of what writes, and their types, in the order of [`given_values`].
+fn values(direction: Direction) -> (Values, &'static str) {
+    let [version, name, actor, up_checksum, up, down_checksum, down] =
+        ["$1", "$2", "$3", "$4", "$5", "$6", "$7"].map(str::to_owned);
+    let (texts, types) = match direction {
+        Direction::Up => (
+            Some(Packed {
+                up_checksum,
+                up,
+                down_checksum,
+                down,
+            }),
+            "text, text, text, text, bytea, text, bytea",
+        ),
+        Direction::Down => (None, "text, text, text"),
+    };
+    let values = Values {
         version,
-        spellings,
         name,
         actor,
-        up_checksum,
-        up,
-        down_checksum,
-        down,
-    ] = NAMES.map(str::to_owned);
-    Values {
-        version,
-        spellings,
-        name,
-        actor,
-        texts: (direction == Direction::Up).then_some(Packed {
-            up_checksum,
-            up,
-            down_checksum,
-            down,
-        }),
-    }
+        texts,
+    };
+    (values, types)
 }
 
-impl Values {
-    fn into_parameters(self) -> [String; PARAMETERS] {
-        let none = || "NULL".to_owned();
-        let texts = self.texts.unwrap_or_else(|| Packed {
-            up_checksum: none(),
-            up: none(),
-            down_checksum: none(),
-            down: none(),
-        });
-        [
-            self.version,
-            self.spellings,
-            self.name,
-            self.actor,
-            texts.up_checksum,
-            texts.up,
-            texts.down_checksum,
-            texts.down,
-        ]
+fn given_values(values: Values) -> Vec<String> {
+    let mut all = vec![values.version, values.name, values.actor];
+    if let Some(texts) = values.texts {
+        all.extend([texts.up_checksum, texts.up, texts.down_checksum, texts.down]);
     }
+    all
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The parameters of what checks, and their types, in the order of [`given_checked`].
+fn checked(direction: Direction) -> (Checked, &'static str) {
+    let (checksum, types) = match direction {
+        Direction::Up => (Some("$3".to_owned()), "text, text[], text"),
+        Direction::Down => (None, "text, text[]"),
+    };
+    let checked = Checked {
+        version: "$1".to_owned(),
+        spellings: "$2".to_owned(),
+        checksum,
+    };
+    (checked, types)
+}
 
-    #[test]
-    fn a_statement_is_sent_the_values_that_it_uses() {
-        let values = NAMES.map(|name| format!("value of {name}"));
-        let statement = Statement {
-            name: "s".to_owned(),
-            sql: "SELECT $6, $1".to_owned(),
-        };
-        assert_eq!(
-            statement.execute(&values),
-            "EXECUTE s (value of $1, NULL, NULL, NULL, NULL, value of $6, NULL, NULL)"
-        );
-    }
+fn given_checked(checked: Checked) -> Vec<String> {
+    let mut all = vec![checked.version, checked.spellings];
+    all.extend(checked.checksum);
+    all
 }

@@ -16,12 +16,10 @@ use super::stored_text::pack;
 pub const MILLISECONDS: &str = "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - \
      pg_catalog.transaction_timestamp()) * 1000)::pg_catalog.int8";
 
-/// What stands in the record of a version, as SQL expressions: literals, or the parameters of prepared
-/// statements.
+/// What stands in the record of a version, as SQL expressions: literals, or the parameters of a prepared
+/// statement.
 pub(super) struct Values {
     pub version: String,
-    /// The version in every spelling, as an array of texts; see [`spellings`].
-    pub spellings: String,
     pub name: String,
     pub actor: String,
     /// `None` for a way back.
@@ -34,7 +32,6 @@ impl Values {
         let version = &execution.version;
         Ok(Self {
             version: literal(version.as_str()),
-            spellings: spellings(version),
             name: literal(&execution.name),
             actor: literal(&execution.actor),
             texts: match &execution.record {
@@ -45,85 +42,116 @@ impl Values {
     }
 }
 
+/// What a record is checked by, as SQL expressions.
+pub(super) struct Checked {
+    pub version: String,
+    /// The version in every spelling, as an array of texts; see [`spellings`].
+    pub spellings: String,
+    /// `None` for a way back.
+    pub checksum: Option<String>,
+}
+
+impl Checked {
+    /// What the record of `execution` is checked by, as literals.
+    pub fn of(execution: &Execution) -> Self {
+        let version = &execution.version;
+        Self {
+            version: literal(version.as_str()),
+            spellings: spellings(version),
+            checksum: match &execution.record {
+                Record::Apply(texts) => Some(literal(&texts.up_checksum.to_string())),
+                Record::Undo => None,
+            },
+        }
+    }
+}
+
 /// The statements that record `execution`, to run in its transaction after the script. The last one
 /// answers one row: microseconds since the epoch, milliseconds taken.
 ///
-/// `milliseconds` is an SQL expression; it is evaluated once, in the first statement.
+/// `milliseconds` is an SQL expression for what is recorded.
 pub fn statements(
     ledger: &Ledger,
     execution: &Execution,
     milliseconds: &str,
 ) -> Result<Vec<String>, DatabaseError> {
-    let values = Values::of(execution)?;
-    let (writing, check) = of_values(ledger, &values, milliseconds);
-    Ok(writing
-        .into_iter()
-        .chain([CONSTRAINTS.to_owned(), check])
-        .collect())
+    Ok(vec![
+        write(ledger, &Values::of(execution)?, milliseconds),
+        CONSTRAINTS.to_owned(),
+        check(ledger, &Checked::of(execution), milliseconds),
+    ])
 }
 
 /// Constraints and triggers that wait for the end of the transaction fail here, before the check.
 pub(super) const CONSTRAINTS: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-/// The statements that write the record, and the one that checks it.
-pub(super) fn of_values(
-    ledger: &Ledger,
-    values: &Values,
-    milliseconds: &str,
-) -> (Vec<String>, String) {
+/// The statement that writes the record: the ledger's row, our own beside it, and the audit's. One, because each
+/// statement costs the server about as much again as what it does. `milliseconds` is evaluated once.
+pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> String {
+    let Values {
+        version,
+        name,
+        actor,
+        texts,
+    } = values;
+    let table = quoted(ledger);
     let entry = Expressions {
         action: "'undo'",
-        version: &values.version,
-        detail: &values.name,
+        version,
+        detail: name,
         checksum: "NULL",
-        actor: &values.actor,
+        actor,
         execution_time_ms: milliseconds,
     };
-    let Some(texts) = &values.texts else {
-        let writing = vec![
-            audit::append_expressions(ledger, &entry),
-            // The script may have deleted its row itself; deleting none is right then.
-            format!(
-                "DELETE FROM {} l WHERE l.version = {}",
-                quoted(ledger),
-                values.version
-            ),
-            format!(
-                "DELETE FROM schemaward.script s WHERE {} AND s.version = {}",
-                of_ledger(ledger),
-                values.version
-            ),
-        ];
-        return (writing, check(ledger, values, milliseconds));
+    let Some(texts) = texts else {
+        // The script may have deleted its row itself; deleting none is right then.
+        return format!(
+            "WITH gone AS (DELETE FROM {table} l WHERE l.version = {version}), \
+             forgotten AS (DELETE FROM schemaward.script s WHERE {here} AND s.version = {version}) {audit}",
+            here = of_ledger(ledger),
+            audit = audit::append_expressions(ledger, &entry),
+        );
     };
-    let writing = vec![
-        upsert_row(ledger, values, &texts.up_checksum, milliseconds),
-        insert_texts(ledger, &values.version, texts),
-        audit::append_expressions(
+    let checksum = &texts.up_checksum;
+    let recorded = "SELECT i.execution_time_ms FROM inserted i \
+                    UNION ALL SELECT c.execution_time_ms FROM completed c LIMIT 1";
+    // A script may have recorded itself; that row is completed, not doubled. This works without a unique index
+    // on `version`, which a ledger of somebody else may lack.
+    format!(
+        "WITH completed AS (UPDATE {table} l SET name = {name}, applied_at = pg_catalog.now(), \
+         execution_time_ms = {milliseconds}, checksum = {checksum} WHERE l.version = {version} \
+         RETURNING l.execution_time_ms), \
+         inserted AS (INSERT INTO {table} (version, name, applied_at, execution_time_ms, checksum) \
+         SELECT {version}, {name}, pg_catalog.now(), {milliseconds}, {checksum} \
+         WHERE NOT EXISTS (SELECT 1 FROM completed) RETURNING execution_time_ms), \
+         kept AS ({texts}) {audit}",
+        texts = insert_texts(ledger, version, texts),
+        audit = audit::append_expressions(
             ledger,
             &Expressions {
                 action: "'apply'",
-                checksum: &texts.up_checksum,
-                execution_time_ms: &recorded_milliseconds(ledger, &values.version),
+                checksum,
+                execution_time_ms: recorded,
                 ..entry
             },
         ),
-    ];
-    (writing, check(ledger, values, "r.milliseconds"))
+    )
 }
 
-/// SQLSTATE of [`check`]: `invalid_text_representation`.
-pub const NOT_AS_RECORDED: &str = "22P02";
+/// SQLSTATEs that say that the record does not stand: `invalid_text_representation`, of [`check`], and
+/// `feature_not_supported`, of [`write`] to a table with rules.
+pub const NOT_AS_RECORDED: [&str; 2] = ["22P02", "0A000"];
 
-/// Answers when the version was recorded and `milliseconds`. Fails unless the record stands as it was
+/// Answers when the version was recorded and the milliseconds it took (`milliseconds` for a way back). Fails unless the record stands as it was
 /// written: exactly one row of this version in any spelling, with our checksum, and our own record
 /// beside it (none of both after a way back), on a table that nothing can hide or change rows of. A
 /// script that put a trigger or a rule on the table, or recorded itself as `1` where the file says
 /// `001`, is rolled back by it.
-fn check(ledger: &Ledger, values: &Values, milliseconds: &str) -> String {
-    let complete = values.texts.as_ref().map_or_else(String::new, |texts| {
-        format!(" AND r.checksum = {}", texts.up_checksum)
-    });
+pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> String {
+    let (milliseconds, complete) = match &record.checksum {
+        None => (milliseconds, String::new()),
+        Some(checksum) => ("r.milliseconds", format!(" AND r.checksum = {checksum}")),
+    };
     let table = literal(&quoted(ledger));
     format!(
         "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, {milliseconds}, \
@@ -138,11 +166,11 @@ fn check(ledger: &Ledger, values: &Values, milliseconds: &str) -> String {
          FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
          FROM {ledger} l WHERE l.version::pg_catalog.text = ANY ({spellings})) r",
-        count = u8::from(values.texts.is_some()),
+        count = u8::from(record.checksum.is_some()),
         ours = of_ledger(ledger),
         ledger = quoted(ledger),
-        spellings = values.spellings,
-        version = values.version,
+        spellings = record.spellings,
+        version = record.version,
     )
 }
 
@@ -162,29 +190,6 @@ fn spellings(version: &Version) -> String {
         .map(|zeros| format!("{}{digits}", "0".repeat(zeros)))
         .collect();
     format!("'{{{}}}'::pg_catalog.text[]", all.join(","))
-}
-
-fn recorded_milliseconds(ledger: &Ledger, version: &str) -> String {
-    format!(
-        "SELECT l.execution_time_ms::pg_catalog.int8 FROM {} l WHERE l.version = {version}",
-        quoted(ledger),
-    )
-}
-
-/// The ledger row. A script may have recorded itself; that row is completed, not doubled. This works
-/// without a unique index on `version`, which a ledger of somebody else may lack.
-fn upsert_row(ledger: &Ledger, values: &Values, checksum: &str, milliseconds: &str) -> String {
-    format!(
-        "WITH completed AS (UPDATE {table} l SET name = {name}, applied_at = pg_catalog.now(), \
-         execution_time_ms = {milliseconds}, checksum = {checksum} WHERE l.version = {version} \
-         RETURNING 1) \
-         INSERT INTO {table} (version, name, applied_at, execution_time_ms, checksum) \
-         SELECT {version}, {name}, pg_catalog.now(), {milliseconds}, {checksum} \
-         WHERE NOT EXISTS (SELECT 1 FROM completed)",
-        table = quoted(ledger),
-        version = values.version,
-        name = values.name,
-    )
 }
 
 /// Keeps the texts, so that a way back needs no file.

@@ -22,7 +22,8 @@ pub fn try_lock() -> String {
     )
 }
 
-/// Fails with [`super::error::LOCK_LOST`] unless this very session holds the lock.
+/// Fails with [`super::error::LOCK_LOST`] unless this very session holds the lock; outside of a transaction, where
+/// [`begin_locked`] has nothing to take it for.
 pub fn lock_check() -> String {
     unless_lost(&format!(
         "EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid())",
@@ -30,12 +31,18 @@ pub fn lock_check() -> String {
     ))
 }
 
-/// Takes the same lock for the transaction; fails with [`super::error::LOCK_LOST`] where another session has it.
-/// Behind a pooler that switched sessions this is what holds.
-pub fn fence() -> String {
+/// Takes the lock for the transaction, and checks that this very session has it; fails with
+/// [`super::error::LOCK_LOST`] where it has not. Behind a pooler that switched sessions the first is what holds.
+///
+/// `pg_locks` would say whose the lock is, and reads the locks of all sessions for it. Only the session that
+/// has a lock can release it, so that is asked instead: once the transaction has the lock, nobody else can
+/// get what is released and taken again at once.
+fn fence() -> String {
+    let (one, two) = LOCK;
     unless_lost(&format!(
-        "pg_catalog.pg_try_advisory_xact_lock({}, {})",
-        LOCK.0, LOCK.1
+        "CASE WHEN NOT pg_catalog.pg_try_advisory_xact_lock({one}, {two}) THEN false \
+         WHEN NOT pg_catalog.pg_advisory_unlock({one}, {two}) THEN false \
+         ELSE pg_catalog.pg_try_advisory_lock({one}, {two}) END"
     ))
 }
 
@@ -46,13 +53,8 @@ fn unless_lost(held: &str) -> String {
 
 /// How every transaction of ours that writes begins: under names that nobody can shadow, the lock checked and
 /// taken once more.
-pub fn begin_locked() -> [String; 4] {
-    [
-        "BEGIN".to_owned(),
-        OWN_SEARCH_PATH.to_owned(),
-        lock_check(),
-        fence(),
-    ]
+pub fn begin_locked() -> [String; 3] {
+    ["BEGIN".to_owned(), OWN_SEARCH_PATH.to_owned(), fence()]
 }
 
 /// Who holds the lock: pid, `application_name`, role, for how long it is connected, its state and for how

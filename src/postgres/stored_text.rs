@@ -17,12 +17,32 @@ thread_local! {
         RefCell::new(DeflateEncoder::new(Vec::new(), Compression::default()));
 }
 
+/// Texts up to this length, in bytes, are kept as they are: packed they are hardly shorter, and to pack one
+/// takes longer than all else that is done for its version.
+const SHORT: u16 = 1024;
+
 /// Packs a text.
 pub fn pack(text: &[u8]) -> std::io::Result<Vec<u8>> {
+    if let Some(length) = u16::try_from(text.len())
+        .ok()
+        .filter(|length| *length <= SHORT)
+    {
+        return Ok(plain(text, length));
+    }
     PACKER.with_borrow_mut(|packer| {
         packer.write_all(text)?;
         packer.reset(Vec::new())
     })
+}
+
+/// One block that is not compressed, the last one (RFC 1951, 3.2.4).
+fn plain(text: &[u8], length: u16) -> Vec<u8> {
+    let mut block = Vec::with_capacity(text.len() + 5);
+    block.push(1);
+    block.extend(length.to_le_bytes());
+    block.extend((!length).to_le_bytes());
+    block.extend(text);
+    block
 }
 
 /// Unpacks a text.
@@ -46,9 +66,16 @@ mod tests {
 
     #[test]
     fn what_is_packed_unpacks() -> std::io::Result<()> {
-        for text in [&b""[..], b"DROP TABLE a;", &[0xff; 10_000]] {
+        for text in [
+            &b""[..],
+            b"DROP TABLE a;",
+            &[0xff; 1024],
+            &[0xff; 1025],
+            &[0xff; 10_000],
+        ] {
             assert_eq!(unpack(&pack(text)?)?, text);
         }
+        assert!(pack(&[0xff; 10_000])?.len() < 100);
         assert!(unpack(b"\xff\xff\xff").is_err());
         Ok(())
     }
