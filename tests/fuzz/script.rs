@@ -159,3 +159,17 @@ proptest! {
         let _ = Script::parse(&mixed, "schema_migrations");
     }
 }
+
+proptest! {
+    #[test]
+    fn every_script_gets_an_assessment(text in text()) {
+        use schemaward::migration::lint::{self, Role};
+        let Some(script) = parse(&text) else { return Ok(()) };
+        for role in [Role::Up { lacks_down: true }, Role::Down] {
+            let assessment = lint::judge(&script, role);
+            prop_assert_eq!(assessment.statements.len(), script.statements().len());
+        }
+        let shown = lint::shown(script.text());
+        prop_assert_eq!(shown.chars().count(), script.text().chars().count());
+    }
+}

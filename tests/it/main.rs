@@ -41,6 +41,7 @@ mod journal;
 mod journal_objects;
 mod journal_operator;
 mod journal_proof;
+mod lint;
 mod one_off;
 mod operator;
 mod operator_api_server;

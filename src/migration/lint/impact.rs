@@ -121,8 +121,9 @@ pub(super) fn of_words(words: &[Word<'_>], created: &mut Created) -> Effect {
         | "VALUES" | "TABLE" | "(" | "DO" => data::judge(words, created),
         "COMMENT" => comment(cursor, created),
         "SECURITY" => comment(cursor, created).and(Effect::free(Definition)),
-        "GRANT" => Effect::free(Definition),
-        "REVOKE" => Effect::free(Incompatible),
+        // Of a table, from PostgreSQL 18 on.
+        "GRANT" => Effect::new(Definition, LockMode::AccessShare),
+        "REVOKE" => Effect::new(Incompatible, LockMode::AccessShare),
         "REASSIGN" => Effect::unclear(Definition),
         "IMPORT" => Effect::free(Additive),
         "ANALYZE" | "ANALYSE" => Effect::new(Impact::None, ShareUpdateExclusive),
