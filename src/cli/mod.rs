@@ -37,6 +37,7 @@ mod source;
 mod table;
 mod takeover;
 mod terminal;
+mod test;
 mod up;
 mod verify;
 mod wait;
@@ -82,6 +83,7 @@ enum Command {
     Verify(verify::Verify),
     New(new::New),
     Check(check::Check),
+    Test(test::Test),
     Accept(accept::Accept),
     Takeover(takeover::Takeover),
     Audit(audit::Audit),
@@ -136,6 +138,7 @@ impl Command {
             Self::Down(command) => wait_for(command.carry_out(terminal)),
             Self::Init(command) => wait_for(command.carry_out(terminal)),
             Self::Plan(command) => wait_for(command.carry_out(terminal)),
+            Self::Test(command) => wait_for(command.carry_out(terminal)),
             Self::Verify(command) => wait_for(command.carry_out(terminal)),
             Self::New(command) => command.carry_out(terminal),
             Self::Check(command) => wait_for(command.carry_out(terminal)),

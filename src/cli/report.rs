@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::engine::error::ScriptFailure;
-use crate::engine::outcome::{Outcome, Stop};
+use crate::engine::outcome::{End, Outcome, Stop};
 use crate::migration::catalog::Catalog;
 use crate::migration::file_name::Direction;
 use crate::migration::script::Script;
@@ -60,6 +60,11 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
         Some(_) => terminal.error(&message(outcome)),
     }
     exit_for(outcome)
+}
+
+/// Whether a run came to where its task wanted it, so that there is nothing to tell.
+pub(super) fn is_done(outcome: &Outcome) -> bool {
+    matches!(outcome.end(), End::Reached)
 }
 
 /// What the engine says of a run's end.

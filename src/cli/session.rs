@@ -17,8 +17,10 @@ use crate::engine::task::{Mode, Task};
 use crate::migration::blocked::Blocked;
 use crate::migration::history::History;
 use crate::migration::plan::Plan;
+use crate::migration::script::Script;
+use crate::migration::snapshot::Snapshot;
 use crate::migration::version::Version;
-use crate::postgres::{AuditReport, Canceller, Postgres, Settings};
+use crate::postgres::{AuditReport, Canceller, Postgres, Settings, StatementFailure};
 
 use super::exit::{Failure, exit_for, exit_for_database};
 use super::progress::Display;
@@ -51,7 +53,7 @@ pub(super) struct Look {
     pub(super) plan: Result<Plan, Blocked>,
 }
 
-fn trouble(error: &DatabaseError) -> Failure {
+pub(super) fn trouble(error: &DatabaseError) -> Failure {
     let exit = exit_for_database(error.kind);
     Failure {
         exit,
@@ -126,6 +128,31 @@ impl Session {
                 ))),
                 Err(error) => Err(trouble(&error)),
             },
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
+    }
+
+    /// The catalog of the database.
+    ///
+    /// # Errors
+    /// When the database does not give it, or a signal comes first.
+    pub(super) async fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        tokio::select! {
+            snapshot = self.database.snapshot() => snapshot.map_err(|error| trouble(&error)),
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
+    }
+
+    /// Runs a script without a record; `None`: it came to its end.
+    ///
+    /// # Errors
+    /// Trouble with the database, or a signal that came first.
+    pub(super) async fn run_unrecorded(
+        &mut self,
+        script: &Script,
+    ) -> Result<Option<StatementFailure>, Failure> {
+        tokio::select! {
+            ended = self.database.run_unrecorded(script) => ended.map_err(|error| trouble(&error)),
             () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
         }
     }
@@ -278,13 +305,13 @@ impl Halt {
 
 /// SIGINT and SIGTERM.
 #[derive(Debug)]
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, Failure> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
                 Failure::not_done(format!("The program cannot listen for signals: {error}."))

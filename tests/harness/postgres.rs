@@ -32,8 +32,8 @@ pub struct Postgres {
     pub ca: PathBuf,
     /// The server's log, each line with time, process id and application name.
     pub log: PathBuf,
-    superuser: String,
-    password: String,
+    pub superuser: String,
+    pub password: String,
     psql: PathBuf,
     made: AtomicUsize,
     supervisor: Mutex<Supervisor>,

@@ -54,6 +54,7 @@ mod operator_seen;
 mod pooler;
 mod rds;
 mod review_operator;
+mod round_trip;
 mod server_identity;
 mod server_trouble;
 mod servers;

@@ -1,0 +1,178 @@
+//! `schemaward test`: the round trip of all versions on a scratch database.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::migration::catalog::{Catalog, Migration};
+use crate::migration::file_name::Direction;
+use crate::migration::round_trip;
+use crate::migration::script::{Script, ScriptDefect};
+use crate::migration::statement_words::words;
+use crate::postgres::{ScratchDatabase, Settings};
+
+use super::args::{ConnectionArgs, ExecutionArgs, HistoryArgs, SourceArgs};
+use super::exit::{Exit, Failure};
+use super::session::{Signals, trouble};
+use super::source::{self, Depth};
+use super::terminal::Terminal;
+
+mod running;
+
+use running::RoundTrip;
+
+/// Try all versions on a scratch database: up, down one by one, up again
+///
+/// Creates a database of its own on the server, and drops it at the end; the one that --db names is only
+/// connected to. After each step the catalog must be what it was when as many versions were applied before. A
+/// file with a comment that begins with "Idempotent" is run twice. Ends with 1 when an object differs or a
+/// script fails.
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// SQL file that is run first, such as one with the tables that the migrations expect
+    #[arg(long, value_name = "FILE")]
+    setup: Option<PathBuf>,
+    /// Leave the scratch database where it is, and say its name
+    #[arg(long)]
+    keep: bool,
+    /// Run statements on roles, tablespaces and other databases, too; what they do outlives the test
+    #[arg(long)]
+    allow_global: bool,
+    /// Drop the scratch databases that interrupted tests left, and do nothing else
+    #[arg(long, conflicts_with_all = ["setup", "keep", "allow_global"])]
+    cleanup: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    history: HistoryArgs,
+    #[command(flatten)]
+    execution: ExecutionArgs,
+}
+
+impl Test {
+    pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
+        let settings = self
+            .connection
+            .settings_to_execute(&self.history, &self.execution)?;
+        if self.cleanup {
+            return clean_up(&settings, terminal).await;
+        }
+        let ledger_table = self.history.ledger().table;
+        let catalog = source::load(&self.source.dir, &ledger_table, Depth::Judged, terminal)?;
+        let traits = round_trip::traits(&catalog, &ledger_table).map_err(unusable)?;
+        let setup = self.setup_script(&ledger_table)?;
+        self.look_beyond(&catalog, setup.as_ref(), &ledger_table, terminal)?;
+        // From here on a signal ends no run before the scratch database is dropped.
+        let _signals = Signals::listen()?;
+        let scratch = ScratchDatabase::create(&settings)
+            .await
+            .map_err(|error| trouble(&error))?;
+        let run = RoundTrip::new(&self, terminal, catalog, traits);
+        let tested = run.carry_out(&scratch.settings(), setup.as_ref()).await;
+        if self.keep {
+            terminal.note(&format!("Scratch database {} is kept.", scratch.name()));
+            return tested;
+        }
+        match scratch.drop().await {
+            Ok(()) => tested,
+            Err(error) => {
+                terminal.warning(&format!(
+                    "Scratch database {} could not be dropped: {} Drop it with `schemaward test --cleanup`.",
+                    scratch.name(),
+                    error.message
+                ));
+                tested
+            }
+        }
+    }
+
+    fn setup_script(&self, ledger_table: &str) -> Result<Option<Script>, Failure> {
+        let Some(path) = &self.setup else {
+            return Ok(None);
+        };
+        let bytes = std::fs::read(path).map_err(|error| {
+            Failure::not_done(format!(
+                "--setup {} cannot be read: {error}.",
+                path.display()
+            ))
+        })?;
+        Script::parse(&bytes, ledger_table)
+            .map(Some)
+            .map_err(|defects| unusable((path.display().to_string(), defects)))
+    }
+
+    /// Refuses, or warns of, statements whose effect outlives the scratch database.
+    fn look_beyond(
+        &self,
+        catalog: &Catalog,
+        setup: Option<&Script>,
+        ledger_table: &str,
+        terminal: Terminal,
+    ) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        let mut look = |file: &str, script: &Script| {
+            for statement in round_trip::beyond_the_database(script) {
+                let words = words(script.text_of(statement));
+                found.push(format!("{file}, {}: {words}", statement.position));
+            }
+        };
+        if let (Some(path), Some(script)) = (&self.setup, setup) {
+            look(&path.display().to_string(), script);
+        }
+        for migration in catalog.iter() {
+            for (direction, file) in files(migration) {
+                let script = round_trip::script(migration, direction, ledger_table);
+                if let Some(script) = script.map_err(unusable)? {
+                    look(file, &script);
+                }
+            }
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let found = found.join("; ");
+        if self.allow_global {
+            terminal.warning(&format!(
+                "These statements reach beyond the scratch database, and what they do stays: {found}."
+            ));
+            return Ok(());
+        }
+        Err(Failure::not_done(format!(
+            "These statements reach beyond a database, so what they do would stay on the server after the test: \
+             {found}. Nothing was run. Test on a server of your own with --allow-global, or keep them out of \
+             migrations."
+        )))
+    }
+}
+
+/// The files of a version.
+fn files(migration: &Migration) -> impl Iterator<Item = (Direction, &str)> {
+    let down = migration.down.as_ref();
+    std::iter::once((Direction::Up, migration.up.file.as_str()))
+        .chain(down.map(|down| (Direction::Down, down.file.as_str())))
+}
+
+fn unusable((file, defects): (String, Vec<ScriptDefect>)) -> Failure {
+    Failure {
+        exit: Exit::NotDone,
+        messages: defects
+            .iter()
+            .map(|defect| format!("{file}, {defect}"))
+            .collect(),
+    }
+}
+
+async fn clean_up(settings: &Settings, terminal: Terminal) -> Result<Exit, Failure> {
+    let dropped = ScratchDatabase::drop_leftovers(settings)
+        .await
+        .map_err(|error| trouble(&error))?;
+    for name in &dropped {
+        terminal.results(&format!("dropped  {name}\n"))?;
+    }
+    if dropped.is_empty() {
+        terminal.note("No scratch database is left, but for those in use.");
+    }
+    Ok(Exit::Done)
+}
