@@ -20,6 +20,8 @@ mod review;
 mod source;
 mod status;
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,8 +34,8 @@ pub use connection::{
     KeyReference, PasswordSource, Pooler, PortSource, SecretReference, TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
-pub use plan::{PlanStatus, PlannedClass, PlannedScript, PlannedStatement};
-pub use review::{ApprovalSpec, RequiredApproval};
+pub use plan::{PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement};
+pub use review::{ApprovalSpec, PolicyAction, RequiredApproval};
 pub use source::{ConfigMapSource, Source};
 pub use status::{
     AppliedVersion, DatabaseSchemaStatus, Failure, MigrationDirection, PendingVersion,
@@ -204,6 +206,20 @@ pub struct DatabaseSchemaSpec {
     /// Which plans a person has to approve before they run.
     #[serde(default)]
     pub approval: ApprovalSpec,
+
+    /// What follows from what is known of a statement: the name of a rule (such as ban-drop-column;
+    /// the documents list them), or of an impact (blocking, destructive, incompatible, rewrite,
+    /// unknown), and what follows from it.
+    ///
+    /// Deny: the plan does not run, with reason PolicyDenied. RequireApproval: it waits as approval
+    /// says. Warn: it is shown in status.plan, and told by an Event when it runs. Ignore: nothing.
+    /// Default: blocking, destructive and rewrite warn, and so does every rule that is reported by
+    /// default. A comment in the file waives a rule, with a reason. At most 100.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend(
+        "maxProperties" = 100
+    ))]
+    pub policy: BTreeMap<String, PolicyAction>,
 
     /// How scripts are run.
     #[serde(default)]

@@ -1,29 +1,68 @@
 //! What the resource asks of a plan before it runs, and what somebody approved. Pure.
 
+use std::collections::BTreeMap;
+
 use kube::ResourceExt;
 
-use crate::api::v1alpha1::{APPROVE_ANNOTATION, DatabaseSchema, RequiredApproval};
+use crate::api::v1alpha1::{APPROVE_ANNOTATION, DatabaseSchema, PolicyAction, RequiredApproval};
+use crate::engine::outcome::Outcome;
 use crate::engine::review::{self, Approval, Review};
 use crate::engine::task::Owner;
 use crate::migration::checksum::Checksum;
 use crate::migration::plan_hash::PlanContext;
+use crate::migration::statement_policy::{Action, StatementPolicy, UnknownName};
+use crate::migration::version::Version;
 
+use super::configuration::Configuration;
 use super::decisions::{Handled, who};
 use super::identity::address;
 use super::status::clip;
 
 /// What is asked of each plan for `resource`. `handled` says which approval was carried out already.
 #[must_use]
-pub fn review(resource: &DatabaseSchema, owner: &Owner, handled: &Handled) -> Review {
+pub fn review(
+    resource: &DatabaseSchema,
+    owner: &Owner,
+    handled: &Handled,
+    configuration: &Configuration,
+) -> Review {
+    let required = required(resource.spec.approval.required);
+    let least = configuration.approval.required.map(self::required);
     Review {
         context: context(resource, owner),
-        required: match resource.spec.approval.required {
-            RequiredApproval::Always => review::RequiredApproval::Always,
-            RequiredApproval::Down => review::RequiredApproval::Down,
-            RequiredApproval::Never => review::RequiredApproval::Never,
-        },
+        required: least.map_or(required, |least| required.max(least)),
+        // Names that nobody knows were refused with the spec.
+        policy: policy(&resource.spec.policy)
+            .unwrap_or_default()
+            .bounded_by(&configuration.policy.0),
         approval: approval(resource, handled),
     }
+}
+
+fn required(asked: RequiredApproval) -> review::RequiredApproval {
+    match asked {
+        RequiredApproval::Always => review::RequiredApproval::Always,
+        RequiredApproval::Destructive => review::RequiredApproval::Destructive,
+        RequiredApproval::Down => review::RequiredApproval::Down,
+        RequiredApproval::Never => review::RequiredApproval::Never,
+    }
+}
+
+/// The policy that these entries of a resource, or of the operator's configuration, make.
+///
+/// # Errors
+/// At a name that is not known.
+pub fn policy(entries: &BTreeMap<String, PolicyAction>) -> Result<StatementPolicy, UnknownName> {
+    let entries = entries.iter().map(|(name, action)| {
+        let action = match action {
+            PolicyAction::Deny => Action::Deny,
+            PolicyAction::RequireApproval => Action::RequireApproval,
+            PolicyAction::Warn => Action::Warn,
+            PolicyAction::Ignore => Action::Ignore,
+        };
+        (name.as_str(), action)
+    });
+    StatementPolicy::new(entries)
 }
 
 /// The resource, where its database is, and what changes the meaning of a script. The uid is left out: a
@@ -43,6 +82,31 @@ fn context(resource: &DatabaseSchema, owner: &Owner) -> PlanContext {
         role,
     ];
     PlanContext::new(fields.into_iter().chain(path.map(String::as_str)))
+}
+
+/// Concerns that a warning names.
+const NAMED: usize = 5;
+
+/// What the policy warns of in the versions that ran; `None`: nothing.
+#[must_use]
+pub fn warning(outcome: &Outcome) -> Option<String> {
+    let plan = outcome.reviewed()?;
+    let ran = |version: &Version| outcome.done().iter().any(|done| done.version == *version);
+    let concerns: Vec<String> = plan
+        .concerns()
+        .filter(|(version, ..)| ran(version))
+        .map(|(version, line, concern)| match line {
+            Some(line) => format!("{version} line {line}: {}", concern.name),
+            None => format!("{version}: {}", concern.name),
+        })
+        .collect();
+    let named = concerns.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    let more = match concerns.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = named.join(", ");
+    (!concerns.is_empty()).then(|| format!("What ran has what the policy warns of: {named}{more}."))
 }
 
 fn approval(resource: &DatabaseSchema, handled: &Handled) -> Option<Approval> {
@@ -99,8 +163,35 @@ mod tests {
         }
     }
 
+    fn reviewed(resource: &DatabaseSchema, owner: &Owner, handled: &Handled) -> Review {
+        review(resource, owner, handled, &Configuration::default())
+    }
+
+    #[test]
+    fn a_resource_may_be_stricter_than_the_operator_and_not_laxer() {
+        use review::RequiredApproval::{Always, Destructive, Down};
+        let configuration =
+            Configuration::parse("approval: {required: Down}\npolicy: {rewrite: Deny}").unwrap();
+        let of = |spec: Value| {
+            let resource = resource(&spec, None);
+            review(&resource, &owner(), &Handled::new(), &configuration)
+        };
+        let never = of(json!({"approval": {"required": "Never"}, "policy": {"rewrite": "Ignore"}}));
+        assert_eq!(never.required, Down);
+        let rewrite = never
+            .policy
+            .of_impact(crate::migration::lint::Impact::Rewrite);
+        assert_eq!(rewrite, Some(("rewrite", Action::Deny)));
+        assert_eq!(
+            of(json!({"approval": {"required": "Always"}})).required,
+            Always
+        );
+        let free = reviewed(&resource(&json!({}), None), &owner(), &Handled::new());
+        assert_eq!(free.required, Destructive);
+    }
+
     fn of(spec: &Value) -> PlanContext {
-        review(&resource(spec, None), &owner(), &Handled::new()).context
+        reviewed(&resource(spec, None), &owner(), &Handled::new()).context
     }
 
     #[test]
@@ -132,7 +223,7 @@ mod tests {
             cluster: "elsewhere".to_owned(),
             ..owner()
         };
-        let elsewhere = review(&resource(&json!({}), None), &other, &Handled::new());
+        let elsewhere = reviewed(&resource(&json!({}), None), &other, &Handled::new());
         assert_ne!(elsewhere.context, plain);
     }
 
@@ -141,7 +232,7 @@ mod tests {
         let hash = Checksum::of(b"a plan");
         let given = |value: &str, handled: &Handled| {
             let resource = resource(&json!({}), Some(value));
-            review(&resource, &owner(), handled).approval.unwrap()
+            reviewed(&resource, &owner(), handled).approval.unwrap()
         };
         for value in [
             hash.to_string(),

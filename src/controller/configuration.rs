@@ -2,11 +2,16 @@
 //! write resources. Read once, at the start, and strictly: a rule that is misspelled must not be one that is not
 //! there.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use crate::api::v1alpha1::{PolicyAction, RequiredApproval};
+use crate::migration::statement_policy::{StatementPolicy, UnknownName};
 use crate::postgres::{Guard, HostPattern};
+
+use super::approval;
 
 /// All of the file. Empty: nothing is allowed or denied beyond what always is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -14,6 +19,31 @@ use crate::postgres::{Guard, HostPattern};
 pub struct Configuration {
     /// Which servers may be connected to.
     pub hosts: Hosts,
+    /// What no resource goes below in its own policy.
+    pub policy: PolicyBound,
+    /// What no resource goes below in its own approval.
+    pub approval: ApprovalBound,
+}
+
+/// The least that follows from a rule or an impact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, PolicyAction>")]
+pub struct PolicyBound(pub StatementPolicy);
+
+impl TryFrom<BTreeMap<String, PolicyAction>> for PolicyBound {
+    type Error = UnknownName;
+
+    fn try_from(entries: BTreeMap<String, PolicyAction>) -> Result<Self, Self::Error> {
+        approval::policy(&entries).map(Self)
+    }
+}
+
+/// The least approval that is required.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalBound {
+    /// As in a resource; without it, a resource may ask for none.
+    pub required: Option<RequiredApproval>,
 }
 
 /// Which servers may be connected to. Loopback, link-local and multicast addresses, services of the cloud and the
@@ -191,6 +221,8 @@ hosts:
             ("hosts:\n  allow:\n  - namespaces: [a]\n", 3, "hosts"),
             ("host: {}\n", 1, "host"),
             ("hosts: [\n", 1, "hosts"),
+            ("policy: {ban-drop-colum: Deny}\n", 1, "ban-drop-colum"),
+            ("approval: {required: Sometimes}\n", 1, "Sometimes"),
         ] {
             let error = Configuration::parse(text).unwrap_err();
             assert!(error.contains(said), "{error}");

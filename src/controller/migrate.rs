@@ -12,7 +12,7 @@ use crate::engine::task::{Mode, Task};
 use crate::migration::file_name::Direction;
 use crate::postgres::Postgres;
 
-use super::approval::review;
+use super::approval::{self, review};
 use super::attempt::Attempt;
 use super::context::{Context, Identity};
 use super::events::Severity;
@@ -22,6 +22,8 @@ use super::progress::ProgressWriter;
 use super::report::Report;
 use super::validate::ValidatedRun;
 
+/// Reason of the event about what a policy warns of, once it ran.
+const POLICY_WARNING: &str = "PolicyWarning";
 /// Reason of the event that another server has the database than before.
 const SERVER_CHANGED: &str = "ServerChanged";
 
@@ -67,7 +69,12 @@ impl Run<'_> {
 
     fn review(&self) -> Review {
         let owner = self.context.owner(self.identity);
-        review(self.resource, &owner, self.memory.handled())
+        review(
+            self.resource,
+            &owner,
+            self.memory.handled(),
+            &self.context.configuration,
+        )
     }
 
     /// Plans, without a lock and without writing.
@@ -110,10 +117,20 @@ impl Run<'_> {
             self.tell(Severity::Warning, SERVER_CHANGED, "Reconcile", &note)
                 .await;
         }
+        self.warn(&outcome).await;
         if let Ok(written) = writer.finish().await {
             *report = written;
         }
         Attempt::Ran(Box::new(outcome))
+    }
+
+    /// Tells what a policy warns of, once it ran: by then status shows no plan any more.
+    async fn warn(&self, outcome: &Outcome) {
+        let Some(note) = approval::warning(outcome) else {
+            return;
+        };
+        self.tell(Severity::Warning, POLICY_WARNING, "Reconcile", &note)
+            .await;
     }
 
     fn count(&self, outcome: &Outcome, duration: Duration) {

@@ -10,6 +10,8 @@ use crate::api::v1alpha1::{DatabaseSchemaSpec, Execution, Source, TlsMode};
 use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
+use super::approval;
+
 const TARGET_AMONG_VERSIONS: &str =
     "targetVersion must be one of versions, written as it stands there";
 const BASELINE_AMONG_VERSIONS: &str =
@@ -50,6 +52,7 @@ const MAX_INLINE_FILES: usize = 200;
 const MAX_VERSIONS: usize = 1000;
 const MAX_VERSION: usize = 32;
 const MAX_VERSION_NAME: usize = 200;
+const MAX_POLICIES: usize = 100;
 const MAX_SEARCH_PATH: usize = 16;
 
 const VERSION_FORM: &str = "must be 1 to 32 digits, written as in the file name";
@@ -74,6 +77,14 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
     found.connection(spec);
     found.execution(&spec.execution);
     found.0.extend(checks(spec).err().into_iter().flatten());
+    if let Err(unknown) = approval::policy(&spec.policy) {
+        found.unless(false, "policy", &unknown.to_string());
+    }
+    found.unless(
+        spec.policy.len() <= MAX_POLICIES,
+        "policy",
+        "must name at most 100 rules and impacts",
+    );
     for (field, name) in [
         ("history.schema", &spec.history.schema),
         ("history.table", &spec.history.table),

@@ -211,6 +211,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
 fn of_hold(hold: &Hold) -> Reason {
     match hold {
         Hold::Approval(_) => Reason::AwaitingApproval,
+        Hold::Policy(_) => Reason::PolicyDenied,
     }
 }
 

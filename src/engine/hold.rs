@@ -2,8 +2,10 @@
 
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
+use crate::migration::lint::Impact;
+use crate::migration::statement_policy::Action;
 
-use super::review::{Approval, ReviewedPlan};
+use super::review::{Approval, RequiredApproval, ReviewedPlan};
 use super::task::Owner;
 
 /// What a plan waits for.
@@ -11,6 +13,8 @@ use super::task::Owner;
 pub enum Hold {
     /// An approval.
     Approval(AwaitingApproval),
+    /// Nothing by itself: a policy forbids it.
+    Policy(Denied),
 }
 
 /// A plan that needs an approval and has none.
@@ -35,6 +39,57 @@ pub enum Because {
     Always,
     /// It undoes a version.
     Down,
+    /// It applies a version that loses data, and that is asked for by this.
+    Destructive(RequiredApproval),
+    /// The policy asks for it, because of this rule or impact.
+    Policy(&'static str),
+}
+
+/// What a policy forbids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// What the plan would do, as a clause.
+    what: String,
+    /// The first things that are forbidden, each as a clause.
+    first: Vec<String>,
+    /// How many there are.
+    count: usize,
+}
+
+/// Forbidden things that a message names.
+const NAMED: usize = 3;
+
+impl Denied {
+    /// What is forbidden in `plan`, if anything is.
+    pub(super) fn of(plan: &ReviewedPlan) -> Option<Self> {
+        let denied: Vec<_> = plan
+            .concerns()
+            .filter(|(.., concern)| concern.action == Action::Deny)
+            .collect();
+        let named = denied.iter().take(NAMED);
+        let first = named.map(|(version, line, concern)| match line {
+            Some(line) => format!("{version} line {line}: {}", concern.name),
+            None => format!("{version}: {}", concern.name),
+        });
+        (!denied.is_empty()).then(|| Self {
+            what: in_words(plan),
+            first: first.collect(),
+            count: denied.len(),
+        })
+    }
+
+    fn message(&self, stands_at: &str) -> String {
+        let more = match self.count - self.first.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(
+            "The policy forbids the plan {}: {}{more}. Nothing was changed; {stands_at}. Write it another way and \
+             commit, waive the rule in the file with a reason, or change spec.policy.",
+            self.what,
+            self.first.join(", ")
+        )
+    }
 }
 
 /// What was approved, when it is not the plan.
@@ -87,6 +142,7 @@ impl Hold {
     pub(super) fn message(&self, stands_at: &str) -> String {
         match self {
             Self::Approval(awaiting) => awaiting.message(stands_at),
+            Self::Policy(denied) => denied.message(stands_at),
         }
     }
 }
@@ -94,8 +150,12 @@ impl Hold {
 impl AwaitingApproval {
     fn message(&self, stands_at: &str) -> String {
         let because = match self.because {
-            Because::Always => "spec.approval.required is Always",
-            Because::Down => "spec.approval.required is Down and it undoes a version",
+            Because::Always => "spec.approval.required is Always".to_owned(),
+            Because::Down => "spec.approval.required is Down and it undoes a version".to_owned(),
+            Because::Destructive(required) => {
+                format!("spec.approval.required is {required:?} and it loses data")
+            }
+            Because::Policy(name) => format!("spec.policy asks for one for {name}"),
         };
         let given = self.given.sentence();
         let (plan, what) = (&self.plan, &self.what);
@@ -132,10 +192,18 @@ pub(super) fn in_words(plan: &ReviewedPlan) -> String {
         1 => None,
         count => Some(format!("{count} versions")),
     };
-    let statements = match plan.statement_count() {
+    let statements = match plan.statements().count() {
         1 => "1 statement".to_owned(),
         count => format!("{count} statements"),
     };
+    let destructive = plan
+        .statements()
+        .filter(|(_, statement)| statement.impact == Impact::Destructive);
+    let destructive = match destructive.count() {
+        0 => None,
+        count => Some(format!("{count} destructive")),
+    };
     let parts = parts.into_iter().flatten().chain(versions);
-    parts.chain([statements]).collect::<Vec<_>>().join(", ")
+    let parts = parts.chain([statements]).chain(destructive);
+    parts.collect::<Vec<_>>().join(", ")
 }

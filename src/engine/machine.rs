@@ -21,7 +21,7 @@ use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
 use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
 use super::outcome::{End, Outcome, Stop};
-use super::review::DownTexts;
+use super::review::Scripts;
 use super::stepwise::{Heard, Stepwise};
 use super::task::{Mode, Task};
 use checking::{Checking, Then};
@@ -71,8 +71,8 @@ pub struct Machine {
     state: State,
     waited: Duration,
     steps: VecDeque<Step>,
-    /// Texts of ways back that were read already.
-    downs: DownTexts,
+    /// What is known of its scripts, when somebody wants to know.
+    scripts: Scripts,
     running: Option<Arc<Execution>>,
     announced: bool,
     /// What is to be written can wait for the next run.
@@ -89,7 +89,7 @@ impl Machine {
             state: State::Beginning,
             waited: Duration::ZERO,
             steps: VecDeque::new(),
-            downs: DownTexts::new(),
+            scripts: Scripts::default(),
             running: None,
             announced: false,
             is_optional: false,

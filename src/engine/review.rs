@@ -3,22 +3,22 @@
 //! The same judgement is made at each look of a run, the one under the migration lock included: what was
 //! approved is what runs, or nothing does.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use crate::migration::catalog::Catalog;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::history::History;
-use crate::migration::plan::{DownSource, Plan, Step};
+use crate::migration::lint::{Impact, TableLock};
+use crate::migration::plan::Plan;
 use crate::migration::plan_hash::{PlanContext, is_approved, plan_hash};
-use crate::migration::script::Script;
 use crate::migration::statement::StatementClass;
-use crate::migration::statement_words::words;
+use crate::migration::statement_policy::{Action, StatementPolicy};
 use crate::migration::version::Version;
 
-use super::hold::{AwaitingApproval, Because, GivenApproval, Hold, in_words};
-use super::task::{Actor, Ledger};
+use super::hold::{AwaitingApproval, Because, Denied, GivenApproval, Hold, in_words};
+use super::task::Actor;
+
+mod scripts;
+
+pub use scripts::Scripts;
 
 /// What is asked of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +27,23 @@ pub struct Review {
     pub context: PlanContext,
     /// Which plans need an approval.
     pub required: RequiredApproval,
+    /// What follows from what is known of its statements.
+    pub policy: StatementPolicy,
     /// What somebody approved.
     pub approval: Option<Approval>,
 }
 
-/// Which plans need an approval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which plans need an approval, the strictest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequiredApproval {
+    /// None, unless the policy asks for one.
+    Never,
+    /// Each that applies a version which loses data.
+    Destructive,
+    /// Those, and each that undoes a version.
+    Down,
     /// Each that runs a script.
     Always,
-    /// Each that undoes a version.
-    Down,
-    /// None.
-    Never,
 }
 
 /// An approval as it was given.
@@ -86,6 +90,8 @@ pub struct ReviewedScript {
     pub checksum: Checksum,
     /// Its statements.
     pub statements: Vec<ReviewedStatement>,
+    /// What is about the script as a whole.
+    pub findings: Vec<Concern>,
 }
 
 /// One statement of a script.
@@ -97,6 +103,23 @@ pub struct ReviewedStatement {
     pub words: String,
     /// How it is run.
     pub class: StatementClass,
+    /// What it does to a database in use.
+    pub impact: Impact,
+    /// The strongest lock that it takes on what was there before.
+    pub lock: TableLock,
+    /// What somebody should know of it.
+    pub findings: Vec<Concern>,
+}
+
+/// What a policy does not ignore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// The rule or the impact.
+    pub name: &'static str,
+    /// What follows from it.
+    pub action: Action,
+    /// What was found; of an impact nothing, its name says it.
+    pub message: Option<String>,
 }
 
 impl ReviewedPlan {
@@ -111,32 +134,43 @@ impl ReviewedPlan {
         }
     }
 
-    /// How many statements would run.
-    #[must_use]
-    pub fn statement_count(&self) -> usize {
-        let counts = self.scripts.iter().map(|script| script.statements.len());
-        counts.sum()
+    /// All statements, each with its script.
+    pub fn statements(&self) -> impl Iterator<Item = (&ReviewedScript, &ReviewedStatement)> {
+        let scripts = self.scripts.iter();
+        scripts.flat_map(|script| {
+            let statements = script.statements.iter();
+            statements.map(move |statement| (script, statement))
+        })
+    }
+
+    /// What follows from a policy, each with the version and the line; without a line it is about the script.
+    pub fn concerns(&self) -> impl Iterator<Item = (&Version, Option<usize>, &Concern)> {
+        self.scripts.iter().flat_map(|script| {
+            let whole = script.findings.iter().map(|concern| (None, concern));
+            let statements = script.statements.iter().flat_map(|statement| {
+                let findings = statement.findings.iter();
+                findings.map(|concern| (Some(statement.line), concern))
+            });
+            let concerns = whole.chain(statements);
+            concerns.map(|(line, concern)| (&script.version, line, concern))
+        })
+    }
+
+    /// True when it applies a version that loses data.
+    fn is_destructive_up(&self) -> bool {
+        self.statements().any(|(script, statement)| {
+            script.direction == Direction::Up && statement.impact == Impact::Destructive
+        })
     }
 }
-
-/// The DOWN texts that were stored with their versions, as far as they were read, by their checksum.
-pub type DownTexts = BTreeMap<Checksum, Arc<[u8]>>;
 
 /// Looks through `plan`.
 pub(super) fn reviewed(
     review: &Review,
     plan: &Plan,
     history: &History,
-    catalog: &Catalog,
-    downs: &DownTexts,
-    ledger: &Ledger,
+    scripts: Vec<ReviewedScript>,
 ) -> ReviewedPlan {
-    let hash = plan_hash(&review.context, plan);
-    let scripts = plan
-        .steps
-        .iter()
-        .map(|step| script(step, catalog, downs, &ledger.table))
-        .collect();
     let approved = review.approval.as_ref().and_then(|approval| {
         let approved = approval.plan.filter(|_| !approval.is_used)?;
         is_approved(&review.context, plan, history, approved).then(|| Approved {
@@ -145,22 +179,19 @@ pub(super) fn reviewed(
         })
     });
     ReviewedPlan {
-        hash,
+        hash: plan_hash(&review.context, plan),
         scripts,
         approved,
     }
 }
 
-/// Why a plan that was looked through may not run, if it may not.
+/// Why a plan that was looked through may not run, if it may not: what forbids it first, then what a person has
+/// to do.
 pub(super) fn hold(review: &Review, plan: &ReviewedPlan, actor: &Actor) -> Option<Hold> {
-    let because = match review.required {
-        RequiredApproval::Always => Because::Always,
-        RequiredApproval::Down if plan.direction() == Direction::Down => Because::Down,
-        RequiredApproval::Down | RequiredApproval::Never => return None,
-    };
-    if plan.approved.is_some() {
-        return None;
+    if let Some(denied) = Denied::of(plan) {
+        return Some(Hold::Policy(denied));
     }
+    let because = because(review.required, plan).filter(|_| plan.approved.is_none())?;
     Some(Hold::Approval(AwaitingApproval {
         plan: plan.hash,
         what: in_words(plan),
@@ -173,60 +204,18 @@ pub(super) fn hold(review: &Review, plan: &ReviewedPlan, actor: &Actor) -> Optio
     }))
 }
 
-fn script(step: &Step, catalog: &Catalog, downs: &DownTexts, table: &str) -> ReviewedScript {
-    match step {
-        Step::Apply {
-            version,
-            name,
-            checksum,
-        } => {
-            let bytes = catalog.get(version).map(|known| &known.up.bytes);
-            ReviewedScript {
-                direction: Direction::Up,
-                version: version.clone(),
-                name: name.clone(),
-                checksum: *checksum,
-                statements: statements(bytes, table),
-            }
+/// Why a plan needs an approval, if it does.
+fn because(required: RequiredApproval, plan: &ReviewedPlan) -> Option<Because> {
+    let is_down = plan.direction() == Direction::Down;
+    match required {
+        RequiredApproval::Always => Some(Because::Always),
+        RequiredApproval::Down if is_down => Some(Because::Down),
+        RequiredApproval::Down | RequiredApproval::Destructive if plan.is_destructive_up() => {
+            Some(Because::Destructive(required))
         }
-        Step::Undo {
-            version,
-            name,
-            down,
-        } => {
-            let (checksum, bytes) = match down {
-                DownSource::Stored(checksum) => (checksum, downs.get(checksum)),
-                DownSource::File(checksum) => {
-                    let file = catalog.get(version).and_then(|known| known.down.as_ref());
-                    (checksum, file.map(|file| &file.bytes))
-                }
-            };
-            ReviewedScript {
-                direction: Direction::Down,
-                version: version.clone(),
-                name: name.clone(),
-                checksum: *checksum,
-                statements: statements(bytes, table),
-            }
-        }
+        RequiredApproval::Down | RequiredApproval::Destructive | RequiredApproval::Never => plan
+            .concerns()
+            .find(|(.., concern)| concern.action == Action::RequireApproval)
+            .map(|(.., concern)| Because::Policy(concern.name)),
     }
-}
-
-/// A text that cannot be parsed has no statements to show: its run ends before it.
-fn statements(bytes: Option<&Arc<[u8]>>, table: &str) -> Vec<ReviewedStatement> {
-    let Some(Ok(script)) = bytes.map(|bytes| Script::parse(bytes, table)) else {
-        return Vec::new();
-    };
-    let text = script.text();
-    let run = script
-        .statements()
-        .iter()
-        .filter(|statement| statement.class != StatementClass::TransactionControl)
-        .filter(|statement| !statement.is_self_record);
-    run.map(|statement| ReviewedStatement {
-        line: statement.position.line,
-        words: words(&text[statement.range.clone()]),
-        class: statement.class,
-    })
-    .collect()
 }

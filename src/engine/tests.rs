@@ -16,6 +16,7 @@ use crate::migration::history::{Applied, History, Stored};
 use crate::migration::part::Part;
 use crate::migration::plan_hash::PlanContext;
 use crate::migration::script::Script;
+use crate::migration::statement_policy::{Action, StatementPolicy};
 use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
 
@@ -802,6 +803,7 @@ fn reviewed_task(names: &[&str], required: RequiredApproval, approved: Option<Ch
         review: Some(Review {
             context: PlanContext::new(["c", "n", "shop"]),
             required,
+            policy: StatementPolicy::default(),
             approval: approved.map(|plan| Approval {
                 plan: Some(plan),
                 by: "annotation, set by kubectl-annotate".to_owned(),
@@ -818,6 +820,7 @@ fn awaited(outcome: &Outcome) -> Checksum {
     match outcome.stop() {
         Some(Stop::Held(hold)) => match hold.as_ref() {
             Hold::Approval(awaiting) => awaiting.plan,
+            Hold::Policy(_) => panic!("{}", outcome.message()),
         },
         _ => panic!("{}", outcome.message()),
     }
@@ -1229,4 +1232,97 @@ fn who_waits_for_no_lock_is_told_at_once() {
     let outcome = run(hasty, &mut database);
     assert!(matches!(outcome.stop(), Some(Stop::LockHeld(held)) if held.waited_seconds == 0));
     assert_eq!(database.asked, ["inspect", "lock"]);
+}
+
+/// A set of one version with this UP, and a DOWN that drops a table.
+fn single(up: &str) -> Catalog {
+    let files = [("UP", up), ("DOWN", "DROP TABLE t;")].map(|(way, text)| SourceFile {
+        name: format!("1_t_{way}.sql"),
+        bytes: text.as_bytes().to_vec(),
+    });
+    Catalog::from_files(files.into(), "schema_migrations", &|_| false).expect("a sound set")
+}
+
+fn with_policy(up: &str, required: RequiredApproval, entries: &[(&str, Action)]) -> Task {
+    let mut task = reviewed_task(&[], required, None);
+    task.catalog = single(up);
+    let review = task.review.as_mut().expect("a review");
+    review.policy = StatementPolicy::new(entries.iter().copied()).expect("known names");
+    task
+}
+
+#[test]
+fn what_loses_data_waits_for_an_approval_unless_nobody_wants_one() {
+    use RequiredApproval::{Destructive, Down, Never};
+    for (up, required, waits) in [
+        ("DROP TABLE old;", Destructive, true),
+        ("DROP TABLE old;", Down, true),
+        ("DROP TABLE old;", Never, false),
+        ("ALTER TABLE t DROP COLUMN a;", Destructive, true),
+        ("CREATE TABLE t (a int);", Destructive, false),
+        ("CREATE TABLE t (a int);", Down, false),
+        // In a comment or a text it is nothing.
+        (
+            "COMMENT ON TABLE t IS 'DROP TABLE t'; -- DROP TABLE t",
+            Destructive,
+            false,
+        ),
+    ] {
+        let outcome = run(with_policy(up, required, &[]), &mut Simulated::default());
+        let held = matches!(outcome.stop(), Some(Stop::Held(_)));
+        assert_eq!(held, waits, "{up} {required:?}: {}", outcome.message());
+    }
+    let outcome = run(
+        with_policy("DROP TABLE old;", Destructive, &[]),
+        &mut Simulated::default(),
+    );
+    let said = outcome.message();
+    assert!(
+        said.contains("to apply 1 t, 1 statement, 1 destructive, waits for an approval, because spec.approval.required is Destructive and it loses data."),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_policy_forbids_asks_or_lets_go() {
+    use Action::{Deny, Ignore, RequireApproval, Warn};
+    use RequiredApproval::Never;
+    let up = "ALTER TABLE t DROP COLUMN a;";
+    let outcome = |entries: &[(&str, Action)]| {
+        run(with_policy(up, Never, entries), &mut Simulated::default())
+    };
+    let denied = outcome(&[("ban-drop-column", Deny)]);
+    assert_eq!(
+        denied.message(),
+        "The policy forbids the plan to apply 1 t, 1 statement, 1 destructive: 1 line 1: ban-drop-column. \
+         Nothing was changed; the database has no version yet. Write it another way and commit, waive the \
+         rule in the file with a reason, or change spec.policy."
+    );
+    let asked = outcome(&[("destructive", RequireApproval)]);
+    awaited(&asked);
+    assert!(
+        asked
+            .message()
+            .contains("because spec.policy asks for one for destructive."),
+        "{}",
+        asked.message()
+    );
+    for entries in [
+        vec![],
+        vec![("ban-drop-column", Warn), ("destructive", Ignore)],
+    ] {
+        let outcome = outcome(&entries);
+        assert!(matches!(outcome.end(), End::Reached), "{entries:?}");
+    }
+    let concerns = |entries: &[(&str, Action)]| -> Vec<(&'static str, Action)> {
+        let outcome = outcome(entries);
+        let plan = outcome.reviewed().expect("a plan");
+        plan.concerns()
+            .map(|(.., concern)| (concern.name, concern.action))
+            .collect()
+    };
+    assert_eq!(
+        concerns(&[("ban-drop-column", Deny)]),
+        [("destructive", Warn), ("ban-drop-column", Deny)]
+    );
 }

@@ -30,6 +30,7 @@ pub mod round_trip;
 pub mod script;
 pub mod snapshot;
 pub mod statement;
+pub mod statement_policy;
 pub mod statement_words;
 pub mod subject;
 pub mod target;

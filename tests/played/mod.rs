@@ -90,6 +90,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
         history: schemaward::api::v1alpha1::HistoryTable::default(),
         rollback: schemaward::api::v1alpha1::Rollback::default(),
         approval: schemaward::api::v1alpha1::ApprovalSpec::default(),
+        policy: std::collections::BTreeMap::new(),
         execution: schemaward::api::v1alpha1::Execution::default(),
         checks: None,
         suspend: false,

@@ -28,6 +28,10 @@ pub struct PlanStatus {
     #[schemars(extend("format" = "int64"))]
     pub statement_count: i64,
 
+    /// How many of them lose data.
+    #[schemars(extend("format" = "int64"))]
+    pub destructive_count: i64,
+
     /// The scripts in the order in which they would run; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
@@ -53,6 +57,11 @@ pub struct PlannedScript {
 
     /// SHA-256 of the text that would run; of a way back the one that was stored with the version.
     pub checksum: String,
+
+    /// What policy does not ignore of the script as a whole; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub findings: Vec<PlannedFinding>,
 }
 
 /// A statement that would run.
@@ -72,6 +81,33 @@ pub struct PlannedStatement {
     /// Transactional: in the one transaction of its version. NonTransactional: outside of one, because
     /// PostgreSQL refuses it inside.
     pub class: PlannedClass,
+
+    /// What it does to a database in use: none, additive, definition, data change, incompatible,
+    /// blocking, rewrite, destructive, or unknown where its words do not tell.
+    pub impact: String,
+
+    /// The strongest lock that it takes on a table that was there before, in the words of PostgreSQL;
+    /// none, or unknown where its words do not tell.
+    pub lock: String,
+
+    /// What policy does not ignore; at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub findings: Vec<PlannedFinding>,
+}
+
+/// What policy does not ignore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedFinding {
+    /// The rule or the impact.
+    pub rule: String,
+
+    /// What follows from it: Deny, RequireApproval or Warn.
+    pub action: String,
+
+    /// What was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// How a statement is run.

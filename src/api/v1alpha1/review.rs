@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ApprovalSpec {
-    /// Never (default): a plan runs by itself.
+    /// Destructive (default): a plan that applies a version which loses data (drops a table or a
+    /// column, truncates, cascades) waits with reason AwaitingApproval. Down: that one, and every plan
+    /// that undoes a version. Always: every plan that runs a script. Never: none but what policy asks
+    /// for.
     ///
-    /// Down: a plan that undoes a version waits, with reason AwaitingApproval. Always: every plan that
-    /// runs a script waits.
+    /// A way back needs no approval by default, because rollback.policy has to allow it.
     ///
     /// To approve is to name the hash of status.plan, as the value of the annotation
     /// schemaward.dev/approve, by kubectl annotate or by schemaward approve. The hash is over exactly
@@ -27,5 +29,16 @@ pub enum RequiredApproval {
     Always,
     Down,
     #[default]
+    Destructive,
     Never,
+}
+
+/// What follows from a rule or an impact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains all of them")]
+pub enum PolicyAction {
+    Deny,
+    RequireApproval,
+    Warn,
+    Ignore,
 }

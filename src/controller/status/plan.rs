@@ -1,8 +1,11 @@
 //! What would run, as status shows it.
 
-use crate::api::v1alpha1::{PlanStatus, PlannedClass, PlannedScript, PlannedStatement};
+use crate::api::v1alpha1::{
+    PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement,
+};
 use crate::engine::outcome::Outcome;
-use crate::engine::review::{ReviewedPlan, ReviewedScript, ReviewedStatement};
+use crate::engine::review::{Concern, ReviewedPlan, ReviewedScript, ReviewedStatement};
+use crate::migration::lint::Impact;
 use crate::migration::statement::StatementClass;
 
 use super::super::verdict::of_direction;
@@ -10,6 +13,10 @@ use super::{MAX_PENDING, clip_name, clip_to};
 
 /// Statements that status lists.
 pub const MAX_STATEMENTS: usize = 50;
+/// Findings of one statement that status lists.
+const MAX_FINDINGS: usize = 10;
+/// Longest text of a finding in status, in characters.
+const MAX_FINDING: usize = 200;
 /// Longest words of a statement in status, in characters.
 const MAX_STATEMENT: usize = 120;
 
@@ -21,10 +28,9 @@ pub(super) fn plan(outcome: &Outcome) -> Option<PlanStatus> {
 
 fn shown(plan: &ReviewedPlan) -> PlanStatus {
     let scripts = plan.scripts.iter();
-    let statements = scripts.clone().flat_map(|script| {
-        let statements = script.statements.iter();
-        statements.map(|statement| planned_statement(script, statement))
-    });
+    let destructive = plan
+        .statements()
+        .filter(|(_, statement)| statement.impact == Impact::Destructive);
     PlanStatus {
         hash: plan.hash.to_string(),
         direction: of_direction(plan.direction()),
@@ -33,8 +39,13 @@ fn shown(plan: &ReviewedPlan) -> PlanStatus {
             .as_ref()
             .map(|approved| clip_name(&approved.by)),
         script_count: count(plan.scripts.len()),
-        statement_count: count(plan.statement_count()),
-        statements: statements.take(MAX_STATEMENTS).collect(),
+        statement_count: count(plan.statements().count()),
+        destructive_count: count(destructive.count()),
+        statements: plan
+            .statements()
+            .take(MAX_STATEMENTS)
+            .map(|(script, statement)| planned_statement(script, statement))
+            .collect(),
         scripts: scripts.take(MAX_PENDING).map(planned_script).collect(),
     }
 }
@@ -49,7 +60,21 @@ fn planned_script(script: &ReviewedScript) -> PlannedScript {
         name: clip_name(&script.name),
         direction: of_direction(script.direction),
         checksum: script.checksum.to_string(),
+        findings: findings(&script.findings),
     }
+}
+
+fn findings(concerns: &[Concern]) -> Vec<PlannedFinding> {
+    let first = concerns.iter().take(MAX_FINDINGS);
+    let shown = first.map(|concern| PlannedFinding {
+        rule: concern.name.to_owned(),
+        action: concern.action.name().to_owned(),
+        message: concern
+            .message
+            .as_ref()
+            .map(|text| clip_to(text, MAX_FINDING)),
+    });
+    shown.collect()
 }
 
 fn planned_statement(script: &ReviewedScript, statement: &ReviewedStatement) -> PlannedStatement {
@@ -64,5 +89,8 @@ fn planned_statement(script: &ReviewedScript, statement: &ReviewedStatement) -> 
             | StatementClass::TransactionControl
             | StatementClass::Refused(_) => PlannedClass::Transactional,
         },
+        impact: statement.impact.to_string(),
+        lock: statement.lock.to_string(),
+        findings: findings(&statement.findings),
     }
 }

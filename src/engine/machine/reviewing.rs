@@ -62,7 +62,7 @@ impl Machine {
         if Checksum::of(bytes) != of.checksum {
             return self.stop(other_text(&of.version));
         }
-        self.downs.insert(of.checksum, Arc::from(bytes));
+        self.scripts.keep(of.checksum, bytes);
         self.look_through(at, judgement)
     }
 
@@ -71,17 +71,21 @@ impl Machine {
         let review = self.task.review.as_ref()?;
         let history = self.outcome.history.as_ref()?;
         let plan = &judgement.plan;
-        self.outcome.reviewed = (!plan.steps.is_empty()).then(|| {
-            reviewed(
-                review,
-                plan,
-                history,
-                &self.task.catalog,
-                &self.downs,
-                &self.task.ledger,
-            )
-        });
-        let looked_through = self.outcome.reviewed.as_ref()?;
+        self.outcome.reviewed = None;
+        if plan.steps.is_empty() {
+            return None;
+        }
+        let table = &self.task.ledger.table;
+        let mut scripts = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let catalog = &self.task.catalog;
+            let script = self
+                .scripts
+                .look_through(step, catalog, &review.policy, table);
+            scripts.push(script);
+        }
+        let looked_through = reviewed(review, plan, history, scripts);
+        let looked_through = self.outcome.reviewed.insert(looked_through);
         if self.task.mode != Mode::Migrate {
             return None;
         }
@@ -97,7 +101,7 @@ impl Machine {
                 version,
                 down: DownSource::Stored(checksum),
                 ..
-            } if !self.downs.contains_key(checksum) => Some(ReadDown {
+            } if self.scripts.down(*checksum).is_none() => Some(ReadDown {
                 version: version.clone(),
                 checksum: *checksum,
             }),
@@ -111,7 +115,7 @@ impl Machine {
             Step::Undo {
                 down: DownSource::Stored(checksum),
                 ..
-            } => self.downs.get(checksum).cloned(),
+            } => self.scripts.down(*checksum).cloned(),
             Step::Undo { .. } | Step::Apply { .. } => None,
         }
     }
