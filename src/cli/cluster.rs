@@ -16,6 +16,7 @@ use crate::api::v1alpha1::DatabaseSchema;
 
 use super::exit::Failure;
 
+mod approval;
 mod trouble;
 
 pub(super) use self::trouble::Interruption;

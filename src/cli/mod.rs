@@ -6,6 +6,7 @@
 //! is the way to Kubernetes for the commands about a resource.
 
 mod accept;
+mod approve;
 mod args;
 mod audit;
 mod check;
@@ -88,6 +89,7 @@ enum Command {
     Takeover(takeover::Takeover),
     Audit(audit::Audit),
     Resolve(resolve::Resolve),
+    Approve(approve::Approve),
     Wait(wait::Wait),
     Doctor(doctor::Doctor),
     Crd(crd::Crd),
@@ -146,6 +148,7 @@ impl Command {
             Self::Takeover(command) => wait_for(command.carry_out(terminal)),
             Self::Audit(command) => wait_for(command.carry_out(terminal)),
             Self::Resolve(command) => wait_for(command.carry_out(terminal)),
+            Self::Approve(command) => wait_for(command.carry_out(terminal)),
             Self::Wait(command) => wait_for(command.carry_out(terminal)),
             Self::Doctor(command) => wait_for(Box::pin(command.carry_out(terminal))),
             Self::Crd(command) => command.carry_out(terminal),

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Database, eventually, postgres};
+use crate::cli::Ended;
+use crate::harness::{Database, eventually, postgres, schemaward};
 use crate::operator_rig::{LIMIT, Schema, Tenant, cluster, condition, inline, resource};
 
 const WIDGETS: [(&str, &str); 2] = [
@@ -68,7 +69,14 @@ fn a_plan_runs_once_its_hash_is_approved_and_not_when_it_changed() {
     assert_eq!(plan["scriptCount"], 1);
     assert_eq!(
         plan["statements"],
-        json!([{"version": "001", "line": 1, "statement": "CREATE TABLE widgets", "class": "Transactional"}])
+        json!([{
+            "version": "001",
+            "line": 1,
+            "statement": "CREATE TABLE widgets",
+            "class": "Transactional",
+            "impact": "additive",
+            "lock": "none",
+        }])
     );
     // Nothing was written, not even who owns the database.
     assert_eq!(
@@ -132,6 +140,11 @@ fn a_plan_runs_once_its_hash_is_approved_and_not_when_it_changed() {
     let forth = text(&status, "/plan/hash").to_owned();
     approve(&schema, &forth);
     schema.reaches("UpToDate");
+    the_same_plan_once_more(&schema, &forth);
+}
+
+/// An approval is for one run: the same plan once more waits again.
+fn the_same_plan_once_more(schema: &Schema<'_>, forth: &str) {
     // A way back that needs none, and the same plan once more.
     let [(up, up_text), (down, down_text)] = GADGETS;
     schema.patch(&json!({"spec": {
@@ -262,4 +275,142 @@ fn approving_is_a_right_of_its_own_where_the_cluster_says_so() {
         let output = asks(user, arguments);
         assert!(output.status.success(), "{user} {arguments:?} {output:?}");
     }
+}
+
+#[test]
+fn a_policy_forbids_asks_for_an_approval_or_warns() {
+    let database = postgres().database("policy");
+    let namespace = cluster().tenant("policy");
+    namespace.secret(&database);
+    let up = |name, text| -> (&str, &str) { (name, text) };
+    let first = up(
+        "001_widgets_UP.sql",
+        "CREATE TABLE widgets (id int, note text);",
+    );
+    let drops = up(
+        "002_no_note_UP.sql",
+        "ALTER TABLE widgets DROP COLUMN note;",
+    );
+    let manifest = |files: &[(&str, &str)], policy: &Value| {
+        let mut manifest = resource("shop", &database, &inline(files));
+        manifest["spec"]["policy"] = policy.clone();
+        manifest
+    };
+    // The defaults: what is new waits for nobody, what loses data for an approval.
+    let schema = namespace.schema("shop", &manifest(&[first], &json!({})));
+    schema.reaches("UpToDate");
+    namespace.schema("shop", &manifest(&[first, drops], &json!({})));
+    let status = schema.reaches("AwaitingApproval");
+    let statement = &status["plan"]["statements"][0];
+    assert_eq!(status["plan"]["destructiveCount"], 1);
+    assert_eq!(statement["impact"], "destructive");
+    assert_eq!(statement["lock"], "ACCESS EXCLUSIVE");
+    let rules: Vec<&str> = statement["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|finding| text(finding, "/rule"))
+        .collect();
+    assert_eq!(rules, ["destructive", "ban-drop-column"]);
+
+    let denied = manifest(&[first, drops], &json!({"ban-drop-column": "Deny"}));
+    namespace.schema("shop", &denied);
+    let status = schema.reaches("PolicyDenied");
+    assert_eq!(condition(&status, "Stalled")["status"], "True");
+    assert!(
+        message(&status).contains("002 line 1: ban-drop-column"),
+        "{}",
+        message(&status)
+    );
+    // A waiver in the file, with a reason, is the author's way out; the impact is not waived.
+    let waived = up(
+        "002_no_note_UP.sql",
+        "-- schemaward: allow ban-drop-column because nobody reads it\nALTER TABLE widgets DROP COLUMN note;",
+    );
+    let mut waived = manifest(&[first, waived], &json!({"ban-drop-column": "Deny"}));
+    namespace.schema("shop", &waived);
+    schema.reaches("AwaitingApproval");
+    waived["spec"]["approval"] = json!({"required": "Never"});
+    namespace.schema("shop", &waived);
+    let status = schema.reaches("UpToDate");
+    assert_eq!(status["currentVersion"], "002");
+    eventually(LIMIT, || {
+        let events = schema.events();
+        let told =
+            "Warning PolicyWarning What ran has what the policy warns of: 002 line 2: destructive";
+        if events.iter().any(|event| event.starts_with(told)) {
+            Ok(())
+        } else {
+            Err(events)
+        }
+    });
+
+    namespace.schema(
+        "shop",
+        &manifest(&[first], &json!({"ban-drop-colum": "Deny"})),
+    );
+    let status = schema.reaches("InvalidSpec");
+    assert!(
+        message(&status).contains("spec.policy: \"ban-drop-colum\" is neither the name of a rule"),
+        "{}",
+        message(&status)
+    );
+}
+
+/// `schemaward approve`, without a terminal.
+fn approve_by_command(schema: &Schema<'_>, more: &[&str]) -> Ended {
+    let mut command = schemaward();
+    command
+        .env("KUBECONFIG", &schema.namespace.api.kubeconfig)
+        .args(["approve", "databaseschema/shop", "--namespace"])
+        .arg(&schema.namespace.name)
+        .args(more);
+    Ended::of(&command.output().expect("the program starts"))
+}
+
+#[test]
+fn the_command_line_approves_the_plan_that_was_reviewed_and_no_other() {
+    let database = postgres().database("approve_cli");
+    let namespace = cluster().tenant("approve-cli");
+    namespace.secret(&database);
+    let mut manifest = resource("shop", &database, &inline(&WIDGETS));
+    manifest["spec"]["approval"] = json!({"required": "Always"});
+    let schema = namespace.schema("shop", &manifest);
+    let hash = text(&schema.reaches("AwaitingApproval"), "/plan/hash").to_owned();
+
+    let asked = approve_by_command(&schema, &[]);
+    assert_eq!(asked.code, Some(2), "{asked:?}");
+    assert!(asked.stdout.contains("CREATE TABLE widgets"), "{asked:?}");
+    assert!(
+        asked.stderr.contains(&format!("--plan {hash}")),
+        "{asked:?}"
+    );
+    let other = approve_by_command(&schema, &["--plan", &"0".repeat(64)]);
+    assert_eq!(other.code, Some(1), "{other:?}");
+    assert!(
+        other.stderr.contains("it changed. Nothing was approved."),
+        "{other:?}"
+    );
+    assert_eq!(
+        condition(&schema.status(), "Ready")["reason"],
+        "AwaitingApproval"
+    );
+
+    let approved = approve_by_command(&schema, &["--plan", &hash]);
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+    schema.reaches("UpToDate");
+    let recorded = audit(&database);
+    assert!(
+        recorded.contains(
+            "approved by annotation schemaward.dev/approve, set by schemaward-approve by "
+        ),
+        "{recorded}"
+    );
+    let late = approve_by_command(&schema, &["--plan", &hash]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(
+        late.stderr
+            .contains("waits for no approval: UpToDate: at version 001"),
+        "{late:?}"
+    );
 }
