@@ -18,6 +18,7 @@ use super::configuration::Configuration;
 use super::events::Events;
 use super::known::KnownScripts;
 use super::lifecycle::{Lifecycle, Running};
+use super::turns::Turns;
 
 /// Shared by all reconciles. Nothing in it is read from the environment later on.
 pub struct Context {
@@ -39,6 +40,8 @@ pub struct Context {
     /// Attempts at the same time: it bounds databases, requests to the API server, and the memory
     /// for scripts alike.
     pub slots: Semaphore,
+    /// Runs on one database, one after the other.
+    pub turns: Turns,
     /// Looks at metadata at the same time.
     pub looks: Semaphore,
     /// Leading, stopping.

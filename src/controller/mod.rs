@@ -47,6 +47,7 @@ pub mod schedule;
 pub mod settings;
 pub mod settle;
 pub mod status;
+pub mod turns;
 pub mod validate;
 pub mod verdict;
 pub mod watches;
@@ -62,7 +63,7 @@ use kube::runtime::controller::Action;
 use tracing::Instrument;
 
 use crate::api::v1alpha1::DatabaseSchema;
-use crate::engine::task::Mode;
+use crate::engine::task::{Mode, Patience};
 use crate::telemetry::logging::take_panic_location;
 
 use self::agenda::{Entry, annotation};
@@ -74,6 +75,7 @@ use self::memory::Memory;
 use self::migrate::Run;
 use self::report::Report;
 use self::settle::{Attempted, settle};
+use self::turns::{Place, Turn};
 
 /// A resource as the watch delivers it: one that cannot be read must not hide the others.
 pub type Watched = DeserializeGuard<DatabaseSchema>;
@@ -115,8 +117,7 @@ async fn rest_or_work(
     {
         return wait;
     }
-    // On the heap: the future of an attempt is large.
-    Box::pin(work(identity, entry, context)).await
+    work(identity, entry, context).await
 }
 
 /// How long a resource goes on resting; `None` when there is something to do. Costs nothing but a
@@ -149,30 +150,70 @@ async fn rest(
 
 /// One attempt: read the resource, try, report. Says when to look again.
 async fn work(identity: Identity, entry: Option<Entry>, context: &Context) -> Option<Duration> {
+    let mut turn = None;
+    loop {
+        // On the heap: the future of an attempt is large.
+        match Box::pin(work_in_turn(&identity, entry.as_ref(), turn, context)).await {
+            Worked::Over(wait) => return wait,
+            // Everything is read anew then: it may have changed.
+            Worked::Occupied(place) => turn = wait_for_turn(place, context).await,
+        }
+    }
+}
+
+/// What became of [`work`].
+enum Worked {
+    /// It is over; when to look again.
+    Over(Option<Duration>),
+    /// Another run of this process is at the database. Nothing was told.
+    Occupied(Place),
+}
+
+/// Waits as long as a run waits for the migration lock, and keeps no run of another database waiting.
+async fn wait_for_turn(place: Place, context: &Context) -> Option<Turn> {
+    let mut stopping = context.lifecycle.stopping();
+    let patience = Patience::default().lock_wait;
+    tokio::select! {
+        turn = context.turns.wait(place, patience) => Some(turn),
+        _ = stopping.wait_for(|stop| *stop) => None,
+    }
+}
+
+async fn work_in_turn(
+    identity: &Identity,
+    entry: Option<&Entry>,
+    turn: Option<Turn>,
+    context: &Context,
+) -> Worked {
     // Waited for before anything is read: what was read may be old when a place is free.
     let _slot = context.slots.acquire().await;
     if !context.lifecycle.may_start() {
-        return None;
+        return Worked::Over(None);
     }
     let api = context.resources(&identity.namespace);
     let resource = match api.get_opt(&identity.name).await {
-        Ok(Some(resource)) if is_alive(&resource, &identity) => Arc::new(resource),
-        Ok(_) => return None,
+        Ok(Some(resource)) if is_alive(&resource, identity) => Arc::new(resource),
+        Ok(_) => return Worked::Over(None),
         Err(error) => {
             tracing::warn!("the resource cannot be read, it is tried again: {error}");
-            return Some(schedule::api_retry());
+            return Worked::Over(Some(schedule::api_retry()));
         }
     };
     let mut report = Report::about(Arc::clone(&resource), context);
     let memory = match entry {
-        Some(entry) if report.seen() > entry.seen => entry.memory.or_failed_in(report.last()),
-        Some(entry) => entry.memory,
+        Some(entry) if report.seen() > entry.seen => {
+            entry.memory.clone().or_failed_in(report.last())
+        }
+        Some(entry) => entry.memory.clone(),
         None => Memory::restore(report.last()),
     };
-    // On the heap: the future of an attempt is large.
-    let attempt = Box::pin(attempt(&resource, &identity, &memory, &mut report, context));
-    let attempted = contain(attempt).await;
-    settle(&resource, identity, &memory, report, attempted, context).await
+    let attempt = attempt(&resource, identity, &memory, &mut report, turn, context);
+    let attempted = match contain(Box::pin(attempt)).await {
+        Ok(attempted) => attempted,
+        Err(place) => return Worked::Occupied(place),
+    };
+    let identity = identity.clone();
+    Worked::Over(settle(&resource, identity, &memory, report, attempted, context).await)
 }
 
 fn is_alive(resource: &DatabaseSchema, identity: &Identity) -> bool {
@@ -181,28 +222,32 @@ fn is_alive(resource: &DatabaseSchema, identity: &Identity) -> bool {
 }
 
 /// Keeps a panic within the attempt: its resource says so, all others go on.
-async fn contain(attempt: impl Future<Output = Attempted>) -> Attempted {
+async fn contain(
+    attempt: impl Future<Output = Result<Attempted, Place>>,
+) -> Result<Attempted, Place> {
     let contained = AssertUnwindSafe(attempt).catch_unwind().await;
     contained.unwrap_or_else(|_| {
         let place = take_panic_location().unwrap_or_else(|| "an unknown place".to_owned());
-        Attempted {
+        Ok(Attempted {
             attempt: Attempt::Bug(place),
             mode: Mode::Migrate,
             handled: Handled::new(),
             fingerprint: Fingerprint::default(),
             catalog: None,
-        }
+        })
     })
 }
 
-/// The attempt itself: dereference, validate, migrate.
+/// The attempt itself: dereference, validate, migrate. An error: another run of this process is at the
+/// database, and no `turn` there was waited for.
 async fn attempt(
     resource: &DatabaseSchema,
     identity: &Identity,
     memory: &Memory,
     report: &mut Report,
+    turn: Option<Turn>,
     context: &Context,
-) -> Attempted {
+) -> Result<Attempted, Place> {
     let spec = &resource.spec;
     let mode = memory.mode(report.generation(), annotation(resource));
     let mut attempted = Attempted {
@@ -213,11 +258,11 @@ async fn attempt(
         catalog: None,
     };
     if spec.suspend {
-        return attempted;
+        return Ok(attempted);
     }
     if let Err(invalid) = validate::validate_spec(spec) {
         attempted.attempt = Attempt::Invalid(invalid);
-        return attempted;
+        return Ok(attempted);
     }
     let (fingerprint, dereferenced) =
         dereference::dereference(&context.client, &identity.namespace, spec, &context.grantee)
@@ -227,7 +272,7 @@ async fn attempt(
         Ok(dereferenced) => dereferenced,
         Err(error) => {
             attempted.attempt = Attempt::Waiting(error);
-            return attempted;
+            return Ok(attempted);
         }
     };
     let table = &spec.history.table;
@@ -236,11 +281,20 @@ async fn attempt(
         Ok(run) => run,
         Err(invalid) => {
             attempted.attempt = Attempt::Invalid(invalid);
-            return attempted;
+            return Ok(attempted);
         }
     };
     run.settings.guard = Some(context.guard(&identity.namespace));
     context.known.remember(table, &run.task.catalog);
+    let place = Place::of(&run.settings);
+    let waited_for = turn.filter(|turn| turn.is_at(&place));
+    let Some(turn) = waited_for.or_else(|| context.turns.try_take(&place)) else {
+        return Err(place);
+    };
+    if !turn.is_ours() {
+        // It was waited for long enough: what is left is to say who has the lock.
+        run.task.patience.lock_wait = Duration::ZERO;
+    }
     attempted.catalog = Some(run.task.catalog.clone());
     let mut run = Run {
         validated: &run,
@@ -265,7 +319,8 @@ async fn attempt(
         Some(stopped) => stopped,
         None => run.carry_out(mode, report).await,
     };
-    attempted
+    drop(turn);
+    Ok(attempted)
 }
 
 #[cfg(test)]
@@ -277,6 +332,7 @@ mod tests {
     async fn a_panic_is_contained_and_only_its_place_is_told() {
         install_panic_hook();
         let attempted = contain(async { panic!("a secret value") }).await;
+        let attempted = attempted.expect("no other run");
         let Attempt::Bug(place) = attempted.attempt else {
             panic!("{:?}", attempted.attempt);
         };

@@ -24,6 +24,7 @@ use super::known::KnownScripts;
 use super::lease::LeaseName;
 use super::lifecycle::{Lifecycle, Running};
 use super::schedule;
+use super::turns::Turns;
 use super::watches::control;
 
 /// A request that is not answered in this time has failed.
@@ -115,6 +116,7 @@ pub async fn run(
             .is_empty()
             .then_some(options.source_poll_interval),
         slots: Semaphore::new(options.max_concurrent_runs),
+        turns: Turns::default(),
         looks: Semaphore::new(MAX_LOOKS),
         lifecycle: Lifecycle::new(election.leading(), stopping.clone()),
         running: Arc::new(Running::default()),

@@ -51,6 +51,7 @@ mod operator_replicas;
 mod operator_rest;
 mod operator_rig;
 mod operator_seen;
+mod operator_turns;
 mod pooler;
 mod rds;
 mod review_operator;
