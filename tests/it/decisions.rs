@@ -513,3 +513,22 @@ fn a_script_that_takes_our_tables_away_is_rolled_back_and_told() {
         project.succeed("up");
     }
 }
+
+#[test]
+fn a_baseline_fits_a_history_that_takes_no_null() {
+    let project = Project::new("nonull");
+    project.database.exec(
+        "CREATE TABLE schema_migrations (version varchar(20) PRIMARY KEY, name varchar(255) NOT NULL,
+         applied_at timestamptz NOT NULL, execution_time_ms integer NOT NULL, checksum varchar(64) NOT NULL)",
+    );
+    project.table("001", "a").table("002", "b");
+    project.database.exec("CREATE TABLE a (id int)");
+    project.succeed("up --baseline 001");
+    assert_eq!(
+        project.database.query_text(
+            "SELECT version, execution_time_ms FROM schema_migrations WHERE version = '001'"
+        ),
+        "001|0"
+    );
+    assert_eq!(project.applied(), "001 002");
+}
