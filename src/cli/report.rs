@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use crate::api::v1alpha1::RECONCILE_ANNOTATION;
 use crate::engine::error::ScriptFailure;
 use crate::engine::outcome::{End, Outcome, Stop};
+use crate::engine::task::Owner;
 use crate::migration::catalog::Catalog;
 use crate::migration::file_name::Direction;
 use crate::migration::script::Script;
@@ -38,11 +40,7 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
         }
     };
     if let Some(owner) = outcome.passed_claim() {
-        terminal.warning(&format!(
-            "DatabaseSchema {}/{} manages this database. This command passed its claim; the operator \
-             will bring the database to what that resource says.",
-            owner.namespace, owner.name
-        ));
+        terminal.warning(&passed(owner, outcome.end()));
     }
     if !outcome.privileges().is_empty() {
         terminal.warning(&format!(
@@ -65,6 +63,27 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
 /// Whether a run came to where its task wanted it, so that there is nothing to tell.
 pub(super) fn is_done(outcome: &Outcome) -> bool {
     matches!(outcome.end(), End::Reached)
+}
+
+/// That a resource manages the database; and how its operator learns of a decision, which changes nothing that it
+/// watches.
+fn passed(owner: &Owner, end: &End) -> String {
+    let Owner {
+        namespace, name, ..
+    } = owner;
+    let managed = format!(
+        "DatabaseSchema {namespace}/{name} manages this database. This command passed its claim; the operator \
+         will bring the database to what that resource says."
+    );
+    match end {
+        End::Decided(changes) if !changes.is_empty() => format!(
+            "{managed} It looks at once on `kubectl -n {namespace} annotate --overwrite databaseschema {name} \
+             {RECONCILE_ANNOTATION}=\"$(date +%s)\"`."
+        ),
+        End::Decided(_) | End::Reached | End::Planned | End::Interrupted | End::Stopped(_) => {
+            managed
+        }
+    }
 }
 
 /// What the engine says of a run's end.

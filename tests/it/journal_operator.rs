@@ -119,3 +119,32 @@ fn what_is_in_doubt_stops_until_a_person_resolves_it() {
         "{detail}"
     );
 }
+
+#[test]
+fn a_resolution_from_the_command_line_says_how_the_operator_learns_of_it() {
+    let database = postgres().database("resolved");
+    let namespace = cluster().tenant("resolved");
+    namespace.secret(&database);
+    let manifest = |files: &[(&str, &str)]| resource("shop", &database, &inline(files));
+    namespace
+        .schema("shop", &manifest(&[WIDGETS]))
+        .reaches("UpToDate");
+    let statement = "CREATE INDEX CONCURRENTLY widgets_id ON widgets (id)";
+    let before = r#"{"indexes_on": {"table": 1, "indexes": []}}"#;
+    started(&database, "002", statement, before);
+    let file = format!("{statement};\n");
+    let schema = namespace.schema("shop", &manifest(&[WIDGETS, ("002_index_UP.sql", &file)]));
+    schema.reaches("InDoubt");
+    let mut resolve = database.schemaward();
+    let resolved = resolve.args(["resolve", "002", "retry"]).output().unwrap();
+    let said = String::from_utf8_lossy(&resolved.stderr);
+    let command = said.split('`').nth(1).expect("a command");
+    let ours = format!(
+        "kubectl -n {} annotate --overwrite databaseschema shop schemaward.dev/reconcile=\"$(date +%s)\"",
+        namespace.name
+    );
+    assert_eq!(command, ours);
+    schema.ask("resolved");
+    schema.reaches("UpToDate");
+    assert_eq!(indexes(&database), "widgets_id");
+}
