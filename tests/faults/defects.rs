@@ -5,9 +5,10 @@ use std::fmt::Write;
 use std::process::Command;
 
 use crate::case::{Judged, judge};
+use crate::operator::Talkative;
 use crate::oracle::{Oracle, sha256};
 use crate::pgfault::{Phase, Rule, Then, When};
-use crate::runner::Program;
+use crate::runner::{Program, Runner};
 use crate::scenario::{self, Scenario};
 use crate::site::{self, Case};
 
@@ -125,7 +126,7 @@ fn kill_at(phase: Phase, text: &str) -> Rule {
     }
 }
 
-fn run(program: &Program, scenario: &Scenario, rule: Option<Rule>) -> Judged {
+fn run(program: &dyn Runner, scenario: &Scenario, rule: Option<Rule>) -> Judged {
     let judged = judge(site::shared(), program, scenario, rule);
     for complaint in &judged.complaints {
         println!("defects: {complaint}");
@@ -221,4 +222,10 @@ fn a_lock_on_another_connection_is_caught() {
     let rule = kill_at(Phase::AfterForward, "pg_sleep(1.5)");
     let judged = run(&LOCKS_ELSEWHERE, &scenario::slow(), Some(rule));
     caught(&judged, &[Oracle::O4]);
+}
+
+#[test]
+fn a_message_beyond_its_limit_is_caught() {
+    let judged = run(&Talkative, &scenario::two_tables(), None);
+    caught(&judged, &[Oracle::O8]);
 }

@@ -49,17 +49,23 @@ impl Runner for Operator {
     }
 
     fn start<'c>(&self, case: &'c Case<'c>, proxy: &'c Proxy) -> Box<dyn Attempt + 'c> {
+        Box::new(Reconciled::of(case, proxy))
+    }
+}
+
+impl<'c> Reconciled<'c> {
+    fn of(case: &'c Case<'c>, proxy: &'c Proxy) -> Self {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let new = || apart(&format!("faults-{}", MADE.fetch_add(1, Ordering::Relaxed)));
-        Box::new(Reconciled {
+        Self {
             case,
             proxy,
             apart: Some(free.unwrap_or_else(new)),
             process: None,
             name: case.database.name.replace('_', "-"),
             complaints: RefCell::default(),
-        })
+        }
     }
 }
 
@@ -216,5 +222,55 @@ impl Drop for Reconciled<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(apart);
         }
+    }
+}
+
+/// The defect for oracle O8: an operator whose message goes on and on.
+pub struct Talkative;
+
+struct Lengthened<'c>(Reconciled<'c>);
+
+impl Runner for Talkative {
+    fn name(&self) -> &'static str {
+        "talkative"
+    }
+
+    fn start<'c>(&self, case: &'c Case<'c>, proxy: &'c Proxy) -> Box<dyn Attempt + 'c> {
+        Box::new(Lengthened(Reconciled::of(case, proxy)))
+    }
+}
+
+impl Attempt for Lengthened<'_> {
+    fn faulted(&mut self) -> Ended {
+        let ended = self.0.faulted();
+        let message = json!([{
+            "op": "replace",
+            "path": "/status/conditions/0/message",
+            "value": "at length ".repeat(MESSAGE_LIMIT / 10 + 1),
+        }]);
+        let (name, patch) = (&self.0.name, message.to_string());
+        let arguments = [
+            "patch",
+            "dbs",
+            name,
+            "--subresource=status",
+            "--type=json",
+            "-p",
+            &patch,
+        ];
+        self.0.apart().namespace.kubectl(&arguments);
+        ended
+    }
+
+    fn finish(&mut self) -> Ended {
+        self.0.finish()
+    }
+
+    fn rest(&mut self) -> Ended {
+        self.0.rest()
+    }
+
+    fn complaints(&self) -> Vec<Complaint> {
+        self.0.complaints()
     }
 }
