@@ -71,7 +71,7 @@ pub fn eventually<T, E: Debug>(limit: Duration, mut probe: impl FnMut() -> Resul
 
 /// The standard output of a command that must succeed, without the last line feed.
 #[track_caller]
-fn stdout_of(output: &Output, what: &str) -> String {
+pub fn stdout_of(output: &Output, what: &str) -> String {
     assert!(
         output.status.success(),
         "{what} failed with {}:\n{}{}",

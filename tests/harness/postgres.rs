@@ -199,10 +199,14 @@ impl Database<'_> {
     /// Runs SQL in this database as superuser and gives what [`Self::query_text`] would.
     #[track_caller]
     pub fn admin_exec(&self, sql: &str) -> String {
+        stdout_of(&self.try_admin_exec(sql), sql)
+    }
+
+    /// The same, and lets it fail.
+    pub fn try_admin_exec(&self, sql: &str) -> Output {
         let server = self.server;
         let (superuser, password) = (&server.superuser, &server.password);
-        let output = server.psql(server.port, &self.name, superuser, password, sql);
-        stdout_of(&output, sql)
+        server.psql(server.port, &self.name, superuser, password, sql)
     }
 
     /// Runs SQL as the owner in another database at another port, such as the console of a pooler.
