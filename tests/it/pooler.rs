@@ -83,7 +83,7 @@ fn a_pooler_in_session_mode_works_when_it_is_declared() {
     let project = Project::new("session_mode");
     let user = &project.database.user;
     project.database.admin_exec(&format!(
-        "ALTER ROLE {user} SET statement_timeout = '1ms'; ALTER ROLE {user} SET lock_timeout = '1ms'; \
+        "ALTER ROLE {user} SET statement_timeout = '20ms'; ALTER ROLE {user} SET lock_timeout = '20ms'; \
          ALTER ROLE {user} SET default_transaction_read_only = on"
     ));
     let pinned = "INSERT INTO seen SELECT current_setting('lock_timeout'), \
