@@ -1,6 +1,6 @@
 //! The workflows of `examples/github-actions`: actionlint finds nothing in them, and their shell steps run as they
 //! stand, with the rights of the pipeline alone. What GitHub's runner does around a step is done here; `aws` and
-//! `docker` are stand-ins that hand out the kubeconfig and the program.
+//! `docker` are stand-ins that hand out the kubeconfig and the program, and `gh` keeps what it was to say.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,6 +23,8 @@ struct Runner<'a> {
     /// `RUNNER_TEMP`, `HOME` and the stand-ins.
     folder: PathBuf,
     variables: BTreeMap<String, String>,
+    /// What stands here goes before the workflow's own, and is what GitHub gives.
+    given: BTreeMap<String, String>,
     path: Vec<PathBuf>,
 }
 
@@ -46,7 +48,16 @@ impl<'a> Runner<'a> {
             env!("CARGO_BIN_EXE_schemaward")
         );
         let kubectl = format!("exec '{}' \"$@\"", kubectl.display());
-        for (name, script) in [("aws", &aws), ("docker", &docker), ("kubectl", &kubectl)] {
+        let psql = part("SCHEMAWARD_POSTGRES_BIN").join("psql");
+        let psql = format!("exec '{}' \"$@\"", psql.display());
+        let gh = "for body; do :; done; cp \"$body\" ~/said.md; echo \"$@\" >~/gh".to_owned();
+        for (name, script) in [
+            ("aws", &aws),
+            ("docker", &docker),
+            ("kubectl", &kubectl),
+            ("psql", &psql),
+            ("gh", &gh),
+        ] {
             let program = folder.join("bin").join(name);
             fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("our own folder");
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("our own file");
@@ -56,6 +67,7 @@ impl<'a> Runner<'a> {
             checkout,
             path: [&[folder.join("bin")], &system[..]].concat(),
             variables: BTreeMap::new(),
+            given: BTreeMap::new(),
             folder,
         }
     }
@@ -82,6 +94,7 @@ impl<'a> Runner<'a> {
             let wanted = match step["if"].as_str() {
                 None => !failed,
                 Some("${{ !cancelled() }}") => true,
+                Some(OWN_REPOSITORY) => !failed,
                 Some(other) => panic!("this runner does not know {other}"),
             };
             if wanted {
@@ -108,6 +121,7 @@ impl<'a> Runner<'a> {
             .env_clear()
             .envs(&self.variables)
             .envs(variables)
+            .envs(&self.given)
             .env("PATH", path)
             .env("HOME", &self.folder)
             .env("RUNNER_TEMP", &self.folder)
@@ -149,6 +163,10 @@ fn said<'a>(steps: &'a [Step], name: &str) -> &'a Ended {
     let found = steps.iter().find(|step| step.name == name);
     &found.unwrap_or_else(|| panic!("no step {name}")).ended
 }
+
+/// A pull request that does not come from a fork.
+const OWN_REPOSITORY: &str =
+    "${{ github.event.pull_request.head.repo.full_name == github.repository }}";
 
 const WAIT: &str = "Wait until the database is there";
 
@@ -261,6 +279,81 @@ fn the_pipeline_migrates_and_holds_no_password() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_pull_request_is_told_its_plan_and_its_findings() {
+    let database = postgres().database("pull_request");
+    let server = database.server;
+    let checkout = Checkout::new();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(checkout.root()).args(arguments);
+        let identity = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, "a"));
+        let address = ["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "a@b.example"));
+        let output = git.envs(identity).envs(address).output().expect("git");
+        assert!(output.status.success(), "{:#?}", Ended::of(&output));
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "migrations", "examples"]);
+    git(&["commit", "--quiet", "--message", "The target branch"]);
+    git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+
+    // The pull request: one version that runs, and is not what its author should do to a table in use.
+    checkout.add_version(
+        "002",
+        "add_prices",
+        "ALTER TABLE productos ADD precio_lista int;\nCREATE INDEX por_precio ON productos (precio);\n",
+        "DROP INDEX por_precio;\nALTER TABLE productos DROP precio_lista;\n",
+    );
+    let mut runner = Runner::new(&checkout, &cluster().api);
+    runner.given = [
+        ("POSTGRES_HOST", server.host.clone()),
+        ("POSTGRES_PORT", server.port.to_string()),
+        ("POSTGRES_DB", database.name.clone()),
+        // The image's user may do everything.
+        ("POSTGRES_USER", server.superuser.clone()),
+        ("POSTGRES_PASSWORD", server.password.clone()),
+        ("PGPASSWORD", server.password.clone()),
+        ("GITHUB_BASE_REF", "main".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let steps = runner.run("review.yaml");
+    succeeded(&steps);
+    let comment = checkout.read(".runner/said.md");
+    for expected in [
+        "    002 add_prices  apply",
+        "CREATE INDEX por_precio ON productos",
+        "require-concurrent-index-creation",
+        "1 version to apply",
+    ] {
+        assert!(comment.contains(expected), "{expected}: {comment}");
+    }
+    assert!(!comment.contains("inventario_historico"), "{comment}");
+    let findings = checkout.read(".runner/findings.sarif");
+    let findings: Value = serde_json::from_str(&findings).expect("SARIF is JSON");
+    let results = findings["runs"][0]["results"].as_array().expect("findings");
+    let files: Vec<_> = results
+        .iter()
+        .filter(|result| result["ruleId"] == "require-concurrent-index-creation")
+        .map(|result| &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"])
+        .collect();
+    assert_eq!(files, ["migrations/002_add_prices_UP.sql"], "{findings}");
+
+    // What cannot run fails the review, after it has been said.
+    checkout.write("migrations/003_wrong_UP.sql", "COMMIT;\n");
+    checkout.write("migrations/003_wrong_DOWN.sql", "SELECT 1;\n");
+    git(&["worktree", "remove", "--force", ".runner/base"]);
+    database.admin_exec("DROP SCHEMA public, schemaward CASCADE; CREATE SCHEMA public");
+    let steps = runner.run("review.yaml");
+    let failed = said(&steps, "Fail where something is wrong");
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+    assert!(
+        checkout
+            .read(".runner/said.md")
+            .contains("003_wrong_UP.sql")
+    );
 }
 
 fn the_pipeline_may_do_this_and_no_more(namespace: &Namespace<'_>, config_map: &str) {
