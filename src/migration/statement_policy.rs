@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lint::{Finding, Impact, Level, Rule};
+use super::lint::{Finding, Impact, Level, Origin, RULES, Rule};
 
 /// What follows from a finding or an impact, the strictest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +41,9 @@ const IMPACTS: [(&str, Impact); 5] = [
 
 /// Rules that say nothing of what runs: a policy ignores them by default.
 const FOR_AUTHORS: [&str; 3] = ["down-empty", "down-missing", "waiver-unused"];
+
+/// Found in place of what squawk's rules would have.
+const NOT_LINTED: &str = "not-linted";
 
 /// Actions by the name of a rule or an impact; what is not named has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,11 +92,27 @@ impl StatementPolicy {
     #[must_use]
     pub fn of_finding(&self, finding: &Finding) -> Action {
         let default = match finding.level {
+            _ if finding.rule.name == NOT_LINTED => self.strictest_of_squawk(),
             _ if FOR_AUTHORS.contains(&finding.rule.name) => Action::Ignore,
             Level::Off | Level::Note => Action::Ignore,
             Level::Warning | Level::Error => Action::Warn,
         };
         self.named(finding.rule.name, default)
+    }
+
+    /// What follows from a finding that a comment in the script waives: a waiver goes as far as the policy of the
+    /// resource does, and not below the bound.
+    #[must_use]
+    pub fn of_waived(&self, finding: &Finding) -> Action {
+        let least = self.least.get(finding.rule.name).copied();
+        least.unwrap_or(Action::Ignore)
+    }
+
+    /// What any of squawk's rules could have led to. A script that they cannot look at gets away with no less.
+    fn strictest_of_squawk(&self) -> Action {
+        let rules = RULES.iter().filter(|rule| rule.origin == Origin::Squawk);
+        let actions = rules.map(|rule| self.named(rule.name, Action::Warn));
+        actions.max().unwrap_or(Action::Warn)
     }
 
     /// What follows from an impact, and the name that a policy has for it; `None`: no policy names it.
@@ -186,6 +205,51 @@ mod tests {
                 .of_impact(Impact::Rewrite),
             Some(("rewrite", Action::Warn))
         );
+    }
+
+    fn finding(rule: &str) -> Finding {
+        Finding {
+            rule: Rule::named(rule).unwrap(),
+            level: Level::Warning,
+            position: None,
+            statement: None,
+            message: String::new(),
+            help: None,
+        }
+    }
+
+    #[test]
+    fn a_waiver_does_not_go_below_the_bound() {
+        let denied = StatementPolicy::new([("ban-drop-column", Action::Deny)]).unwrap();
+        assert_eq!(
+            denied.of_waived(&finding("ban-drop-column")),
+            Action::Ignore
+        );
+        let bounded = StatementPolicy::default().bounded_by(&denied);
+        assert_eq!(bounded.of_waived(&finding("ban-drop-column")), Action::Deny);
+        assert_eq!(
+            bounded.of_waived(&finding("ban-drop-table")),
+            Action::Ignore
+        );
+    }
+
+    #[test]
+    fn what_squawk_cannot_look_at_is_as_bad_as_what_it_may_hold() {
+        let action = |policy: &StatementPolicy| policy.of_finding(&finding("not-linted"));
+        let denied = StatementPolicy::new([("ban-drop-column", Action::Deny)]).unwrap();
+        assert_eq!(action(&StatementPolicy::default()), Action::Warn);
+        assert_eq!(action(&denied), Action::Deny);
+        assert_eq!(
+            action(&StatementPolicy::default().bounded_by(&denied)),
+            Action::Deny
+        );
+        let own = StatementPolicy::new([("drop-cascade", Action::Deny)]).unwrap();
+        assert_eq!(action(&own), Action::Warn);
+        let named = StatementPolicy::new([
+            ("ban-drop-column", Action::Deny),
+            ("not-linted", Action::Warn),
+        ]);
+        assert_eq!(action(&named.unwrap()), Action::Warn);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::migration::catalog::Catalog;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
-use crate::migration::lint::{Finding, Role, judge, lacks_down};
+use crate::migration::lint::{Assessment, Finding, Role, judge, lacks_down};
 use crate::migration::plan::{DownSource, Step};
 use crate::migration::script::Script;
 use crate::migration::statement::StatementClass;
@@ -113,33 +113,36 @@ fn look(
             action,
             message: None,
         });
-        let of_statement = assessment
-            .findings
-            .iter()
-            .filter(|finding| finding.statement == Some(statement.number));
+        let of_statement = |finding: &&Finding| finding.statement == Some(statement.number);
         ReviewedStatement {
             line: statement.position.line,
             words: words(&text[statement.range.clone()]),
             class: statement.class,
             impact: judged.impact,
             lock: judged.lock,
-            findings: heeded(impact, of_statement, policy),
+            findings: heeded(impact, &assessment, of_statement, policy),
         }
     });
-    let of_script = assessment.findings.iter();
-    let of_script = of_script.filter(|finding| finding.statement.is_none());
-    (statements.collect(), heeded(None, of_script, policy))
+    let of_script = |finding: &&Finding| finding.statement.is_none();
+    let findings = heeded(None, &assessment, of_script, policy);
+    (statements.collect(), findings)
 }
 
 /// What the policy does not ignore.
-fn heeded<'a>(
+fn heeded(
     impact: Option<Concern>,
-    findings: impl Iterator<Item = &'a Finding>,
+    assessment: &Assessment,
+    wanted: impl Fn(&&Finding) -> bool,
     policy: &StatementPolicy,
 ) -> Vec<Concern> {
-    let findings = findings.map(|finding| Concern {
+    let standing = assessment.findings.iter().filter(&wanted);
+    let standing = standing.map(|finding| (finding, policy.of_finding(finding)));
+    let waived = assessment.waived.iter().map(|waived| &waived.finding);
+    let waived = waived.filter(&wanted);
+    let waived = waived.map(|finding| (finding, policy.of_waived(finding)));
+    let findings = standing.chain(waived).map(|(finding, action)| Concern {
         name: finding.rule.name,
-        action: policy.of_finding(finding),
+        action,
         message: Some(finding.message.clone()),
     });
     let all = impact.into_iter().chain(findings);
