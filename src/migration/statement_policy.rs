@@ -43,7 +43,7 @@ const IMPACTS: [(&str, Impact); 5] = [
 const FOR_AUTHORS: [&str; 3] = ["down-empty", "down-missing", "waiver-unused"];
 
 /// Found in place of what squawk's rules would have.
-const NOT_LINTED: &str = "not-linted";
+const UNSEEN: [&str; 2] = ["not-linted", "not-understood"];
 
 /// Actions by the name of a rule or an impact; what is not named has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,12 +92,12 @@ impl StatementPolicy {
     #[must_use]
     pub fn of_finding(&self, finding: &Finding) -> Action {
         let default = match finding.level {
-            _ if finding.rule.name == NOT_LINTED => self.strictest_of_squawk(),
             _ if FOR_AUTHORS.contains(&finding.rule.name) => Action::Ignore,
             Level::Off | Level::Note => Action::Ignore,
             Level::Warning | Level::Error => Action::Warn,
         };
-        self.named(finding.rule.name, default)
+        let unseen = may_hold(finding, &self.named).max(may_hold(finding, &self.least));
+        self.named(finding.rule.name, default.max(unseen))
     }
 
     /// What follows from a finding that a comment in the script waives: a waiver goes as far as the policy of the
@@ -105,14 +105,8 @@ impl StatementPolicy {
     #[must_use]
     pub fn of_waived(&self, finding: &Finding) -> Action {
         let least = self.least.get(finding.rule.name).copied();
-        least.unwrap_or(Action::Ignore)
-    }
-
-    /// What any of squawk's rules could have led to. A script that they cannot look at gets away with no less.
-    fn strictest_of_squawk(&self) -> Action {
-        let rules = RULES.iter().filter(|rule| rule.origin == Origin::Squawk);
-        let actions = rules.map(|rule| self.named(rule.name, Action::Warn));
-        actions.max().unwrap_or(Action::Warn)
+        let least = least.unwrap_or(Action::Ignore);
+        least.max(may_hold(finding, &self.least))
     }
 
     /// What follows from an impact, and the name that a policy has for it; `None`: no policy names it.
@@ -143,6 +137,17 @@ impl StatementPolicy {
         let least = self.least.get(name).copied();
         least.map_or(action, |least| action.max(least))
     }
+}
+
+/// The strictest of squawk's rules here, where the finding is that they could not look: such a script gets away with no
+/// less than what it may hold.
+fn may_hold(finding: &Finding, actions: &BTreeMap<&'static str, Action>) -> Action {
+    if !UNSEEN.contains(&finding.rule.name) {
+        return Action::Ignore;
+    }
+    let rules = RULES.iter().filter(|rule| rule.origin == Origin::Squawk);
+    let actions = rules.filter_map(|rule| actions.get(rule.name).copied());
+    actions.max().unwrap_or(Action::Ignore)
 }
 
 #[cfg(test)]
@@ -235,21 +240,25 @@ mod tests {
 
     #[test]
     fn what_squawk_cannot_look_at_is_as_bad_as_what_it_may_hold() {
-        let action = |policy: &StatementPolicy| policy.of_finding(&finding("not-linted"));
         let denied = StatementPolicy::new([("ban-drop-column", Action::Deny)]).unwrap();
-        assert_eq!(action(&StatementPolicy::default()), Action::Warn);
-        assert_eq!(action(&denied), Action::Deny);
-        assert_eq!(
-            action(&StatementPolicy::default().bounded_by(&denied)),
-            Action::Deny
-        );
         let own = StatementPolicy::new([("drop-cascade", Action::Deny)]).unwrap();
-        assert_eq!(action(&own), Action::Warn);
+        for unseen in ["not-linted", "not-understood"].map(finding) {
+            assert_eq!(StatementPolicy::default().of_finding(&unseen), Action::Warn);
+            assert_eq!(own.of_finding(&unseen), Action::Warn);
+            assert_eq!(denied.of_finding(&unseen), Action::Deny);
+            assert_eq!(denied.of_waived(&unseen), Action::Ignore);
+            let bounded = StatementPolicy::default().bounded_by(&denied);
+            assert_eq!(bounded.of_finding(&unseen), Action::Deny);
+            assert_eq!(bounded.of_waived(&unseen), Action::Deny);
+        }
         let named = StatementPolicy::new([
             ("ban-drop-column", Action::Deny),
             ("not-linted", Action::Warn),
         ]);
-        assert_eq!(action(&named.unwrap()), Action::Warn);
+        assert_eq!(
+            named.unwrap().of_finding(&finding("not-linted")),
+            Action::Warn
+        );
     }
 
     #[test]
