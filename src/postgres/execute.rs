@@ -177,9 +177,11 @@ fn opening(database: &Postgres, guard: &str) -> Vec<String> {
     statements
 }
 
-/// Everything after it. Releasing the guard fails when the script ended our transaction.
+/// Everything after it; its first statement still belongs to the script. Releasing the guard fails when the script ended our transaction.
 fn closing(database: &Postgres, own: Vec<String>, guard: &str) -> Vec<String> {
-    let mut statements = vec![format!("RELEASE SAVEPOINT {guard}")];
+    // First, under the script's own settings: what waits for the end of the transaction is the script's.
+    let mut statements = vec![record::CONSTRAINTS.to_owned()];
+    statements.push(format!("RELEASE SAVEPOINT {guard}"));
     statements.extend(database.startup.after_script());
     statements.extend(own);
     statements.push("COMMIT".to_owned());
@@ -251,7 +253,8 @@ fn judge(
     if answer.completed < envelope.before.len() && position.is_none() {
         return Err(database.explain(cause));
     }
-    let in_script = answer.completed < envelope.head_count() + envelope.chunk.statement_count;
+    // The statement behind the script's last one runs what that deferred.
+    let in_script = answer.completed <= envelope.head_count() + envelope.chunk.statement_count;
     if error::is_about_the_environment(server, in_script) {
         return Err(database.explain(cause));
     }

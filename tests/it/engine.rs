@@ -580,6 +580,32 @@ async fn what_a_transaction_block_allows_a_script_may_do() {
 }
 
 #[tokio::test]
+async fn what_a_script_defers_runs_as_the_script_does_and_fails_as_its_own() {
+    let database = postgres().database("deferred");
+    let files = [
+        (
+            "001_triggers_UP.sql",
+            "CREATE TABLE seen (id int); CREATE TABLE orders (id int);
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF NEW.id < 0 THEN RAISE EXCEPTION 'no such order' USING ERRCODE = '22P02'; END IF;
+               INSERT INTO seen VALUES (NEW.id); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER notes AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
+               FOR EACH ROW EXECUTE FUNCTION note();",
+        ),
+        ("002_order_UP.sql", "INSERT INTO orders VALUES (1);"),
+        ("003_wrong_UP.sql", "INSERT INTO orders VALUES (-1);"),
+    ];
+    let outcome = Run::new(&database, &files).go().await;
+    let message = outcome.message();
+    assert!(
+        message.starts_with("003 wrong failed") && message.contains("22P02"),
+        "{message}"
+    );
+    assert!(!message.contains("history"), "{message}");
+    assert_eq!(database.query_text("TABLE seen"), "1");
+}
+
+#[tokio::test]
 async fn a_lock_that_is_not_free_is_tried_again_and_then_given_up() {
     let database = postgres().database("waits");
     database.exec("CREATE TABLE orders (id int)");
