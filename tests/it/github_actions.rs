@@ -92,9 +92,8 @@ impl<'a> Runner<'a> {
             );
             let failed = done.iter().any(|step| step.ended.code != Some(0));
             let wanted = match step["if"].as_str() {
-                None => !failed,
+                None | Some(OWN_REPOSITORY) => !failed,
                 Some("${{ !cancelled() }}") => true,
-                Some(OWN_REPOSITORY) => !failed,
                 Some(other) => panic!("this runner does not know {other}"),
             };
             if wanted {
