@@ -213,8 +213,8 @@ pub struct DatabaseSchemaSpec {
     ///
     /// Deny: the plan does not run, with reason PolicyDenied. RequireApproval: it waits as approval
     /// says. Warn: it is shown in status.plan, and told by an Event when it runs. Ignore: nothing.
-    /// Default: blocking, destructive and rewrite warn, and so does every rule that is reported by
-    /// default. A comment in the file waives a rule, with a reason. At most 100.
+    /// Default: blocking, destructive, rewrite and unknown warn, and so does every rule that is reported
+    /// by default. A comment in the file waives a rule, with a reason. At most 100.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend(
         "maxProperties" = 100

@@ -272,5 +272,9 @@ fn option(sql: &str, keyword: &str, name: &str) -> Option<bool> {
         })
 }
 
+mod record;
+
+pub(super) use record::is_plain_record;
+
 #[cfg(test)]
 mod tests;

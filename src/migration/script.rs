@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::classify::{is_self_record, leading_words};
+use super::classify::{is_plain_record, is_self_record, leading_words};
 pub use super::defect::{ScriptDefect, ScriptDefectKind, TransactionProblem, Unterminated};
 use super::fold;
 use super::position::{Positions, lines};
@@ -227,6 +227,7 @@ fn statements(text: &str, pieces: Vec<Piece>, ledger_table: &str) -> (Vec<Statem
                 position: positions.at(range.start),
                 class,
                 is_self_record: is_self_record(&text[range.clone()], ledger_table),
+                is_plain_record: is_plain_record(&text[range.clone()], ledger_table),
                 range,
             };
             (statement, end)

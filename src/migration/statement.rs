@@ -144,4 +144,7 @@ pub struct Statement {
     pub class: StatementClass,
     /// Whether it is the file's own record: an `INSERT INTO` or `DELETE FROM` the ledger.
     pub is_self_record: bool,
+    /// Whether it is such a record that can do nothing else, so that nobody need review it: literals into the ledger, or
+    /// one version out of it.
+    pub is_plain_record: bool,
 }

@@ -114,13 +114,14 @@ impl StatementPolicy {
     pub fn of_impact(&self, impact: Impact) -> Option<(&'static str, Action)> {
         let (name, _) = IMPACTS.iter().find(|(_, known)| *known == impact)?;
         let default = match impact {
-            Impact::Destructive | Impact::Rewrite | Impact::Blocking => Action::Warn,
+            Impact::Destructive | Impact::Rewrite | Impact::Blocking | Impact::Unknown => {
+                Action::Warn
+            }
             Impact::None
             | Impact::Additive
             | Impact::Definition
             | Impact::DataChange
-            | Impact::Incompatible
-            | Impact::Unknown => Action::Ignore,
+            | Impact::Incompatible => Action::Ignore,
         };
         Some((name, self.named(name, default)))
     }
@@ -178,7 +179,7 @@ mod tests {
             (Impact::Rewrite, Some(("rewrite", Action::Warn))),
             (Impact::Blocking, Some(("blocking", Action::Warn))),
             (Impact::Incompatible, Some(("incompatible", Action::Ignore))),
-            (Impact::Unknown, Some(("unknown", Action::Ignore))),
+            (Impact::Unknown, Some(("unknown", Action::Warn))),
             (Impact::Additive, None),
         ] {
             assert_eq!(policy.of_impact(impact), expected);

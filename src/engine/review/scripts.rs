@@ -104,7 +104,7 @@ fn look(
     let text = script.text();
     let judged = script.statements().iter().zip(&assessment.statements);
     let run = judged.filter(|(statement, _)| {
-        statement.class != StatementClass::TransactionControl && !statement.is_self_record
+        statement.class != StatementClass::TransactionControl && !statement.is_plain_record
     });
     let statements = run.map(|(statement, judged)| {
         let impact = policy.of_impact(judged.impact);

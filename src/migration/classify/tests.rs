@@ -137,3 +137,51 @@ fn knows_the_files_own_record() {
         "odd \" name"
     ));
 }
+
+#[test]
+fn a_record_that_may_do_more_is_reviewed() {
+    for (sql, expected) in [
+        (
+            "INSERT INTO schema_migrations (version, name) VALUES ('002', 'x') ON CONFLICT (version) DO NOTHING",
+            true,
+        ),
+        (
+            "insert into public.schema_migrations values ('1', 2, null), ('2', 3, default)",
+            true,
+        ),
+        ("DELETE FROM schema_migrations WHERE version = '002'", true),
+        (
+            "delete from only public.\"schema_migrations\" where version = '2'",
+            true,
+        ),
+        ("DELETE FROM schema_migrations", false),
+        (
+            "DELETE FROM schema_migrations WHERE version = '002' OR true",
+            false,
+        ),
+        (
+            "DELETE FROM schema_migrations WHERE version = version",
+            false,
+        ),
+        (
+            "DELETE FROM other_app.schema_migrations WHERE version = '002'",
+            false,
+        ),
+        (
+            "INSERT INTO other_app.schema_migrations VALUES ('1')",
+            false,
+        ),
+        ("INSERT INTO schema_migrations SELECT f()", false),
+        ("INSERT INTO schema_migrations VALUES (f())", false),
+        (
+            "INSERT INTO schema_migrations VALUES ('1') ON CONFLICT (version) DO UPDATE SET name = f()",
+            false,
+        ),
+        (
+            "INSERT INTO schema_migrations VALUES ('1') RETURNING f()",
+            false,
+        ),
+    ] {
+        assert_eq!(is_plain_record(sql, "schema_migrations"), expected, "{sql}");
+    }
+}

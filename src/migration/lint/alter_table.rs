@@ -23,10 +23,12 @@ pub(super) fn judge(mut cursor: Cursor<'_, '_>, created: &Created) -> Effect {
         cursor = Cursor(&cursor.rest()[1..]);
     }
     let is_new = created.has(&table);
+    let is_surely_new = created.is_surely_new(&table);
     parts(cursor.rest())
         .map(|words| {
             let effect = action(words, created);
-            if !is_new {
+            let costs = effect.impact >= Rewrite && !is_surely_new;
+            if !is_new || costs {
                 return effect;
             }
             // The other side of a foreign key may be in use.

@@ -2,6 +2,7 @@
 
 use super::assessment::{Impact, LockMode, TableLock};
 use super::created::Created;
+use super::data::with_calls;
 use super::impact::Effect;
 use super::words::{Cursor, Word, has};
 
@@ -11,6 +12,11 @@ use LockMode::{AccessExclusive, AccessShare, Share, ShareRowExclusive, ShareUpda
 /// What follows `CREATE`.
 pub(super) fn judge(mut cursor: Cursor<'_, '_>, created: &mut Created) -> Effect {
     let replaces = cursor.take(&["OR", "REPLACE"]);
+    let is_temporary = {
+        let mut kind = cursor;
+        kind.skip(&["GLOBAL", "LOCAL"]);
+        kind.at_any(&["TEMPORARY", "TEMP"])
+    };
     cursor.skip(&[
         "GLOBAL",
         "LOCAL",
@@ -24,10 +30,12 @@ pub(super) fn judge(mut cursor: Cursor<'_, '_>, created: &mut Created) -> Effect
         "DEFAULT",
     ]);
     if cursor.take(&["TABLE"]) {
-        return table(cursor, created);
+        let is_new = !replaces && !cursor.at(&["IF", "NOT", "EXISTS"]);
+        return table(cursor, is_new.then_some(is_temporary), created);
     }
     if cursor.take(&["FOREIGN", "TABLE"]) {
-        return table(cursor, created);
+        // Its rows are another server's.
+        return table(cursor, None, created);
     }
     if cursor.take(&["MATERIALIZED", "VIEW"]) {
         return made_of_a_query(cursor, created);
@@ -101,11 +109,13 @@ pub(super) fn judge(mut cursor: Cursor<'_, '_>, created: &mut Created) -> Effect
     }
 }
 
-/// `CREATE TABLE [IF NOT EXISTS] name …`
-fn table(mut cursor: Cursor<'_, '_>, created: &mut Created) -> Effect {
+/// `CREATE TABLE [IF NOT EXISTS] name …`; `new`: that it is surely new, and whether it is temporary.
+fn table(mut cursor: Cursor<'_, '_>, new: Option<bool>, created: &mut Created) -> Effect {
     cursor.take(&["IF", "NOT", "EXISTS"]);
-    if let Some(name) = cursor.name() {
-        created.add(name);
+    match (cursor.name(), new) {
+        (Some(name), Some(is_temporary)) => created.add_new(name, is_temporary),
+        (Some(name), None) => created.add(name),
+        (None, _) => {}
     }
     let words = cursor.rest();
     let parent = if let Some(mut parent) = after(words, &["PARTITION", "OF"]) {
@@ -122,9 +132,18 @@ fn table(mut cursor: Cursor<'_, '_>, created: &mut Created) -> Effect {
     } else {
         TableLock::None
     };
-    Effect {
+    let effect = Effect {
         impact: Additive,
         lock: parent.max(referenced(words, created)),
+    };
+    of_query(effect, words)
+}
+
+/// What is made of a query also does what the query calls.
+fn of_query(effect: Effect, words: &[Word<'_>]) -> Effect {
+    match after(words, &["AS"]) {
+        Some(query) if has(words, &["AS"]) => with_calls(effect, query.rest()),
+        _ => effect,
     }
 }
 
@@ -150,7 +169,7 @@ fn made_of_a_query(mut cursor: Cursor<'_, '_>, created: &mut Created) -> Effect 
     if let Some(name) = cursor.name() {
         created.add(name);
     }
-    Effect::new(Additive, AccessShare)
+    of_query(Effect::new(Additive, AccessShare), cursor.rest())
 }
 
 fn view(mut cursor: Cursor<'_, '_>, replaces: bool, created: &mut Created) -> Effect {

@@ -2,6 +2,7 @@
 
 use super::super::lexer::{Kind, Tokens};
 use super::assessment::{Impact, LockMode};
+use super::calls::{Called, called};
 use super::created::Created;
 use super::impact::Effect;
 use super::words::{Cursor, Word, has};
@@ -19,12 +20,7 @@ pub(super) fn judge(words: &[Word<'_>], created: &mut Created) -> Effect {
         return truncate(cursor, created);
     }
     if cursor.at(&["COPY"]) {
-        let reads = has(words, &["TO"]);
-        return if reads {
-            Effect::new(Impact::None, AccessShare)
-        } else {
-            Effect::new(DataChange, RowExclusive)
-        };
+        return copy(words, created);
     }
     if cursor.at_any(&["INSERT", "UPDATE", "DELETE", "MERGE"]) {
         return change(words, created);
@@ -38,17 +34,23 @@ fn change(words: &[Word<'_>], created: &Created) -> Effect {
     cursor.skip(&[
         "INSERT", "UPDATE", "DELETE", "MERGE", "INTO", "FROM", "ONLY",
     ]);
-    let is_new = cursor.name().is_some_and(|name| created.has(&name));
-    let impact = if deletes_all(words) {
+    let name = cursor.name().unwrap_or_default();
+    // All rows of a table that is surely new may go; those of another may not, deeper in the statement either.
+    let lossy = if created.is_surely_new(&name) {
+        &words[1..]
+    } else {
+        words
+    };
+    let impact = if deletes_all(lossy) {
         Destructive
     } else {
         DataChange
     };
     let effect = Effect::new(impact, RowExclusive);
-    if is_new {
-        Effect::free(DataChange)
+    if created.has(&name) && impact != Destructive {
+        with_calls(Effect::free(DataChange), cursor.rest())
     } else {
-        effect
+        with_calls(effect, cursor.rest())
     }
 }
 
@@ -93,21 +95,26 @@ fn query(words: &[Word<'_>], created: &mut Created) -> Effect {
         } else {
             DataChange
         };
-        return Effect::new(impact, RowExclusive);
+        return with_calls(Effect::new(impact, RowExclusive), words);
     }
     let into = words
         .iter()
         .position(|word| word.depth == 0 && word.is("INTO"));
     if let Some(at) = into {
         let mut cursor = Cursor(&words[at + 1..]);
-        cursor.skip(&["TEMPORARY", "TEMP", "UNLOGGED", "TABLE", "LOCAL", "GLOBAL"]);
+        cursor.skip(&["LOCAL", "GLOBAL"]);
+        let is_temporary = cursor.at_any(&["TEMPORARY", "TEMP"]);
+        cursor.skip(&["TEMPORARY", "TEMP", "UNLOGGED", "TABLE"]);
         if let Some(name) = cursor.name() {
-            created.add(name);
+            created.add_new(name, is_temporary);
         }
-        return Effect::new(Additive, AccessShare);
+        return with_calls(Effect::new(Additive, AccessShare), words);
     }
-    if let Some(effect) = calls(words) {
-        return effect;
+    match called(words) {
+        Called::Nothing => {}
+        Called::Setting => return Effect::free(Impact::None),
+        Called::Sequence => return Effect::unclear(DataChange),
+        Called::Unknown => return Effect::UNKNOWN,
     }
     let locks_rows = words.windows(2).any(|pair| {
         pair[0].is("FOR")
@@ -124,39 +131,32 @@ fn query(words: &[Word<'_>], created: &mut Created) -> Effect {
     }
 }
 
-/// A call may do anything, but for those that scripts are full of.
-fn calls(words: &[Word<'_>]) -> Option<Effect> {
-    let called: Vec<&Word<'_>> = words
-        .windows(2)
-        .filter(|pair| {
-            pair[1].is_mark("(")
-                && matches!(pair[0].token.kind, Kind::Word | Kind::QuotedIdentifier)
-        })
-        .filter(|pair| {
-            ![
-                "IN", "VALUES", "AS", "ANY", "ALL", "EXISTS", "OVER", "FILTER", "ON", "AND", "OR",
-                "NOT", "FROM", "WHERE", "SELECT",
-            ]
-            .iter()
-            .any(|word| pair[0].is(word))
-        })
-        .map(|pair| &pair[0])
-        .collect();
-    if called.is_empty() || called.iter().all(|word| word.is("set_config")) {
-        return (!called.is_empty()).then(|| Effect::free(Impact::None));
+/// The same, unless something is called that may do anything.
+pub(super) fn with_calls(effect: Effect, words: &[Word<'_>]) -> Effect {
+    match called(words) {
+        Called::Unknown => effect.and(Effect::UNKNOWN),
+        _ => effect,
     }
-    Some(
-        if called.iter().all(|word| {
-            word.is("setval")
-                || word.is("max")
-                || word.is("coalesce")
-                || word.is("pg_get_serial_sequence")
-        }) {
-            Effect::unclear(DataChange)
-        } else {
-            Effect::UNKNOWN
-        },
-    )
+}
+
+/// `DECLARE name … CURSOR … FOR query`
+pub(super) fn cursor(words: &[Word<'_>]) -> Effect {
+    with_calls(Effect::free(Impact::None), words)
+}
+
+/// `COPY table …` and `COPY (query) TO …`. A program may do anything.
+fn copy(words: &[Word<'_>], created: &mut Created) -> Effect {
+    if has(words, &["PROGRAM"]) {
+        return Effect::UNKNOWN;
+    }
+    if words.get(1).is_some_and(|word| word.is_mark("(")) {
+        return query(&words[1..], created);
+    }
+    if has(words, &["TO"]) {
+        Effect::new(Impact::None, AccessShare)
+    } else {
+        with_calls(Effect::new(DataChange, RowExclusive), words)
+    }
 }
 
 /// What a block does is in its body. Plain words that destroy are seen; what it makes of strings is not.
@@ -208,7 +208,7 @@ fn truncate(mut cursor: Cursor<'_, '_>, created: &Created) -> Effect {
     cursor.take(&["TABLE"]);
     let are_new = cursor
         .names()
-        .is_some_and(|names| names.iter().all(|name| created.has(name)));
+        .is_some_and(|names| names.iter().all(|name| created.is_surely_new(name)));
     let effect = Effect::new(Destructive, AccessExclusive);
     if are_new && !has(cursor.rest(), &["CASCADE"]) {
         effect.on_new()

@@ -84,8 +84,12 @@ fn object(cursor: &mut Cursor<'_, '_>, created: &Created) -> Effect {
 fn relations(cursor: &mut Cursor<'_, '_>, impact: Impact, created: &Created) -> Effect {
     cursor.take(&["IF", "EXISTS"]);
     let effect = Effect::new(impact, AccessExclusive);
-    let are_new = cursor
-        .names()
-        .is_some_and(|names| names.iter().all(|name| created.has(name)));
+    // What is lost must surely be nobody's; what others wait for need only be likely.
+    let are_new = cursor.names().is_some_and(|names| {
+        names.iter().all(|name| match impact {
+            Destructive => created.is_surely_new(name),
+            _ => created.has(name),
+        })
+    });
     if are_new { effect.on_new() } else { effect }
 }

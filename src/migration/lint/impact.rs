@@ -94,11 +94,13 @@ pub(super) fn judge(script: &Script, created: &mut Created) -> Vec<Judged> {
 }
 
 fn of(script: &Script, statement: &Statement, created: &mut Created) -> Effect {
-    if statement.is_self_record {
+    if statement.is_plain_record {
         return Effect::new(Impact::None, RowExclusive);
     }
     let (words, is_cut) = words(&script.text()[statement.range.clone()]);
     let effect = of_words(&words, created);
+    let impact = if is_cut { Unknown } else { effect.impact };
+    created.after(&words, impact);
     // What was not read may be worse than what was; rows are only more rows.
     if is_cut && effect.impact != DataChange {
         return effect.and(Effect::UNKNOWN);
@@ -132,9 +134,10 @@ pub(super) fn of_words(words: &[Word<'_>], created: &mut Created) -> Effect {
         "REINDEX" => reindex(cursor),
         "REFRESH" => refresh(cursor),
         "LOCK" => lock(cursor, created),
+        "DECLARE" => data::cursor(words),
         "SET" | "RESET" | "SHOW" | "LISTEN" | "UNLISTEN" | "NOTIFY" | "DISCARD" | "DEALLOCATE"
-        | "CLOSE" | "SAVEPOINT" | "RELEASE" | "ROLLBACK" | "PREPARE" | "DECLARE" | "FETCH"
-        | "MOVE" | "CHECKPOINT" | "LOAD" => Effect::free(Impact::None),
+        | "CLOSE" | "SAVEPOINT" | "RELEASE" | "ROLLBACK" | "PREPARE" | "FETCH" | "MOVE"
+        | "CHECKPOINT" => Effect::free(Impact::None),
         _ => Effect::UNKNOWN,
     }
 }

@@ -131,7 +131,7 @@ fn place(script: &Script, direction: Direction, found: Vec<Found>) -> Vec<Findin
         let Some(statement) = statement_at(script, found.range.start) else {
             continue;
         };
-        if statement.is_self_record {
+        if statement.is_plain_record {
             continue;
         }
         let offset = found.range.start.max(statement.range.start);

@@ -13,6 +13,7 @@
 mod alter;
 mod alter_table;
 mod assessment;
+mod calls;
 mod comments;
 mod create;
 mod created;

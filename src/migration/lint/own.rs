@@ -37,7 +37,7 @@ pub(super) fn findings(script: &Script, role: Role, judged: &[Judged]) -> Vec<Fi
     let claims = claims_idempotence(script);
     let mut dropped = HashSet::new();
     for statement in script.statements() {
-        if statement.is_self_record {
+        if statement.is_plain_record {
             continue;
         }
         let (words, _) = words(&script.text()[statement.range.clone()]);

@@ -205,6 +205,48 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("SELECT a FROM t", "none, ACCESS SHARE"),
     ("SELECT a FROM t FOR UPDATE", "none, ROW SHARE"),
     ("SELECT f()", "unknown, unknown"),
+    ("SELECT f() INTO n", "unknown, unknown"),
+    ("SELECT x.lower('A')", "unknown, unknown"),
+    ("SELECT count(*), lower(a) FROM t", "none, ACCESS SHARE"),
+    ("INSERT INTO t (a) SELECT f()", "unknown, unknown"),
+    (
+        "INSERT INTO t AS x (a) VALUES (1) ON CONFLICT (a) DO NOTHING",
+        "data change, ROW EXCLUSIVE",
+    ),
+    ("UPDATE t SET a = f()", "unknown, unknown"),
+    (
+        "UPDATE t SET a = now(), (b, c) = (1, coalesce(c, 2)) WHERE d IN (1)",
+        "data change, ROW EXCLUSIVE",
+    ),
+    (
+        "WITH x AS (SELECT 1) UPDATE t SET a = f()",
+        "unknown, unknown",
+    ),
+    ("DELETE FROM t WHERE f(a)", "unknown, unknown"),
+    (
+        "COPY t (a) TO '/tmp/x' WITH (FORMAT csv)",
+        "none, ACCESS SHARE",
+    ),
+    ("COPY t FROM '/tmp/x'", "data change, ROW EXCLUSIVE"),
+    ("COPY t TO PROGRAM 'x'", "unknown, unknown"),
+    ("COPY t FROM PROGRAM 'x'", "unknown, unknown"),
+    ("COPY (SELECT f()) TO '/tmp/x'", "unknown, unknown"),
+    (
+        "COPY (DELETE FROM t RETURNING *) TO '/tmp/x'",
+        "destructive, ROW EXCLUSIVE",
+    ),
+    ("CREATE TABLE t (a) AS SELECT f()", "unknown, unknown"),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT f()",
+        "unknown, unknown",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM t",
+        "additive, ACCESS SHARE",
+    ),
+    ("LOAD 'x'", "unknown, unknown"),
+    ("DECLARE c CURSOR FOR SELECT f()", "unknown, unknown"),
+    ("DECLARE c CURSOR FOR SELECT 1", "none, none"),
     ("SELECT a INTO n FROM t", "additive, ACCESS SHARE"),
     (
         "SELECT pg_catalog.set_config('search_path', '', false)",
@@ -255,11 +297,12 @@ fn what_a_script_made_itself_keeps_nobody_waiting() {
             "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u",
             "additive, SHARE ROW EXCLUSIVE",
         ),
-        ("DROP TABLE t", "additive, none"),
+        ("DROP TABLE s.t", "additive, none"),
         ("DROP TABLE t, u", "destructive, ACCESS EXCLUSIVE"),
         ("DROP TABLE t CASCADE", "destructive, ACCESS EXCLUSIVE"),
-        ("TRUNCATE t", "additive, none"),
-        ("DELETE FROM t", "data change, none"),
+        ("TRUNCATE s.t", "additive, none"),
+        ("DELETE FROM s.t", "data change, none"),
+        ("ALTER TABLE s.t DROP a", "additive, none"),
         ("COMMENT ON COLUMN s.t.a IS ''", "definition, none"),
         (
             "CREATE TRIGGER g AFTER INSERT ON s.t EXECUTE FUNCTION f()",
@@ -267,6 +310,80 @@ fn what_a_script_made_itself_keeps_nobody_waiting() {
         ),
     ] {
         assert_eq!(last(&format!("{made}{then}")), expected, "{then}");
+    }
+}
+
+#[test]
+fn what_is_lost_must_surely_be_the_scripts_own() {
+    for (before, lost) in [
+        ("CREATE TABLE t ()", "DROP TABLE t"),
+        ("SAVEPOINT s; CREATE TABLE t ()", "DROP TABLE IF EXISTS t"),
+        (
+            "CREATE TEMP TABLE t (); INSERT INTO t VALUES (1)",
+            "DROP TABLE t",
+        ),
+        ("SELECT a INTO t FROM u", "TRUNCATE t"),
+    ] {
+        assert!(
+            !up(&format!("{before}; {lost}")).is_destructive(),
+            "{before}; {lost}"
+        );
+    }
+    for before in [
+        "CREATE TABLE IF NOT EXISTS t ()",
+        "CREATE FOREIGN TABLE t () SERVER s",
+        "CREATE VIEW t AS SELECT * FROM u",
+        "CREATE TABLE s.t ()",
+        "CREATE TEMP TABLE t (); DROP TABLE t",
+        "CREATE TABLE t (); ALTER TABLE t RENAME TO x; ALTER TABLE u RENAME TO t",
+        "CREATE TABLE t (); ALTER TABLE t SET SCHEMA s",
+        "CREATE TABLE t (); SET search_path = s",
+        "SET search_path = s, pg_temp; CREATE TEMP TABLE t ()",
+        "CREATE TABLE t (); SELECT set_config('search_path', 's', true)",
+        "SAVEPOINT s; CREATE TABLE t (); ROLLBACK TO s",
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); ALTER TABLE t ATTACH PARTITION u DEFAULT",
+        "CREATE TABLE t (); ALTER TABLE u INHERIT t",
+        "CREATE TABLE t (); DO $$ BEGIN PERFORM f(); END $$",
+    ] {
+        for lost in [
+            "DROP TABLE t",
+            "TRUNCATE t",
+            "DELETE FROM t",
+            "ALTER TABLE t DROP a",
+        ] {
+            let text = format!("{before}; {lost}");
+            assert!(
+                last(&text).starts_with("destructive, "),
+                "{text}: {}",
+                last(&text)
+            );
+        }
+    }
+    let moved = "CREATE TABLE t (); INSERT INTO t WITH x AS (DELETE FROM u RETURNING *) TABLE x";
+    assert_eq!(last(moved), "destructive, ROW EXCLUSIVE");
+}
+
+#[test]
+fn only_a_plain_record_is_taken_for_harmless() {
+    for (sql, expected) in [
+        (
+            "DELETE FROM schema_migrations WHERE version = '1'",
+            "none, ROW EXCLUSIVE",
+        ),
+        (
+            "DELETE FROM schema_migrations",
+            "destructive, ROW EXCLUSIVE",
+        ),
+        (
+            "DELETE FROM other.schema_migrations",
+            "destructive, ROW EXCLUSIVE",
+        ),
+        (
+            "INSERT INTO schema_migrations SELECT f()",
+            "unknown, unknown",
+        ),
+    ] {
+        assert_eq!(last(sql), expected, "{sql}");
     }
 }
 
