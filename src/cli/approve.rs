@@ -1,12 +1,13 @@
 //! `schemaward approve`: names the plan of a `DatabaseSchema` that may run.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stdin};
 
 use clap::Args;
 
 use crate::api::condition::{ConditionType, Reason};
 use crate::api::v1alpha1::{
-    DatabaseSchema, MigrationDirection, PlanStatus, PlannedScript, PlannedStatement,
+    DatabaseSchema, MigrationDirection, PlanStatus, PlannedFinding, PlannedScript, PlannedStatement,
 };
 use crate::migration::checksum::Checksum;
 
@@ -68,8 +69,16 @@ impl Approve {
         Ok(Exit::Done)
     }
 
-    /// Asks the person at the terminal.
+    /// Asks the person at the terminal, who cannot say yes to what was not shown.
     fn ask(&self, plan: &PlanStatus, terminal: Terminal) -> Result<(), Failure> {
+        let statements = left_out(plan.statement_count, plan.statements.len());
+        if statements > 0 {
+            return Err(Failure::usage(format!(
+                "{statements} more statements are not shown, so nothing was approved. Read the scripts themselves. \
+                 To approve exactly this then: `schemaward approve {} --plan {}`.",
+                self.resource, plan.hash
+            )));
+        }
         if !stdin().is_terminal() {
             return Err(Failure::usage(format!(
                 "Nobody can be asked here, so nothing was approved. To approve exactly this: `schemaward approve {} \
@@ -107,20 +116,31 @@ fn waiting(resource: &DatabaseSchema) -> Result<&PlanStatus, String> {
 
 fn in_words(plan: &PlanStatus, terminal: Terminal) -> String {
     let mut text = String::new();
+    let mut others: Vec<&PlannedStatement> = plan.statements.iter().collect();
     for script in &plan.scripts {
-        text.push_str(&heading(script));
-        let statements = plan.statements.iter();
-        let rows: Vec<Vec<Cell>> = statements
-            .filter(|statement| statement.version == script.version)
-            .map(row)
-            .collect();
+        text.push_str(&heading(script, terminal));
+        for finding in &script.findings {
+            text.push_str(&table::render(&[about_all(finding)], terminal));
+        }
+        let (its, rest) = others
+            .into_iter()
+            .partition(|statement| is_of(script, statement));
+        others = rest;
+        let its: Vec<&PlannedStatement> = its;
+        let rows: Vec<Vec<Cell>> = its.into_iter().map(row).collect();
         text.push_str(&table::render(&rows, terminal));
         text.push('\n');
     }
-    let shown = i64::try_from(plan.scripts.len()).unwrap_or(i64::MAX);
-    if plan.script_count > shown {
-        let more = format!("and {} more scripts\n\n", plan.script_count - shown);
-        text.push_str(&more);
+    let more = left_out(plan.script_count, plan.scripts.len());
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more scripts");
+        let rows: Vec<Vec<Cell>> = others.into_iter().map(row_with_version).collect();
+        text.push_str(&table::render(&rows, terminal));
+        text.push('\n');
+    }
+    let more = left_out(plan.statement_count, plan.statements.len());
+    if more > 0 {
+        let _ = writeln!(text, "{more} more statements are not shown");
     }
     let summary = format!(
         "plan {}: scripts {}, statements {}, of them destructive {}\n",
@@ -130,13 +150,42 @@ fn in_words(plan: &PlanStatus, terminal: Terminal) -> String {
     text
 }
 
-fn heading(script: &PlannedScript) -> String {
+/// How many of `count` status does not list.
+fn left_out(count: i64, shown: usize) -> i64 {
+    count.saturating_sub(i64::try_from(shown).unwrap_or(i64::MAX))
+}
+
+/// A version that is undone and applied again has two scripts. An older operator did not say whose a statement is.
+fn is_of(script: &PlannedScript, statement: &PlannedStatement) -> bool {
+    let direction = statement.direction.unwrap_or(script.direction);
+    statement.version == script.version && direction == script.direction
+}
+
+fn heading(script: &PlannedScript, terminal: Terminal) -> String {
     let what = match script.direction {
         MigrationDirection::Up => "apply",
         MigrationDirection::Down => "undo, with the DOWN that was stored",
     };
     let checksum: String = script.checksum.chars().take(8).collect();
-    format!("{} {}  {what}  {checksum}\n", script.version, script.name)
+    let named = format!("{} {}", script.version, script.name);
+    let cells = [named.as_str(), what, &checksum].map(Cell::word);
+    table::render(&[cells.to_vec()], terminal)
+}
+
+/// A finding about a script as a whole.
+fn about_all(finding: &PlannedFinding) -> Vec<Cell> {
+    vec![
+        Cell::word("  all of it"),
+        Cell::of(Some(finding.rule.clone())),
+        Cell::of(finding.message.clone()),
+    ]
+}
+
+/// A statement of a script that is not shown itself.
+fn row_with_version(statement: &PlannedStatement) -> Vec<Cell> {
+    let mut cells = vec![Cell::of(Some(format!("  {}", statement.version)))];
+    cells.extend(row(statement));
+    cells
 }
 
 fn row(statement: &PlannedStatement) -> Vec<Cell> {
@@ -149,4 +198,73 @@ fn row(statement: &PlannedStatement) -> Vec<Cell> {
         Cell::of(Some(format!("lock {}", statement.lock))),
         Cell::of(Some(rules.join(", "))),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn plan(statement_count: i64) -> PlanStatus {
+        let statement = |version: &str, direction: &str, line: i64, words: &str| {
+            json!({"version": version, "direction": direction, "line": line, "statement": words,
+                "class": "Transactional", "impact": "destructive", "lock": "ACCESS EXCLUSIVE"})
+        };
+        let script = |direction: &str, findings: &Value| {
+            json!({"version": "002", "name": "a\u{202e}b", "direction": direction, "checksum": "0123456789",
+                "findings": findings})
+        };
+        let finding =
+            json!([{"rule": "not-linted", "action": "Warn", "message": "nobody could read it"}]);
+        let plan = json!({
+            "hash": "4f1c", "direction": "Down", "scriptCount": 3, "statementCount": statement_count,
+            "destructiveCount": 3,
+            "scripts": [script("Down", &json!([])), script("Up", &finding)],
+            "statements": [
+                statement("002", "Down", 1, "DROP TABLE back"),
+                statement("002", "Up", 3, "DROP TABLE \u{202e}forth"),
+                statement("077", "Up", 9, "DROP TABLE far"),
+            ],
+        });
+        serde_json::from_value(plan).unwrap()
+    }
+
+    #[test]
+    fn all_that_is_known_of_a_plan_is_shown_once_and_what_is_not_is_said() {
+        assert_eq!(
+            in_words(&plan(60), Terminal::plain()),
+            "002 a\u{fffd}b  undo, with the DOWN that was stored  01234567
+  line 1  DROP TABLE back  destructive  lock ACCESS EXCLUSIVE  -
+
+002 a\u{fffd}b  apply  01234567
+  all of it  not-linted  nobody could read it
+  line 3  DROP TABLE \u{fffd}forth  destructive  lock ACCESS EXCLUSIVE  -
+
+and 1 more scripts
+  077    line 9  DROP TABLE far  destructive  lock ACCESS EXCLUSIVE  -
+
+57 more statements are not shown
+plan 4f1c: scripts 3, statements 60, of them destructive 3
+"
+        );
+        assert!(!in_words(&plan(3), Terminal::plain()).contains("not shown"));
+    }
+
+    #[test]
+    fn nobody_says_yes_to_what_was_not_shown() {
+        let approve = Approve {
+            resource: ResourceName::parse("dbs/shop").unwrap(),
+            plan: None,
+            cluster: ClusterArgs::default(),
+        };
+        let refused = approve.ask(&plan(60), Terminal::plain()).unwrap_err();
+        assert_eq!(
+            refused.messages,
+            [
+                "57 more statements are not shown, so nothing was approved. Read the scripts themselves. To approve \
+              exactly this then: `schemaward approve databaseschema/shop --plan 4f1c`."
+            ]
+        );
+    }
 }

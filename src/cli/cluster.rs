@@ -25,7 +25,7 @@ pub(super) use self::trouble::Interruption;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which cluster, and which namespace of it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterArgs {
     /// Namespace of the resource [default: that of the context, or of the pod]

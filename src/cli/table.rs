@@ -2,6 +2,8 @@
 
 use clap::builder::styling::AnsiColor;
 
+use crate::migration::display::is_control;
+
 use super::terminal::Terminal;
 
 /// One cell: a text and how it is shown.
@@ -19,7 +21,7 @@ impl Cell {
         let text = text.map_or_else(String::new, |text| text.to_string());
         let text: String = text
             .chars()
-            .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+            .map(|c| if is_control(c) { '\u{FFFD}' } else { c })
             .collect();
         Self {
             text: if text.is_empty() {
@@ -108,13 +110,13 @@ mod tests {
             ],
             vec![
                 Cell::of(Some(1234)).aligned_right(),
-                Cell::of(Some("a\u{1b}[31m")),
+                Cell::of(Some("a\u{1b}[31m\u{202e}")),
                 Cell::of(None::<&str>),
             ],
         ];
         assert_eq!(
             render(&rows, Terminal::plain()),
-            "  MS  NAME    X\n1234  a\u{FFFD}[31m  -\n"
+            "  MS  NAME     X\n1234  a\u{FFFD}[31m\u{FFFD}  -\n"
         );
     }
 }

@@ -118,7 +118,10 @@ pub(super) fn who(resource: &DatabaseSchema, annotation: &str) -> String {
         })
         .find_map(|entry| entry.manager.as_deref());
     match manager {
-        Some(manager) => format!("annotation {annotation}, set by {}", clip(manager)),
+        Some(manager) => format!(
+            "annotation {annotation}, set by field manager {}",
+            clip(manager)
+        ),
         None => format!("annotation {annotation}"),
     }
 }
@@ -163,7 +166,7 @@ mod tests {
         let decision = first[0].decision.clone().unwrap();
         assert_eq!(
             decision.by.as_deref(),
-            Some("annotation schemaward.dev/accept, set by kubectl-annotate")
+            Some("annotation schemaward.dev/accept, set by field manager kubectl-annotate")
         );
         let handled: Handled = [(ACCEPT_ANNOTATION.to_owned(), first[0].value.clone())].into();
         assert_eq!(open(&asked, &handled), []);

@@ -66,7 +66,7 @@ pub async fn settle(
     };
     let mut handled = still_asked(before.handled(), resource);
     handled.extend(attempted.handled);
-    if is_carried_out(&attempted.attempt) {
+    if matches!(&attempted.attempt, Attempt::Ran(outcome) if outcome.used_its_approval()) {
         handled.extend(approval::used(resource));
     }
     let memory = before
@@ -156,15 +156,6 @@ fn is_result(attempt: &Attempt) -> bool {
         }
         _ => false,
     }
-}
-
-/// True for runs that did all of a plan that somebody approved: the approval is for nothing more.
-fn is_carried_out(attempt: &Attempt) -> bool {
-    let Attempt::Ran(outcome) = attempt else {
-        return false;
-    };
-    let approved = outcome.reviewed().and_then(|plan| plan.approved.as_ref());
-    approved.is_some() && matches!(outcome.end(), End::Reached) && !outcome.done().is_empty()
 }
 
 fn interval(text: &GoDuration) -> Duration {

@@ -15,6 +15,7 @@ use crate::api::v1alpha1::{
 };
 use crate::engine::outcome::{End, Outcome};
 use crate::migration::catalog::Catalog;
+use crate::migration::display::is_control;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, History};
 use crate::migration::plan::{Plan, Step};
@@ -336,7 +337,7 @@ fn clip_name(name: &str) -> String {
 }
 
 fn clip_to(text: &str, most: usize) -> String {
-    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let line = |c: char| if is_control(c) { ' ' } else { c };
     if text.chars().nth(most).is_none() {
         return text.chars().map(line).collect();
     }

@@ -207,6 +207,16 @@ impl Outcome {
         self.reviewed.as_ref()
     }
 
+    /// Whether it ran all of a plan that somebody approved, whatever came after the last version: the approval is
+    /// for nothing more.
+    #[must_use]
+    pub fn used_its_approval(&self) -> bool {
+        let approved = self.reviewed().filter(|plan| plan.approved.is_some());
+        let all =
+            |plan: &ReviewedPlan| !self.done.is_empty() && self.done.len() >= plan.scripts.len();
+        approved.is_some_and(all)
+    }
+
     /// What was applied or undone in this run, in order.
     #[must_use]
     pub fn done(&self) -> &[Done] {

@@ -179,7 +179,7 @@ pub(super) fn reviewed(
         })
     });
     ReviewedPlan {
-        hash: plan_hash(&review.context, plan),
+        hash: plan_hash(&review.context, plan, history),
         scripts,
         approved,
     }

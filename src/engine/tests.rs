@@ -806,7 +806,7 @@ fn reviewed_task(names: &[&str], required: RequiredApproval, approved: Option<Ch
             policy: StatementPolicy::default(),
             approval: approved.map(|plan| Approval {
                 plan: Some(plan),
-                by: "annotation, set by kubectl-annotate".to_owned(),
+                by: "annotation, set by field manager kubectl-annotate".to_owned(),
                 is_used: false,
             }),
         }),
@@ -874,6 +874,38 @@ fn a_plan_waits_for_its_approval_without_the_lock_and_runs_with_it() {
     assert_eq!(database.applied(), ["1", "2"]);
 }
 
+/// An approval is used once all of its plan ran, also when a check fails then; and should nobody remember that, the
+/// same versions once more are another plan.
+#[test]
+fn an_approval_is_for_one_run_whatever_comes_after_it() {
+    use RequiredApproval::{Always, Never};
+    let mut database = Simulated::default();
+    let hash = awaited(&run(
+        reviewed_task(&["1", "2"], Always, None),
+        &mut database,
+    ));
+    let approved = || Task {
+        checks: checking::checks(&[("last", "After", None)]),
+        ..reviewed_task(&["1", "2"], Always, Some(hash))
+    };
+    let outcome = run_limited(approved(), &mut database, 1);
+    assert!(!outcome.used_its_approval(), "a part is left");
+    let wrong = CheckAnswer::Value(Some("false".to_owned()));
+    database.check_answers.push_back(wrong);
+    let outcome = run(approved(), &mut database);
+    assert!(matches!(outcome.stop(), Some(Stop::ChecksFailed(_))));
+    assert_eq!(database.applied(), ["1", "2"]);
+    assert!(outcome.used_its_approval());
+
+    let outcome = run(reviewed_task(&["1"], Never, None), &mut database);
+    assert!(!outcome.used_its_approval(), "nobody approved it");
+    assert_eq!(database.applied(), ["1"]);
+    let outcome = run(approved(), &mut database);
+    assert_ne!(awaited(&outcome), hash);
+    assert!(!outcome.used_its_approval());
+    assert_eq!(database.applied(), ["1"]);
+}
+
 #[test]
 fn only_a_way_back_waits_where_only_that_is_asked_for() {
     use RequiredApproval::Down;
@@ -933,7 +965,7 @@ mod checking {
     use crate::engine::check::{self, Check};
 
     /// Checks from lines of `name when version`.
-    fn checks(lines: &[(&str, &str, Option<&str>)]) -> Vec<Check> {
+    pub(super) fn checks(lines: &[(&str, &str, Option<&str>)]) -> Vec<Check> {
         let specs: Vec<CheckSpec> = lines
             .iter()
             .map(|(name, when, from_version)| {

@@ -43,6 +43,7 @@ pub struct History {
     applied: BTreeMap<Version, Applied>,
     orphans: Vec<Version>,
     baselined: BTreeSet<Version>,
+    undone: BTreeMap<Version, u64>,
     used: bool,
     begun: Option<Begun>,
     audit_defect: Option<AuditDefect>,
@@ -183,6 +184,8 @@ impl History {
     /// Takes out a version that was just undone.
     pub fn remove(&mut self, version: &Version) {
         self.applied.remove(version);
+        let undone = self.undone.entry(version.clone()).or_default();
+        *undone = undone.saturating_add(1);
     }
 
     /// The highest applied version.
@@ -207,6 +210,24 @@ impl History {
     #[must_use]
     pub fn with_baselined(self, baselined: BTreeSet<Version>) -> Self {
         Self { baselined, ..self }
+    }
+
+    /// This history, of which it is known how often each version was undone. Spellings of one version are
+    /// added up.
+    #[must_use]
+    pub fn with_undone(self, counts: impl IntoIterator<Item = (Version, u64)>) -> Self {
+        let mut undone: BTreeMap<Version, u64> = BTreeMap::new();
+        for (version, count) in counts {
+            let sum = undone.entry(version).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        Self { undone, ..self }
+    }
+
+    /// How often the version was undone so far.
+    #[must_use]
+    pub fn times_undone(&self, version: &Version) -> u64 {
+        self.undone.get(version).copied().unwrap_or_default()
     }
 
     /// This history, of which it is known whether it ever held a version.

@@ -17,6 +17,7 @@ pub mod catalog;
 pub mod check;
 pub mod checksum;
 mod defect;
+pub mod display;
 pub mod evidence;
 pub mod file_name;
 pub mod history;

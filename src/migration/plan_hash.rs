@@ -1,8 +1,10 @@
 //! The hash that names what a plan would run, so that somebody can approve exactly that. Pure.
 //!
 //! It is SHA-256 over a canonical encoding of the [`PlanContext`] and of each script in the order in which it
-//! would run: direction, version, name and the checksum of its text. Every field has its length before it, so
-//! that two different plans never have the same encoding.
+//! would run: direction, version, name and the checksum of its text, and how often the version was undone before,
+//! when it was. With that, the same scripts once more are another plan: what approved them the first time approves
+//! nothing more, whoever forgot that it was used. Every field has its length before it, so that two different plans
+//! never have the same encoding.
 
 use super::checksum::Checksum;
 use super::file_name::Direction;
@@ -40,10 +42,11 @@ struct Script<'a> {
     version: &'a Version,
     name: &'a str,
     checksum: Checksum,
+    times_undone: u64,
 }
 
 impl<'a> Script<'a> {
-    fn of(step: &'a Step) -> Self {
+    fn of(step: &'a Step, history: &History) -> Self {
         match step {
             Step::Apply {
                 version,
@@ -54,6 +57,7 @@ impl<'a> Script<'a> {
                 version,
                 name,
                 checksum: *checksum,
+                times_undone: history.times_undone(version),
             },
             Step::Undo {
                 version,
@@ -64,6 +68,7 @@ impl<'a> Script<'a> {
                 version,
                 name,
                 checksum: *checksum,
+                times_undone: history.times_undone(version),
             },
         }
     }
@@ -71,8 +76,9 @@ impl<'a> Script<'a> {
 
 /// The hash of what `plan` would run. What it only records (rows taken over, a baseline) does not count.
 #[must_use]
-pub fn plan_hash(context: &PlanContext, plan: &Plan) -> Checksum {
-    hash(context, plan.steps.iter().map(Script::of))
+pub fn plan_hash(context: &PlanContext, plan: &Plan, history: &History) -> Checksum {
+    let scripts = plan.steps.iter().map(|step| Script::of(step, history));
+    hash(context, scripts)
 }
 
 /// Whether `approved` is the hash of `plan`, or of a plan of which `plan` is what is left: its first versions
@@ -85,7 +91,7 @@ pub fn is_approved(
     history: &History,
     approved: Checksum,
 ) -> bool {
-    if plan_hash(context, plan) == approved {
+    if plan_hash(context, plan, history) == approved {
         return true;
     }
     if plan
@@ -95,7 +101,11 @@ pub fn is_approved(
     {
         return false;
     }
-    let mut scripts: Vec<Script<'_>> = plan.steps.iter().map(Script::of).collect();
+    let mut scripts: Vec<Script<'_>> = plan
+        .steps
+        .iter()
+        .map(|step| Script::of(step, history))
+        .collect();
     for applied in history.iter().rev().take(LONGEST_PREFIX) {
         let Some(stored) = applied.stored else {
             return false;
@@ -107,6 +117,7 @@ pub fn is_approved(
                 version: &applied.version,
                 name: &applied.name,
                 checksum: stored.up,
+                times_undone: history.times_undone(&applied.version),
             },
         );
         if hash(context, scripts.iter().copied()) == approved {
@@ -126,6 +137,10 @@ fn hash<'a>(context: &PlanContext, scripts: impl Iterator<Item = Script<'a>>) ->
         let checksum = script.checksum.to_string();
         for field in [direction, script.version.as_str(), script.name, &checksum] {
             encode(&mut bytes, field);
+        }
+        // No direction reads like this, so what follows a checksum is told apart.
+        if script.times_undone > 0 {
+            encode(&mut bytes, &format!("undone {}", script.times_undone));
         }
     }
     Checksum::of(&bytes)

@@ -1,5 +1,7 @@
 //! The words of a statement that say what it does to what, and nothing that could be a value.
 
+use super::display::is_control;
+
 /// Words after which values, expressions or bodies come.
 const END: [&str; 19] = [
     "AS",
@@ -68,7 +70,7 @@ pub fn words(statement: &str) -> String {
     }
     shown
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_control(c) { ' ' } else { c })
         .collect()
 }
 
@@ -218,5 +220,10 @@ mod tests {
     #[test]
     fn is_one_line() {
         assert_eq!(words("CREATE TABLE \"a\nb\" ()"), "CREATE TABLE \"a b\"");
+        // One that would turn what follows it around on a terminal.
+        assert_eq!(
+            words("CREATE TABLE \"a\u{202e}b\" ()"),
+            "CREATE TABLE \"a b\""
+        );
     }
 }

@@ -36,8 +36,17 @@ pub struct Content {
     server: Option<ServerRow>,
     audited_server: Option<String>,
     #[serde(default)]
+    undone: Vec<UndoneRow>,
+    #[serde(default)]
     used: bool,
     audit_defect: Option<AuditDefectRow>,
+}
+
+/// How often a version was undone.
+#[derive(Debug, Deserialize)]
+struct UndoneRow {
+    version: String,
+    times: u64,
 }
 
 /// What [`audit_check::defect`] answers.
@@ -146,6 +155,9 @@ pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<Strin
              'audit_defect', {audit}, \
              'audited_server', (SELECT s.detail FROM schemaward.audit s WHERE {here} \
              AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1), \
+             'undone', COALESCE((SELECT pg_catalog.json_agg(u) FROM (SELECT s.version, pg_catalog.count(*) AS times \
+             FROM schemaward.audit s WHERE {here} AND s.action = 'undo' AND s.version IS NOT NULL \
+             GROUP BY s.version) u), '[]'::pg_catalog.json), \
              'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
              AND s.action IN ('apply', 'adopt', 'baseline')), \
              'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
@@ -245,12 +257,15 @@ impl Content {
         let baselined = baselined
             .filter_map(|row| Version::parse(&row.version).ok())
             .collect();
+        let undone = self.undone.iter();
+        let undone = undone.filter_map(|row| Some((Version::parse(&row.version).ok()?, row.times)));
         let begun = self.begun()?;
         History::new(rows, orphans)
             .map(|history| {
                 let defect = self.audit_defect.as_ref().map(AuditDefectRow::defect);
                 history
                     .with_baselined(baselined)
+                    .with_undone(undone)
                     .with_use(self.used)
                     .with_audit_defect(defect)
                     .with_begun(begun)

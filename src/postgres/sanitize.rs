@@ -1,5 +1,7 @@
 //! What of a server's text may be shown: one line, no control characters, no literals.
 
+use crate::migration::display::is_control;
+
 /// Longest message that is passed on, in characters.
 const LONGEST: usize = 300;
 
@@ -75,18 +77,9 @@ fn one_line(text: &str, longest: usize) -> String {
             line.push('…');
             break;
         }
-        line.push(if c.is_control() || is_bidirectional(c) {
-            ' '
-        } else {
-            c
-        });
+        line.push(if is_control(c) { ' ' } else { c });
     }
     line.trim().to_owned()
-}
-
-/// Characters that reorder the text around them on a terminal.
-fn is_bidirectional(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn a_changed_file_is_accepted_by_an_annotation_once() {
     assert_eq!(status["currentVersion"], "001");
     let recorded = audit(&database, "accept");
     let actor = format!(
-        "DatabaseSchema {}/shop, decided by annotation schemaward.dev/accept, set by kubectl-annotate|UP was ",
+        "DatabaseSchema {}/shop, decided by annotation schemaward.dev/accept, set by field manager kubectl-annotate|UP was ",
         namespace.name
     );
     assert!(recorded.starts_with(&actor), "{recorded}");

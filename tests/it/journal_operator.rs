@@ -115,7 +115,7 @@ fn what_is_in_doubt_stops_until_a_person_resolves_it() {
     let detail =
         database.query_text("SELECT actor, detail FROM schemaward.audit WHERE action = 'resolve'");
     assert!(
-        detail.contains("decided by annotation schemaward.dev/resolve, set by kubectl-annotate|UP, statement 1: taken as not done"),
+        detail.contains("decided by annotation schemaward.dev/resolve, set by field manager kubectl-annotate|UP, statement 1: taken as not done"),
         "{detail}"
     );
 }

@@ -9,14 +9,15 @@ use super::MigrationDirection;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanStatus {
-    /// SHA-256 over exactly what would run: the resource, its database, role and searchPath, and each
-    /// script in order with its checksum. It is what an approval names.
+    /// SHA-256 over exactly what would run: the resource, the address of its database, role and
+    /// searchPath, and each script in order with its checksum and how often its version was undone. It
+    /// is what an approval names.
     pub hash: String,
 
     /// Up: versions are applied. Down: versions are undone, whether or not others are applied then.
     pub direction: MigrationDirection,
 
-    /// Who approved it, once somebody did.
+    /// Who approved it, once somebody did: the field manager, which the client names itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
 
@@ -37,7 +38,8 @@ pub struct PlanStatus {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub scripts: Vec<PlannedScript>,
 
-    /// The first statements of these scripts; at most 50.
+    /// Statements of these scripts in the order in which they would run; at most 50, and before all others
+    /// those that lose data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub statements: Vec<PlannedStatement>,
@@ -70,6 +72,10 @@ pub struct PlannedScript {
 pub struct PlannedStatement {
     /// The version whose script it is in.
     pub version: String,
+
+    /// Up: of the script that applies it. Down: of the one that undoes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<MigrationDirection>,
 
     /// The line of the script that it starts on, counted from 1.
     #[schemars(extend("format" = "int64"))]

@@ -16,9 +16,12 @@ pub struct ApprovalSpec {
     ///
     /// To approve is to name the hash of status.plan, as the value of the annotation
     /// schemaward.dev/approve, by kubectl annotate or by schemaward approve. The hash is over exactly
-    /// what would run: another text, order, role or database makes the approval void. It is compared
-    /// again under the migration lock, and who approved is in the audit. Who may edit the resource may
-    /// approve; the documents show how to ask for another right.
+    /// what would run: another text, order, role or address of the database makes the approval void,
+    /// and so does that a version was undone since. Where a Secret or a ConfigMap has the address, it is
+    /// over the reference; status.databaseId is what tells another database there. It is compared again
+    /// under the migration lock, and the field manager that approved is in the audit; that name is the
+    /// client's own word. Who may edit the resource may approve; the documents show how to ask for
+    /// another right.
     pub required: RequiredApproval,
 }
 

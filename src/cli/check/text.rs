@@ -2,6 +2,7 @@
 
 use clap::builder::styling::AnsiColor;
 
+use crate::migration::display::is_control;
 use crate::migration::lint::Level;
 use crate::migration::statement::Position;
 
@@ -36,7 +37,7 @@ fn one(found: &Found, terminal: Terminal) -> String {
         .display()
         .to_string()
         .chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .map(|c| if is_control(c) { '\u{FFFD}' } else { c })
         .collect();
     let said = Said {
         level: found.level,

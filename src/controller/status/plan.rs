@@ -41,13 +41,22 @@ fn shown(plan: &ReviewedPlan) -> PlanStatus {
         script_count: count(plan.scripts.len()),
         statement_count: count(plan.statements().count()),
         destructive_count: count(destructive.count()),
-        statements: plan
-            .statements()
-            .take(MAX_STATEMENTS)
+        statements: kept(plan)
+            .into_iter()
             .map(|(script, statement)| planned_statement(script, statement))
             .collect(),
         scripts: scripts.take(MAX_PENDING).map(planned_script).collect(),
     }
+}
+
+/// The statements that are shown, in their order. Where not all of them fit, those that lose data come first: no
+/// place in a long script hides one.
+fn kept(plan: &ReviewedPlan) -> Vec<(&ReviewedScript, &ReviewedStatement)> {
+    let mut kept: Vec<_> = plan.statements().enumerate().collect();
+    kept.sort_by_key(|(place, (_, statement))| (statement.impact != Impact::Destructive, *place));
+    kept.truncate(MAX_STATEMENTS);
+    kept.sort_by_key(|(place, _)| *place);
+    kept.into_iter().map(|(_, statement)| statement).collect()
 }
 
 fn count(number: usize) -> i64 {
@@ -80,6 +89,7 @@ fn findings(concerns: &[Concern]) -> Vec<PlannedFinding> {
 fn planned_statement(script: &ReviewedScript, statement: &ReviewedStatement) -> PlannedStatement {
     PlannedStatement {
         version: script.version.to_string(),
+        direction: Some(of_direction(script.direction)),
         line: count(statement.line),
         statement: clip_to(&statement.words, MAX_STATEMENT),
         class: match statement.class {
@@ -92,5 +102,47 @@ fn planned_statement(script: &ReviewedScript, statement: &ReviewedStatement) -> 
         impact: statement.impact.to_string(),
         lock: statement.lock.to_string(),
         findings: findings(&statement.findings),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::checksum::Checksum;
+    use crate::migration::file_name::Direction;
+    use crate::migration::lint::TableLock;
+    use crate::migration::version::Version;
+
+    #[test]
+    fn a_statement_that_loses_data_is_shown_wherever_it_is() {
+        let statement = |line: usize| ReviewedStatement {
+            line,
+            words: "CREATE TABLE t".to_owned(),
+            class: StatementClass::Transactional,
+            impact: if line == 1 || line >= 70 {
+                Impact::Destructive
+            } else {
+                Impact::Additive
+            },
+            lock: TableLock::None,
+            findings: Vec::new(),
+        };
+        let script = ReviewedScript {
+            direction: Direction::Up,
+            version: Version::parse("1").unwrap(),
+            name: "a".to_owned(),
+            checksum: Checksum::of(b"a"),
+            statements: (1..=71).map(statement).collect(),
+            findings: Vec::new(),
+        };
+        let shown = shown(&ReviewedPlan {
+            hash: Checksum::of(b"plan"),
+            scripts: vec![script],
+            approved: None,
+        });
+        assert_eq!(shown.statement_count, 71);
+        let lines: Vec<i64> = shown.statements.iter().map(|shown| shown.line).collect();
+        let expected: Vec<i64> = (1..=48).chain([70, 71]).collect();
+        assert_eq!(lines, expected);
     }
 }

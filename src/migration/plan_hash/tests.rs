@@ -76,7 +76,11 @@ fn whatever_would_run_differently_has_another_hash() {
     ];
     let hashes: BTreeSet<Checksum> = contexts
         .iter()
-        .flat_map(|context| plans.iter().map(|plan| plan_hash(context, plan)))
+        .flat_map(|context| {
+            plans
+                .iter()
+                .map(|plan| plan_hash(context, plan, &History::empty()))
+        })
         .collect();
     assert_eq!(hashes.len(), plans.len() * contexts.len());
 }
@@ -93,15 +97,19 @@ fn what_is_only_recorded_does_not_count() {
         ..bare.clone()
     };
     assert_eq!(
-        plan_hash(&context(), &bare),
-        plan_hash(&context(), &adopting)
+        plan_hash(&context(), &bare, &History::empty()),
+        plan_hash(&context(), &adopting, &History::empty())
     );
 }
 
 /// People keep hashes in pipelines: the encoding is a contract.
 #[test]
 fn the_encoding_stays() {
-    let hash = plan_hash(&context(), &plan(&[apply("001", "SELECT 1")]));
+    let hash = plan_hash(
+        &context(),
+        &plan(&[apply("001", "SELECT 1")]),
+        &History::empty(),
+    );
     let encoded = format!(
         "18:schemaward.plan/v17:cluster4:shop4:shop2:up3:0014:v00164:{}",
         Checksum::of(b"SELECT 1")
@@ -112,7 +120,7 @@ fn the_encoding_stays() {
 #[test]
 fn what_is_left_of_an_approved_plan_is_approved() {
     let whole = plan(&[apply("1", "a"), apply("2", "b"), apply("3", "c")]);
-    let approved = plan_hash(&context(), &whole);
+    let approved = plan_hash(&context(), &whole, &History::empty());
     let check = |rows: &[(&str, &str)], left: &[Step]| {
         is_approved(&context(), &plan(left), &history(rows), approved)
     };
@@ -142,9 +150,40 @@ fn what_is_left_of_an_approved_plan_is_approved() {
 #[test]
 fn a_way_back_is_approved_whole() {
     let whole = plan(&[undo("3", "c"), undo("2", "b")]);
-    let approved = plan_hash(&context(), &whole);
+    let approved = plan_hash(&context(), &whole, &History::empty());
     let history = history(&[("1", "a"), ("2", "b")]);
     assert!(is_approved(&context(), &whole, &history, approved));
     let left = plan(&[undo("2", "b")]);
     assert!(!is_approved(&context(), &left, &history, approved));
+}
+
+/// Whoever forgot that an approval was used: the same scripts once more are another plan, and what is left of the
+/// second time is what was approved for the second time.
+#[test]
+fn the_same_versions_once_more_are_another_plan() {
+    let up = plan(&[apply("1", "a"), apply("2", "b")]);
+    let down = plan(&[undo("2", "b")]);
+    let undone = |times: u64| [(version("02"), times)];
+    let hash = |plan: &Plan, times| {
+        plan_hash(
+            &context(),
+            plan,
+            &History::empty().with_undone(undone(times)),
+        )
+    };
+    for plan in [&up, &down] {
+        assert_eq!(
+            hash(plan, 0),
+            plan_hash(&context(), plan, &History::empty())
+        );
+        assert_ne!(hash(plan, 0), hash(plan, 1));
+        assert_ne!(hash(plan, 1), hash(plan, 2));
+    }
+    let left = plan(&[apply("2", "b")]);
+    let approved_for = |times| {
+        let then = history(&[("1", "a")]).with_undone(undone(1));
+        is_approved(&context(), &left, &then, hash(&up, times))
+    };
+    assert!(approved_for(1));
+    assert!(!approved_for(0));
 }
