@@ -10,7 +10,7 @@ use crate::migration::blocked::Blocked;
 use crate::migration::catalog::Catalog;
 use crate::migration::plan::{judge_history, plan};
 use crate::migration::target::{Policy, Target};
-use crate::postgres::{Check, Finding, Postgres, Settings, Trouble, examine};
+use crate::postgres::{Check, Finding, Postgres, Settings, Trouble, examine, in_time};
 
 use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
 use super::cluster::{ClusterArgs, ResourceName};
@@ -128,7 +128,8 @@ impl Subject {
         seen: &Inspection,
     ) -> Result<String, Failure> {
         let stops = |blocked: Blocked| Failure::not_done(blocked.to_string());
-        let Some(audit) = database.audit(0).await.map_err(|error| {
+        let auditing = in_time(&self.settings, "the audit", database.audit(0));
+        let Some(audit) = auditing.await.map_err(|error| {
             let exit = exit_for_database(error.kind);
             Failure {
                 exit,

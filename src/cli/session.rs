@@ -323,7 +323,20 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    /// Whether one came that was not looked at yet. Forgets it.
+    pub(super) async fn came(&mut self) -> bool {
+        let mut came = false;
+        while tokio::time::timeout(Duration::ZERO, self.next())
+            .await
+            .is_ok()
+        {
+            came = true;
+        }
+        came
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

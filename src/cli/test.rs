@@ -1,15 +1,17 @@
 //! `schemaward test`: the round trip of all versions on a scratch database.
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use clap::Args;
 
+use crate::engine::error::DatabaseError;
 use crate::migration::catalog::{Catalog, Migration};
 use crate::migration::file_name::Direction;
 use crate::migration::round_trip;
 use crate::migration::script::{Script, ScriptDefect};
 use crate::migration::statement_words::words;
-use crate::postgres::{ScratchDatabase, Settings};
+use crate::postgres::{Fate, ScratchDatabase, Settings};
 
 use super::args::{ConnectionArgs, ExecutionArgs, HistoryArgs, SourceArgs};
 use super::exit::{Exit, Failure};
@@ -65,8 +67,9 @@ impl Test {
         let setup = self.setup_script(&ledger_table)?;
         self.look_beyond(&catalog, setup.as_ref(), &ledger_table, terminal)?;
         // From here on a signal ends no run before the scratch database is dropped.
-        let _signals = Signals::listen()?;
-        let scratch = ScratchDatabase::create(&settings)
+        let mut signals = Signals::listen()?;
+        let fate = if self.keep { Fate::Kept } else { Fate::Dropped };
+        let scratch = ScratchDatabase::create(&settings, fate)
             .await
             .map_err(|error| trouble(&error))?;
         let run = RoundTrip::new(&self, terminal, catalog, traits);
@@ -75,17 +78,14 @@ impl Test {
             terminal.note(&format!("Scratch database {} is kept.", scratch.name()));
             return tested;
         }
-        match scratch.drop().await {
-            Ok(()) => tested,
-            Err(error) => {
-                terminal.warning(&format!(
-                    "Scratch database {} could not be dropped: {} Drop it with `schemaward test --cleanup`.",
-                    scratch.name(),
-                    error.message
-                ));
-                tested
-            }
+        let name = scratch.name().to_owned();
+        if let Err(error) = drop_unless_stopped(scratch, &mut signals, terminal).await? {
+            terminal.warning(&format!(
+                "Scratch database {name} could not be dropped: {} Drop it with `schemaward test --cleanup`.",
+                error.message
+            ));
         }
+        tested
     }
 
     fn setup_script(&self, ledger_table: &str) -> Result<Option<Script>, Failure> {
@@ -164,6 +164,36 @@ fn unusable((file, defects): (String, Vec<ScriptDefect>)) -> Failure {
     }
 }
 
+/// Drops it. A second signal, those counted that ended the test, does not wait for the server.
+///
+/// # Errors
+/// When that signal came.
+async fn drop_unless_stopped(
+    scratch: ScratchDatabase,
+    signals: &mut Signals,
+    terminal: Terminal,
+) -> Result<Result<(), DatabaseError>, Failure> {
+    let name = scratch.name().to_owned();
+    let mut stopping = signals.came().await;
+    let mut dropping = pin!(scratch.drop());
+    loop {
+        tokio::select! {
+            dropped = &mut dropping => return Ok(dropped),
+            () = signals.next() => {}
+        }
+        if stopping {
+            return Err(Failure::not_done(format!(
+                "Stopped without waiting for scratch database {name} to be dropped. If it is left, \
+                 `schemaward test --cleanup` drops it."
+            )));
+        }
+        stopping = true;
+        terminal.note(&format!(
+            "Stopping: scratch database {name} is being dropped. A second signal does not wait for that."
+        ));
+    }
+}
+
 async fn clean_up(settings: &Settings, terminal: Terminal) -> Result<Exit, Failure> {
     let dropped = ScratchDatabase::drop_leftovers(settings)
         .await
@@ -172,7 +202,7 @@ async fn clean_up(settings: &Settings, terminal: Terminal) -> Result<Exit, Failu
         terminal.results(&format!("dropped  {name}\n"))?;
     }
     if dropped.is_empty() {
-        terminal.note("No scratch database is left, but for those in use.");
+        terminal.note("No scratch database is left, but for those in use or kept.");
     }
     Ok(Exit::Done)
 }

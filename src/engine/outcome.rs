@@ -342,12 +342,19 @@ impl fmt::Display for Claimed {
         };
         write!(
             f,
-            "This history belongs to DatabaseSchema {0}/{1}{elsewhere}. Nothing was changed. If that one is \
-             gone or lets go, take it over: `kubectl -n {2} annotate --overwrite databaseschema {3} \
-             schemaward.dev/takeover={0}/{1}`. Otherwise delete this one, or give it a history table of its \
-             own.",
-            owner.namespace, owner.name, wanted.namespace, wanted.name
-        )
+            "This history belongs to DatabaseSchema {}/{}{elsewhere}. Nothing was changed. If that one is gone or \
+             lets go, take it over",
+            owner.namespace, owner.name
+        )?;
+        // The claim is a row that others may have written: what is no name stands in no command to paste.
+        if owner.has_plain_names() {
+            write!(
+                f,
+                ": `kubectl -n {} annotate --overwrite databaseschema {} schemaward.dev/takeover={}/{}`",
+                wanted.namespace, wanted.name, owner.namespace, owner.name
+            )?;
+        }
+        f.write_str(". Otherwise delete this one, or give it a history table of its own.")
     }
 }
 

@@ -102,12 +102,28 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Whether namespace and name are such as Kubernetes gives. What is read from a database may be anything, and
+    /// must not stand in a command that a person pastes.
+    #[must_use]
+    pub fn has_plain_names(&self) -> bool {
+        is_label(&self.namespace) && self.name.len() <= 253 && self.name.split('.').all(is_label)
+    }
+
     /// True when both name the same resource; the uid does not count.
     #[must_use]
     pub fn is_same_resource(&self, other: &Self) -> bool {
         (&self.cluster, &self.namespace, &self.name)
             == (&other.cluster, &other.namespace, &other.name)
     }
+}
+
+/// A DNS label (RFC 1123).
+fn is_label(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= 63
+        && text.bytes().all(|byte| plain(byte) || byte == b'-')
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().last().is_some_and(plain)
 }
 
 /// Waiting and retrying within one run.
@@ -125,6 +141,41 @@ impl Default for Patience {
         Self {
             lock_wait: Duration::from_secs(15),
             lock_retries: 10,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_kubernetes_gives_are_plain() {
+        let longest = "a".repeat(63);
+        for (namespace, name, plain) in [
+            ("web", "shop", true),
+            ("web-1", "shop.example.com", true),
+            (longest.as_str(), longest.as_str(), true),
+            ("", "shop", false),
+            ("web", "", false),
+            ("web", "--all", false),
+            ("web", "shop;reboot", false),
+            ("web", "$(reboot)", false),
+            ("web", "shop`reboot`", false),
+            ("web", "shop\nreboot", false),
+            ("web --all", "shop", false),
+            ("web.eu", "shop", false),
+            ("Web", "shop", false),
+            ("web", "shop..example", false),
+            (&"a".repeat(64), "shop", false),
+        ] {
+            let owner = Owner {
+                cluster: String::new(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                uid: String::new(),
+            };
+            assert_eq!(owner.has_plain_names(), plain, "{namespace}/{name}");
         }
     }
 }

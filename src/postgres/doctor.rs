@@ -2,6 +2,7 @@
 //! Only reads.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 
@@ -119,7 +120,8 @@ pub async fn examine(
     passed(Check::Dns, resolved(settings, &addresses));
     reach(settings, &addresses).await?;
     passed(Check::Tcp, format!("{} takes connections", place(settings)));
-    let connected = Postgres::connect(settings).await;
+    let connecting = Postgres::connect(settings);
+    let connected = in_time(settings, "the answer to connecting", connecting).await;
     let mut database = connected.map_err(|error| {
         let check = check_of_connecting(settings, error.kind);
         if check == Check::Login {
@@ -129,7 +131,8 @@ pub async fn examine(
         Trouble::of(check, error, remedy)
     })?;
     passed(Check::Tls, protection(settings).to_owned());
-    let facts = database.look_at_facts().await;
+    let looking = database.look_at_facts();
+    let facts = in_time(settings, "what the server says of itself", looking).await;
     let facts = facts.map_err(|error| Trouble::of(Check::Login, error, None))?;
     let server = facts.server();
     passed(Check::Login, signed_in(settings));
@@ -142,13 +145,45 @@ pub async fn examine(
     passed(Check::Standby, "it takes changes".to_owned());
     facts.judge_version().map_err(wrong(Check::Version))?;
     passed(Check::Version, format!("PostgreSQL {}", server.version));
-    let holder = database.lock_holder().await;
+    let looking = database.lock_holder();
+    let holder = in_time(settings, "who holds the migration lock", looking).await;
     if let Some(holder) = holder.map_err(wrong(Check::Locks))? {
         return Err(held(&holder));
     }
     passed(Check::Locks, "nobody migrates this database now".to_owned());
-    let inspection = database.inspect().await.map_err(wrong(Check::History))?;
+    let inspection = in_time(settings, "the history", database.inspect()).await;
+    let inspection = inspection.map_err(wrong(Check::History))?;
     Ok((database, inspection))
+}
+
+/// Longest that one look at the database may take, unless connecting may take longer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Puts a limit to the wait for `what`.
+///
+/// # Errors
+/// What the wait ends with; or that nothing came in time.
+pub async fn in_time<T>(
+    settings: &Settings,
+    what: &str,
+    look: impl Future<Output = Result<T, DatabaseError>>,
+) -> Result<T, DatabaseError> {
+    // Connecting has that limit itself, and says more when it is over.
+    let limit = LIMIT.max(settings.connect_timeout + Duration::from_secs(1));
+    let looked = tokio::time::timeout(limit, Box::pin(look)).await;
+    looked.unwrap_or_else(|_| Err(no_answer(settings, what, limit)))
+}
+
+fn no_answer(settings: &Settings, what: &str, limit: Duration) -> DatabaseError {
+    DatabaseError::new(
+        Kind::ConnectionLost,
+        format!(
+            "{} did not give {what} within {} s. Nothing was changed. It is overloaded, or the network between \
+             stopped carrying the connection: look at the server and try again.",
+            place(settings),
+            limit.as_secs()
+        ),
+    )
 }
 
 async fn resolve(settings: &Settings) -> Result<Vec<SocketAddr>, Trouble> {
@@ -301,7 +336,11 @@ async fn pooler(settings: &Settings, database: &Postgres, facts: &Facts) -> Resu
     facts.session.judge(settings, connected).map_err(wrong)?;
     match settings.pooler {
         Pooler::None => Ok(()),
-        Pooler::Session => database.prove_that_nobody_shares_it().await.map_err(wrong),
+        Pooler::Session => {
+            let proof = database.prove_that_nobody_shares_it();
+            let proven = in_time(settings, "a second connection", proof).await;
+            proven.map_err(wrong)
+        }
     }
 }
 

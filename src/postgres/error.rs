@@ -87,7 +87,7 @@ pub fn is_about_the_environment(server: &PgDatabaseError, in_script: bool) -> bo
 }
 
 /// True when the server ended the session with its error.
-fn has_ended(server: &PgDatabaseError) -> bool {
+pub fn has_ended(server: &PgDatabaseError) -> bool {
     matches!(server.severity(), PgSeverity::Fatal | PgSeverity::Panic)
 }
 

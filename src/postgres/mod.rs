@@ -43,7 +43,7 @@ mod watch;
 
 pub use audit_report::{AuditReport, AuditRow};
 pub use connection::{Canceller, Postgres};
-pub use doctor::{Check, Finding, Trouble, examine};
+pub use doctor::{Check, Finding, Trouble, examine, in_time};
 pub use guard::{Guard, HostPattern};
-pub use scratch::{ScratchDatabase, StatementFailure};
+pub use scratch::{Fate, ScratchDatabase, StatementFailure};
 pub use settings::{ClientCertificate, LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};

@@ -1,7 +1,9 @@
 //! A scratch database: made, used for a test of migrations, and dropped.
 
+use std::time::Duration;
+
 use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
@@ -10,6 +12,7 @@ use crate::migration::statement::Position;
 
 use super::connection::{Postgres, column};
 use super::dial::open;
+use super::names::place;
 use super::quote::{identifier, literal};
 use super::session::{self, Scope};
 use super::settings::Settings;
@@ -19,11 +22,41 @@ use super::{error, query, sanitize};
 /// What the name of every scratch database begins with; 32 hexadecimal digits follow.
 const PREFIX: &str = "schemaward_test_";
 
+/// For how long the server may make, mark or drop one.
+const LIMIT: Duration = Duration::from_mins(1);
+
 /// A database that nobody else knows of.
 #[derive(Debug)]
 pub struct ScratchDatabase {
     server: Settings,
     name: String,
+    /// Somebody is connected to it until it is dropped, so that a clean-up elsewhere leaves it alone.
+    holder: PgConnection,
+}
+
+/// What is to become of a scratch database after its test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is dropped; if the test does not come to that, by a clean-up.
+    Dropped,
+    /// It stays, and no clean-up drops it.
+    Kept,
+}
+
+impl Fate {
+    /// The comment of a database with this fate. The clean-up goes by it.
+    fn comment(self) -> &'static str {
+        match self {
+            Self::Dropped => {
+                "A scratch database of schemaward test. It is dropped at the end of the test; if it is left, \
+                 schemaward test --cleanup drops it."
+            }
+            Self::Kept => {
+                "A scratch database of schemaward test --keep. Drop it when it is not needed any more; \
+                 schemaward test --cleanup leaves it alone."
+            }
+        }
+    }
 }
 
 /// A statement of a script that failed outside of the engine.
@@ -41,31 +74,24 @@ impl ScratchDatabase {
     /// Creates one on the server that `server` leads to; the database named there is only connected to.
     ///
     /// # Errors
-    /// When the server cannot be reached, or does not let the role.
-    pub async fn create(server: &Settings) -> Result<Self, DatabaseError> {
+    /// When the server cannot be reached, does not let the role, or does not answer in time.
+    pub async fn create(server: &Settings, fate: Fate) -> Result<Self, DatabaseError> {
         let name = format!("{PREFIX}{}", Uuid::new_v4().simple());
-        let made = Self {
-            server: server.clone(),
-            name,
-        };
-        made.at_the_server(format!("CREATE DATABASE {}", identifier(&made.name)))
+        at_the_server(server, format!("CREATE DATABASE {}", identifier(&name)))
             .await
             .map_err(|error| cannot_create(server, error))?;
-        let comment = "A scratch database of schemaward test. It is dropped at the end of the test; if it is left, \
-                       schemaward test --cleanup drops it.";
-        let commented = made
-            .at_the_server(format!(
-                "COMMENT ON DATABASE {} IS {}",
-                identifier(&made.name),
-                literal(comment)
-            ))
-            .await;
-        if let Err(error) = commented {
-            // Whatever keeps it from being commented may keep it from being dropped; the first is told.
-            let _ = made.drop().await;
-            return Err(error);
+        match hold(server, &name, fate).await {
+            Ok(holder) => Ok(Self {
+                server: server.clone(),
+                name,
+                holder,
+            }),
+            Err(error) => {
+                // Whatever keeps it from being marked may keep it from being dropped; the first is told.
+                let _ = drop_by_force(server, &name).await;
+                Err(error)
+            }
         }
-        Ok(made)
     }
 
     /// Its name.
@@ -77,44 +103,28 @@ impl ScratchDatabase {
     /// How to reach it.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings {
-            database: self.name.clone(),
-            ..self.server.clone()
-        }
+        settings_in(&self.server, &self.name)
     }
 
     /// Drops it, whoever is still connected to it.
     ///
     /// # Errors
-    /// When the server cannot be reached.
-    pub async fn drop(&self) -> Result<(), DatabaseError> {
-        let name = identifier(&self.name);
-        self.at_the_server(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-            .await
+    /// When the server cannot be reached, or does not answer in time.
+    pub async fn drop(self) -> Result<(), DatabaseError> {
+        close(&self.server, self.holder).await;
+        drop_by_force(&self.server, &self.name).await
     }
 
-    async fn at_the_server(&self, sql: String) -> Result<(), DatabaseError> {
-        at_the_server(&self.server, sql).await.map(|_| ())
-    }
-
-    /// Drops those that tests left, and that nobody is connected to: the names of those dropped.
+    /// Drops those that tests left, and that nobody is connected to: the names of those dropped. One that is
+    /// kept, or has not our comment, is left alone.
     ///
     /// # Errors
-    /// When the server cannot be reached, or one cannot be dropped.
+    /// When the server cannot be reached, does not answer in time, or one cannot be dropped.
     pub async fn drop_leftovers(server: &Settings) -> Result<Vec<String>, DatabaseError> {
-        let found = at_the_server(
-            server,
-            format!(
-                "SELECT COALESCE(pg_catalog.string_agg(d.datname, ' ' ORDER BY d.datname), '') \
-                 FROM pg_catalog.pg_database d WHERE d.datname ~ '^{PREFIX}[0-9a-f]{{32}}$' \
-                 AND pg_catalog.pg_has_role(d.datdba, 'MEMBER') \
-                 AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)"
-            ),
-        )
-        .await?;
+        let found = at_the_server(server, leftovers()).await?;
         let names: String = found.map_or_else(|| Ok(String::new()), |row| column(&row, 0))?;
         let mut dropped = Vec::new();
-        for name in names.split_whitespace() {
+        for name in names.split_whitespace().filter(|name| is_ours(name)) {
             let sql = format!("DROP DATABASE IF EXISTS {}", identifier(name));
             match at_the_server(server, sql).await {
                 Ok(_) => dropped.push(name.to_owned()),
@@ -127,16 +137,92 @@ impl ScratchDatabase {
     }
 }
 
+/// The names of those that tests left, in one text.
+fn leftovers() -> String {
+    format!(
+        "SELECT COALESCE(pg_catalog.string_agg(d.datname::pg_catalog.text, ' ' ORDER BY d.datname), '') \
+         FROM pg_catalog.pg_database d \
+         WHERE d.datname::pg_catalog.text OPERATOR(pg_catalog.~) '^{PREFIX}[0-9a-f]{{32}}$' \
+         AND pg_catalog.shobj_description(d.oid, 'pg_database') OPERATOR(pg_catalog.=) {} \
+         AND pg_catalog.pg_has_role(d.datdba, 'MEMBER') \
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.datid OPERATOR(pg_catalog.=) d.oid)",
+        literal(Fate::Dropped.comment())
+    )
+}
+
+/// Whether a name is one that [`ScratchDatabase::create`] gives, whatever the server said of it.
+fn is_ours(name: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    name.strip_prefix(PREFIX)
+        .is_some_and(|digits| digits.len() == 32 && digits.bytes().all(is_digit))
+}
+
+fn settings_in(server: &Settings, database: &str) -> Settings {
+    Settings {
+        database: database.to_owned(),
+        ..server.clone()
+    }
+}
+
+/// Connects to a new one, and only then says by its comment what is to become of it: a clean-up, which goes by the
+/// comment, finds it in use from the first moment on.
+async fn hold(server: &Settings, name: &str, fate: Fate) -> Result<PgConnection, DatabaseError> {
+    let settings = settings_in(server, name);
+    let mut holder = open(&settings, &Startup::new(&settings)).await?;
+    let comment = literal(fate.comment());
+    let sql = format!("COMMENT ON DATABASE {} IS {comment}", identifier(name));
+    send_own(server, &mut holder, sql).await?;
+    Ok(holder)
+}
+
+async fn drop_by_force(server: &Settings, name: &str) -> Result<(), DatabaseError> {
+    let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(name));
+    at_the_server(server, sql).await.map(|_| ())
+}
+
 /// Sends one statement over a connection of its own.
-async fn at_the_server(
-    server: &Settings,
-    sql: String,
-) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
+async fn at_the_server(server: &Settings, sql: String) -> Result<Option<PgRow>, DatabaseError> {
     let startup = Startup::new(server);
-    let mut connection: PgConnection = open(server, &startup).await?;
-    let done = query::last_row(&mut connection, sql).await;
-    let _ = connection.close().await;
-    done.map_err(|cause| error::working(server, &cause, error::Work::Whole))
+    let mut connection = open(server, &startup).await?;
+    let done = send_own(server, &mut connection, sql).await;
+    close(server, connection).await;
+    done
+}
+
+/// Sends one own statement, under names that nobody can shadow.
+async fn send_own(
+    server: &Settings,
+    connection: &mut PgConnection,
+    sql: String,
+) -> Result<Option<PgRow>, DatabaseError> {
+    let what: Vec<_> = sql.split(' ').take(2).map(str::to_owned).collect();
+    let path = session::OWN_SEARCH_PATH_OF_SESSION.to_owned();
+    let sent = async {
+        // By itself: CREATE and DROP DATABASE want to be alone in their Query.
+        query::last_row(connection, path).await?;
+        query::last_row(connection, sql).await
+    };
+    match tokio::time::timeout(LIMIT, sent).await {
+        Ok(done) => done.map_err(|cause| error::working(server, &cause, error::Work::Whole)),
+        Err(_) => Err(no_answer(server, &what.join(" "))),
+    }
+}
+
+/// Ends a connection. The server ends the session with it, whether it hears the farewell or not.
+async fn close(server: &Settings, connection: PgConnection) {
+    let _ = tokio::time::timeout(server.connect_timeout, connection.close()).await;
+}
+
+fn no_answer(server: &Settings, what: &str) -> DatabaseError {
+    DatabaseError::new(
+        DatabaseErrorKind::ConnectionLost,
+        format!(
+            "The server at {} did not answer {what} within {} s, and it is not known whether it was done. No other \
+             database was touched. See what the server waits for, in pg_stat_activity.",
+            place(server),
+            LIMIT.as_secs()
+        ),
+    )
 }
 
 fn cannot_create(server: &Settings, error: DatabaseError) -> DatabaseError {
@@ -205,4 +291,37 @@ fn failure(position: Position, cause: &sqlx::Error) -> Option<StatementFailure> 
         message: sanitize::message(code, server.message()),
         sqlstate: code.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_a_test_gives_is_dropped() {
+        let digits = "0123456789abcdef0123456789abcdef";
+        assert!(is_ours(&format!("{PREFIX}{digits}")));
+        for name in [
+            "postgres".to_owned(),
+            PREFIX.to_owned(),
+            digits.to_owned(),
+            format!("{PREFIX}{digits}0"),
+            format!("{PREFIX}{}", &digits[1..]),
+            format!("{PREFIX}{}", digits.to_uppercase()),
+            format!("a{PREFIX}{digits}"),
+            format!("{PREFIX}{}g", &digits[1..]),
+        ] {
+            assert!(!is_ours(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn leftovers_are_found_by_names_that_nobody_can_shadow() {
+        let sql = leftovers();
+        assert!(
+            sql.contains("datname::pg_catalog.text OPERATOR(pg_catalog.~) "),
+            "{sql}"
+        );
+        assert!(sql.contains(Fate::Dropped.comment()) && !sql.contains(Fate::Kept.comment()));
+    }
 }

@@ -10,6 +10,9 @@ use crate::harness::{postgres, postgres_major};
 
 const CHECKS: &str = "checks.yaml";
 
+/// What is said of a check that does not only read.
+const WRITES: &str = "it would write, and a check only reads (25006)";
+
 /// A file of checks.
 fn checks(list: &Value) -> String {
     // JSON is YAML.
@@ -117,26 +120,14 @@ fn a_check_only_reads_answers_one_value_and_ends_in_time() {
              CREATE FUNCTION casts() RETURNS boolean LANGUAGE sql AS $$ SELECT 'sesame'::text::int = 1 $$;",
         );
         for (sql, said) in [
-            (
-                "SELECT writes()",
-                "cannot execute INSERT in a read-only transaction, and a check only reads (25006)",
-            ),
-            (
-                "SELECT nextval('numbers') = 1",
-                "cannot execute nextval() in a read-only transaction, and a check only reads (25006)",
-            ),
+            ("SELECT writes()", WRITES),
+            ("SELECT nextval('numbers') = 1", WRITES),
             (
                 "SELECT set_config('transaction_read_only', 'off', true) = 'off' AND writes()",
                 "transaction read-write mode must be set before any query (25001)",
             ),
-            (
-                "SELECT id FROM widgets FOR UPDATE",
-                "cannot execute SELECT FOR UPDATE in a read-only transaction, and a check only reads (25006)",
-            ),
-            (
-                "SELECT lo_create(0) > 0",
-                "cannot execute lo_create() in a read-only transaction, and a check only reads (25006)",
-            ),
+            ("SELECT id FROM widgets FOR UPDATE", WRITES),
+            ("SELECT lo_create(0) > 0", WRITES),
             (
                 "WITH gone AS (DELETE FROM widgets RETURNING id) SELECT count(*) FROM gone",
                 "WITH clause containing a data-modifying statement must be at the top level (0A000)",
@@ -194,6 +185,72 @@ fn a_check_only_reads_answers_one_value_and_ends_in_time() {
         assert!(began.elapsed() < Duration::from_secs(30));
         project.database.no_session_is_left();
     }
+}
+
+#[test]
+fn what_a_function_puts_in_an_error_is_shown_nowhere() {
+    let project = Project::new("check_hides");
+    project.table("001", "widgets");
+    project.succeed("up");
+    let hidden = [
+        (
+            "23514",
+            "failed a the server cannot answer: a constraint is violated (23514)",
+        ),
+        (
+            "42P01",
+            "failed a the server cannot answer: a table or view is not there (42P01)",
+        ),
+        (
+            "P0004",
+            "failed a the server cannot answer: a function raises an error (P0004)",
+        ),
+        (
+            "P0001",
+            "failed a the server cannot answer: a function raises an error (P0001)",
+        ),
+        (
+            "25006",
+            "failed a the server cannot answer: it would write, and a check only reads (25006)",
+        ),
+        (
+            "AB123",
+            "failed a the server cannot answer: an error of a function or extension (AB123)",
+        ),
+        (
+            "53100",
+            "the server is short of memory, disk or connections (53100)",
+        ),
+        ("55P03", "it did not get a lock in time (55P03)"),
+        (
+            "57014",
+            "somebody cancelled it before its time was over (57014)",
+        ),
+    ];
+    for (code, said) in hidden {
+        project.database.exec(&format!(
+            "CREATE OR REPLACE FUNCTION raises() RETURNS boolean LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE 'sesame' USING ERRCODE = '{code}'; END $$"
+        ));
+        let (_, line) = verdict(&project, &json!({"name": "a", "sql": "SELECT raises()"}));
+        assert!(
+            line.contains(said) && !line.contains("sesame"),
+            "{code}: {line}"
+        );
+    }
+    let (_, line) = verdict(
+        &project,
+        &json!({"name": "a", "sql": "SELECT 'sesame'::text::int = 1"}),
+    );
+    assert!(
+        line.ends_with("a value is not of the type or range that is needed (22P02)"),
+        "{line}"
+    );
+    let (_, line) = verdict(&project, &json!({"name": "a", "sql": "SELECT nowhere"}));
+    assert!(
+        line.ends_with("column \"nowhere\" does not exist (42703)"),
+        "{line}"
+    );
 }
 
 #[test]

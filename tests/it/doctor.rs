@@ -1,9 +1,10 @@
 //! `schemaward doctor`: each thing that can be wrong on the way to a migration is found on real parts, is the first
 //! one that is named, and is the last line of the result.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -84,6 +85,55 @@ fn all_is_well() {
             .contains("at 001; 2 rows of the audit are as they were written"),
         "{well:#?}"
     );
+}
+
+/// A way to `server` that ends when something is asked with `word` in it: nothing comes back from then on.
+fn stalling_at(server: u16, word: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let mut server =
+                TcpStream::connect(("127.0.0.1", server)).expect("the server is there");
+            let mut back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut back.0, &mut back.1));
+            thread::spawn(move || {
+                let (mut client, mut bytes) = (client, vec![0; 65536]);
+                while let Ok(count @ 1..) = client.read(&mut bytes) {
+                    let asked = &bytes[..count];
+                    if asked.windows(word.len()).any(|window| window == word) {
+                        continue;
+                    }
+                    server.write_all(asked).expect("the server reads");
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_server_that_stops_answering_is_not_waited_for_without_end() {
+    let project = Project::new("doctorhung");
+    project.table("001", "a");
+    project.succeed("up");
+    let server = project.database.server.port;
+    for (check, word, said) in [
+        (
+            "locks",
+            "pg_locks",
+            "did not give who holds the migration lock within 11 s",
+        ),
+        ("history", "'newest'", "did not give the audit within 11 s"),
+    ] {
+        let port = stalling_at(server, word.as_bytes()).to_string();
+        let ended = doctor(
+            &project,
+            &[("POSTGRES_PORT", &port), ("POSTGRES_SSLMODE", "disable")],
+            "",
+        );
+        fails(&ended, check, 3, &[said]);
+    }
 }
 
 #[test]

@@ -596,4 +596,73 @@ fn nothing_is_left_of_the_database_whatever_happens() {
     let kept = run(&project, "--keep");
     assert!(kept.stderr.contains("is kept"), "{kept:?}");
     assert_eq!(scratch_databases(server).len(), 1);
+    assert_eq!(run(&project, "--cleanup").stdout, "", "it is kept");
+    assert_eq!(scratch_databases(server).len(), 1);
+}
+
+#[test]
+fn a_clean_up_drops_nothing_that_is_not_ours() {
+    // A server of its own: others' scratch databases are not at stake.
+    let server: &'static Postgres = Box::leak(Box::new(Postgres::start(16, &[])));
+    let project = Project::on(server, "test_planted_operator");
+    server.admin_exec("CREATE DATABASE precious");
+    server.admin_exec("CREATE DATABASE schemaward_test_0123456789abcdef0123456789abcdef");
+    project.database.admin_exec(
+        "CREATE FUNCTION yes(name, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+         CREATE OPERATOR ~ (FUNCTION = yes, LEFTARG = name, RIGHTARG = text);
+         ALTER ROLE ALL SET search_path TO public, pg_catalog",
+    );
+    let ended = run(&project, "--cleanup");
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), ""),
+        "{ended:?}"
+    );
+    let left = "SELECT count(*) FROM pg_database WHERE datname IN ('precious', 'schemaward_test_0123456789abcdef0123456789abcdef')";
+    assert_eq!(server.admin_exec(left), "2");
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_database_to_be_dropped() {
+    let server: &'static Postgres = Box::leak(Box::new(Postgres::start(16, &[])));
+    let project = Project::on(server, "test_second_signal");
+    version(&project, 1, "SELECT pg_sleep(600)", "SELECT 1");
+    let child = test(&project, "--lock-timeout 50s")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let is_one = |sql: &str| {
+        eventually(LIMIT, || match server.admin_exec(sql).as_str() {
+            "1" => Ok(()),
+            seen => Err(seen.to_owned()),
+        });
+    };
+    is_one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+    let name = scratch_databases(server).concat();
+    let mut holder = server.admin_spawn(&format!(
+        "BEGIN; COMMENT ON DATABASE {name} IS 'held'; SELECT 1;"
+    ));
+    is_one("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'");
+    let interrupt = || {
+        let kill = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    };
+    interrupt();
+    is_one(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DROP DATABASE%'",
+    );
+    interrupt();
+    let ended = Ended::of(&child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains(&format!(
+            "Stopped without waiting for scratch database {name} to be dropped"
+        )) && ended.stderr.contains("`schemaward test --cleanup`"),
+        "{ended:?}"
+    );
+    holder.kill().unwrap();
+    holder.wait().unwrap();
 }
