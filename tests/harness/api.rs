@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::supervisor::{Supervisor, text};
-use super::{part, run_with_input, stdout_of};
+use super::{eventually, part, run_with_input, stdout_of};
 
 /// The API server that all tests of the run share.
 pub fn api() -> &'static Api {
@@ -103,6 +104,21 @@ impl Api {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", &self.folder); // where it caches what the server offers
         run_with_input(&mut kubectl, input)
+    }
+
+    /// Waits until the API server serves these CRDs, as `kubectl` names them. A CRD has no conditions in the first
+    /// moment, which `kubectl wait` takes for an error.
+    #[track_caller]
+    pub fn established(&self, crds: &[&str]) {
+        let wait = ["wait", "--for=condition=Established", "--timeout=30s"];
+        eventually(Duration::from_mins(1), || {
+            let output = self.try_kubectl(&[&wait[..], crds].concat(), "");
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(output)
+            }
+        });
     }
 
     /// The output of a `helm` that must succeed.

@@ -9,13 +9,7 @@ use crate::harness::{Api, Namespace};
 pub fn install_crds(api: &Api) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/crds");
     api.kubectl(&["apply", "--server-side", "-f", folder]);
-    api.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "-f",
-        folder,
-    ]);
+    api.established(&["-f", folder]);
 }
 
 /// What the RDS controller writes about an instance that RDS is making.

@@ -79,12 +79,7 @@ fn installs_under_restricted_pod_security() {
 
 /// `kubectl apply -k`, without flags; the CRD's own checks judge the `DatabaseSchema`.
 fn serves_the_example() {
-    api().kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        &format!("crd/{CRD}"),
-        "--timeout=30s",
-    ]);
+    api().established(&[&format!("crd/{CRD}")]);
     api().kubectl(&["apply", "-k", &repository("examples/fluxion")]);
     let path = "jsonpath={.spec.source.configMaps[0].name}";
     let config_map = get("fluxion", &["databaseschema", "fluxion", "-o", path]);

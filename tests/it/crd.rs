@@ -20,12 +20,7 @@ pub fn install() {
         assert!(output.status.success(), "{}", stderr(&output));
         // Unknown formats and the like are warned about on each apply.
         assert_eq!(stderr(&output), "");
-        api().kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            "crd/databaseschemas.schemaward.dev",
-        ]);
+        api().established(&["crd/databaseschemas.schemaward.dev"]);
         // Established comes a moment before the new kind is served everywhere.
         crate::harness::eventually(std::time::Duration::from_secs(30), || {
             let output = api().try_kubectl(&["explain", "databaseschema"], "");

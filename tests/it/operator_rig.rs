@@ -44,12 +44,7 @@ pub fn install(api: &Api, release: &str, settings: &[&str]) -> PathBuf {
     let settings = settings.iter().copied().chain([name.as_str()]);
     arguments.extend(settings.flat_map(|setting| ["--set", setting]));
     api.helm(&arguments);
-    api.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/databaseschemas.schemaward.dev",
-        "--timeout=30s",
-    ]);
+    api.established(&["crd/databaseschemas.schemaward.dev"]);
     drop(guard);
     eventually(LIMIT, || {
         let account = ["-n", release, "get", "serviceaccount", release];

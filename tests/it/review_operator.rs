@@ -255,16 +255,16 @@ fn approving_is_a_right_of_its_own_where_the_cluster_says_so() {
         "-p",
         r#"{"spec":{"approval":{"required":"Never"}}}"#,
     ];
-    // A policy counts a moment after it is made.
+    // A policy counts a moment after it is made; until then nothing must change.
     eventually(LIMIT, || {
-        let refused = asks("gitops", &loosen);
+        let refused = asks("gitops", &[&loosen[..], &["--dry-run=server"]].concat());
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         if text.contains("you need the verb approve on databaseschemas") {
             return Ok(());
         }
-        namespace.apply(&manifest.to_string());
         Err(text)
     });
+    assert!(!asks("gitops", &loosen).status.success());
     assert!(!asks("gitops", &approve).status.success());
     let other = ["annotate", "dbs", "shop", "schemaward.dev/reconcile=now"];
     for (user, arguments) in [

@@ -279,11 +279,7 @@ fn it_outlives_a_restart_of_the_api_server() {
     api.apply(include_str!(
         "../../crds/schemaward.dev_databaseschemas.yaml"
     ));
-    api.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/databaseschemas.schemaward.dev",
-    ]);
+    api.established(&["crd/databaseschemas.schemaward.dev"]);
     namespace.apply(&crd::resource("shop").to_string());
     report(
         &namespace,

@@ -531,13 +531,7 @@ fn without_crd(expected: &mut Expected) {
         "/crds/schemaward.dev_databaseschemas.yaml"
     );
     api.kubectl(&["apply", "--server-side", "-f", crd]);
-    let established = "crd/databaseschemas.schemaward.dev";
-    api.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        established,
-        "--timeout=30s",
-    ]);
+    api.established(&["crd/databaseschemas.schemaward.dev"]);
     expected.of_resource(&namespace.schema("shop", &manifest));
     assert_eq!(applied(&database), "001");
 }
