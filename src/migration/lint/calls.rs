@@ -137,6 +137,7 @@ const HARMLESS: &[&str] = &[
     "nullif",
     "overlay",
     "pg_get_serial_sequence",
+    "pg_sleep",
     "position",
     "power",
     "random",
