@@ -4,9 +4,8 @@
 use clap::Args;
 
 use crate::engine::decision::{Decision, Wish};
-use crate::engine::task::{Actor, Mode, Task};
+use crate::engine::task::{Mode, Task};
 use crate::migration::catalog::Catalog;
-use crate::migration::target::{Policy, Target};
 
 use super::args::{ConnectionArgs, HistoryArgs, LockWaitArgs};
 use super::environment;
@@ -57,17 +56,9 @@ impl RecordArgs {
     ) -> Result<Exit, Failure> {
         let settings = self.connection.settings(&self.history)?;
         let task = Task {
-            catalog: catalog.clone(),
-            target: Target::Latest,
-            policy: Policy::default(),
             mode,
-            ledger: self.history.ledger(),
-            actor: Actor::CommandLine,
             patience: patience(self.lock_wait.lock_wait),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
-            checks: Vec::new(),
+            ..Task::of_command_line(catalog.clone(), self.history.ledger())
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
-use crate::engine::task::{Actor, Mode, Task};
+use crate::engine::task::{Mode, Task};
 use crate::migration::history::History;
 use crate::migration::plan::{Plan, Step};
 use crate::migration::target::{Policy, Rollback, Target};
@@ -51,20 +51,15 @@ impl Down {
             .connection
             .settings_to_execute(&self.history, &self.execution)?;
         let mut task = Task {
-            catalog: catalog.clone(),
             target: Target::DownTo(self.to),
             policy: Policy {
                 rollback: Rollback::Allow,
                 ..Policy::default()
             },
             mode: Mode::Migrate,
-            ledger,
-            actor: Actor::CommandLine,
             patience: patience(self.execution.lock_wait.lock_wait),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
             checks,
+            ..Task::of_command_line(catalog.clone(), ledger)
         };
         let mut session = Session::open(&settings, terminal).await?;
         if let Some(version) = &self.version {

@@ -3,9 +3,9 @@
 use clap::Args;
 use clap::builder::styling::AnsiColor;
 
-use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::engine::task::Task;
 use crate::migration::overview::{Row, VersionState, overview};
-use crate::migration::target::{Policy, Target};
+use crate::migration::target::Target;
 
 use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
 use super::exit::{Exit, Failure};
@@ -39,19 +39,7 @@ impl List {
         let ledger = self.history.ledger();
         let catalog = source::load(&self.source.dir, &ledger.table, Depth::Hashed, terminal)?;
         let settings = self.connection.settings(&self.history)?;
-        let task = Task {
-            catalog: catalog.clone(),
-            target: Target::Latest,
-            policy: Policy::default(),
-            mode: Mode::Plan,
-            ledger,
-            actor: Actor::CommandLine,
-            patience: Patience::default(),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
-            checks: Vec::new(),
-        };
+        let task = Task::of_command_line(catalog.clone(), ledger);
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;
         session.close().await;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::engine::task::Task;
 use crate::migration::begun::Begun;
 use crate::migration::catalog::Catalog;
 use crate::migration::history::History;
@@ -49,7 +49,6 @@ impl PlanCommand {
         let catalog = source::load(&self.source.dir, &ledger.table, Depth::Judged, terminal)?;
         let settings = self.connection.settings(&self.history)?;
         let task = Task {
-            catalog: catalog.clone(),
             policy: Policy {
                 // Who names a version may mean the way back; nobody means it by a file that is gone.
                 rollback: if self.to.is_some() {
@@ -60,14 +59,7 @@ impl PlanCommand {
                 baseline: self.baseline,
             },
             target: self.to.map_or(Target::Latest, Target::Version),
-            mode: Mode::Plan,
-            ledger: ledger.clone(),
-            actor: Actor::CommandLine,
-            patience: Patience::default(),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
-            checks: Vec::new(),
+            ..Task::of_command_line(catalog.clone(), ledger.clone())
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::engine::task::{Mode, Patience, Task};
 use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
 
@@ -51,20 +51,15 @@ impl Up {
             .connection
             .settings_to_execute(&self.history, &self.execution)?;
         let task = Task {
-            catalog: catalog.clone(),
             target: self.to.map_or(Target::Latest, Target::Version),
             policy: Policy {
                 rollback: Rollback::Deny,
                 baseline: self.baseline,
             },
             mode: Mode::Migrate,
-            ledger: ledger.clone(),
-            actor: Actor::CommandLine,
             patience: patience(self.execution.lock_wait.lock_wait),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
             checks,
+            ..Task::of_command_line(catalog.clone(), ledger.clone())
         };
         let mut session = Session::open(&settings, terminal).await?;
         let ended = session.run(task, |_| true).await?;

@@ -4,9 +4,9 @@ use clap::Args;
 use clap::builder::styling::AnsiColor;
 
 use crate::engine::check::{Check, Moment};
-use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::engine::task::Task;
 use crate::migration::plan::{Plan, Step};
-use crate::migration::target::{Policy, Target};
+use crate::migration::target::Target;
 use crate::migration::version::Version;
 
 use super::args::{ConnectionArgs, HistoryArgs, ScriptPlaceArgs, SourceArgs};
@@ -52,17 +52,8 @@ impl Verify {
             .place
             .apply_to(self.connection.settings(&self.history)?);
         let task = Task {
-            catalog,
             target: self.to.map_or(Target::Latest, Target::Version),
-            policy: Policy::default(),
-            mode: Mode::Plan,
-            ledger,
-            actor: Actor::CommandLine,
-            patience: Patience::default(),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
-            checks: Vec::new(),
+            ..Task::of_command_line(catalog, ledger)
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

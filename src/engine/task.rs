@@ -38,6 +38,27 @@ pub struct Task {
     pub checks: Vec<Check>,
 }
 
+impl Task {
+    /// A look from the command line, at all of the catalog: it allows nothing and asks for nothing more. What runs
+    /// something names its mode and its policy beside it.
+    #[must_use]
+    pub fn of_command_line(catalog: Catalog, ledger: Ledger) -> Self {
+        Self {
+            catalog,
+            target: Target::Latest,
+            policy: Policy::default(),
+            mode: Mode::Plan,
+            ledger,
+            actor: Actor::CommandLine,
+            patience: Patience::default(),
+            allow_privileged_role: false,
+            known: None,
+            review: None,
+            checks: Vec::new(),
+        }
+    }
+}
+
 /// The history table: `schema_migrations` in schema `public` unless the user says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ledger {

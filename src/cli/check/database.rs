@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use crate::engine::database::Server;
-use crate::engine::task::{Actor, Mode, Patience, Task};
+use crate::engine::task::Task;
 use crate::migration::blocked::Blocked;
 use crate::migration::catalog::{Catalog, SourceFile};
 use crate::migration::plan::{Plan, Step};
-use crate::migration::target::{Policy, Target};
 use crate::migration::version::Version;
 
 use super::super::args::{ConnectionArgs, HistoryArgs};
@@ -70,19 +69,7 @@ pub(super) async fn ask(
         terminal.note("The database was not asked: first mend what is wrong with the files.");
         return Ok(None);
     };
-    let task = Task {
-        catalog,
-        target: Target::Latest,
-        policy: Policy::default(),
-        mode: Mode::Plan,
-        ledger,
-        actor: Actor::CommandLine,
-        patience: Patience::default(),
-        allow_privileged_role: false,
-        known: None,
-        review: None,
-        checks: Vec::new(),
-    };
+    let task = Task::of_command_line(catalog, ledger);
     let mut session = Session::open(&settings, terminal).await?;
     let look = session.look(task).await?;
     session.close().await;

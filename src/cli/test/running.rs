@@ -8,7 +8,7 @@ use crate::cli::report::{self, Context};
 use crate::cli::session::{Ended, Session};
 use crate::cli::terminal::Terminal;
 use crate::cli::up::patience;
-use crate::engine::task::{Actor, Mode, Task};
+use crate::engine::task::{Mode, Task};
 use crate::migration::catalog::{Catalog, Migration};
 use crate::migration::file_name::Direction;
 use crate::migration::round_trip::{self, Step, Traits};
@@ -132,20 +132,14 @@ impl<'a> RoundTrip<'a> {
 
     fn task(&self, target: Target) -> Task {
         Task {
-            catalog: self.catalog.clone(),
             target,
             policy: Policy {
                 rollback: Rollback::Allow,
                 ..Policy::default()
             },
             mode: Mode::Migrate,
-            ledger: self.test.history.ledger(),
-            actor: Actor::CommandLine,
             patience: patience(self.test.execution.lock_wait.lock_wait),
-            allow_privileged_role: false,
-            known: None,
-            review: None,
-            checks: Vec::new(),
+            ..Task::of_command_line(self.catalog.clone(), self.test.history.ledger())
         }
     }
 
