@@ -369,21 +369,26 @@ fn a_killed_reindex_leaves_no_second_index() {
     }
 }
 
+/// Kills a run between the two halves of a DETACH PARTITION CONCURRENTLY.
+pub fn killed_in_detach(project: &Project) {
+    project.database.exec(
+        "CREATE TABLE parts (id int) PARTITION BY RANGE (id);
+         CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)",
+    );
+    project.write(
+        "001_x_UP.sql",
+        "SET lock_timeout = 0; ALTER TABLE parts DETACH PARTITION part CONCURRENTLY",
+    );
+    // Whoever reads the parent holds up the second half of it.
+    let sql = "BEGIN; SELECT * FROM parts;";
+    let reader = Holder(project.database.hold("reader", sql));
+    killed_beside(reader, project, "DETACH PARTITION");
+}
+
 #[test]
 fn a_killed_detach_is_finished() {
     for project in projects("detach") {
-        project.database.exec(
-            "CREATE TABLE parts (id int) PARTITION BY RANGE (id);
-             CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)",
-        );
-        project.write(
-            "001_x_UP.sql",
-            "SET lock_timeout = 0; ALTER TABLE parts DETACH PARTITION part CONCURRENTLY",
-        );
-        // Whoever reads the parent holds up the second half of it.
-        let sql = "BEGIN; SELECT * FROM parts;";
-        let reader = Holder(project.database.hold("reader", sql));
-        killed_beside(reader, &project, "DETACH PARTITION");
+        killed_in_detach(&project);
         let attached = "SELECT count(*) FROM pg_inherits WHERE inhrelid = 'part'::regclass";
         assert_eq!(project.database.query_text(attached), "1");
         project.succeed("up");

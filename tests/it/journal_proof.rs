@@ -2,7 +2,9 @@
 //! lock that is lost, a session that is not as it was.
 
 use crate::cli::{Project, first_columns};
-use crate::journal::{Holder, audit, indexes, journal, killed_beside, killed_in, projects};
+use crate::journal::{
+    Holder, audit, indexes, journal, killed_beside, killed_in, killed_in_detach, projects,
+};
 
 #[test]
 fn an_index_of_another_table_with_the_same_name_is_no_success() {
@@ -57,17 +59,7 @@ fn an_invalid_index_of_another_table_is_not_dropped() {
 #[test]
 fn a_partition_that_was_renamed_proves_nothing() {
     for project in projects("renamedpart") {
-        project.database.exec(
-            "CREATE TABLE parts (id int) PARTITION BY RANGE (id);
-             CREATE TABLE part PARTITION OF parts FOR VALUES FROM (0) TO (10)",
-        );
-        project.write(
-            "001_x_UP.sql",
-            "SET lock_timeout = 0; ALTER TABLE parts DETACH PARTITION part CONCURRENTLY",
-        );
-        let sql = "BEGIN; SELECT * FROM parts;";
-        let reader = Holder(project.database.hold("reader", sql));
-        killed_beside(reader, &project, "DETACH PARTITION");
+        killed_in_detach(&project);
         project
             .database
             .exec("ALTER TABLE part RENAME TO part_of_then");
