@@ -30,6 +30,9 @@ part() {
     kstatus) echo "kstatus-$(own_version kstatus "$KSTATUS")" ;;
     argo-health) echo "argo-health-$(own_version argo-health "$ARGO_CD")" ;;
     actionlint) echo "actionlint-$ACTIONLINT_VERSION" ;;
+    moto) echo "moto-$MOTO-$(python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')-$(
+      sha256sum <"$PARTS_SOURCE/moto/requirements.txt" | cut -c1-8)" ;;
+    external-secrets) echo "external-secrets-$EXTERNAL_SECRETS" ;;
     pause) echo "pause-$(own_version pause 1)" ;;
     # the folder that KUBEBUILDER_ASSETS means: links to kube-apiserver, etcd and kubectl
     kube-assets) echo "kube-assets-$KUBERNETES-$ETCD-$KUBECTL" ;;

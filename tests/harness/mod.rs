@@ -5,6 +5,8 @@
 //! Tests stay apart by a database and a namespace each: [`Postgres::database`], [`Api::namespace`].
 
 mod api;
+mod external_secrets;
+mod moto;
 mod pgbouncer;
 mod postgres;
 mod supervisor;
@@ -15,6 +17,8 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 pub use api::{Api, Namespace, api};
+pub use external_secrets::ExternalSecrets;
+pub use moto::Moto;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres, postgres, postgres_major};
 

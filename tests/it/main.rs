@@ -34,6 +34,7 @@ mod decisions;
 mod decisions_operator;
 mod doctor;
 mod engine;
+mod external_secrets;
 mod first_user_operator;
 mod github_actions;
 mod hosts;
