@@ -3,6 +3,11 @@
 //! on call reads. `docs/from-the-python-runner.md` shows the same with the programs themselves.
 //! `cargo test --test it first_user_operator -- --nocapture` prints it all.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "what is read is shown, although its helpers do not bear #[test]"
+)]
+
 use serde_json::{Value, json};
 
 use crate::harness::{Database, Namespace, eventually, postgres};
