@@ -69,12 +69,12 @@ integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
 
 .PHONY: faults-sample
 faults-sample:
-	@parts/get postgres control-plane helm
+	@parts/get postgres pgbouncer control-plane helm
 	cargo test --locked --test faults -- --nocapture
 
 .PHONY: faults
 faults: ## A fault at every message, and every case of the matrix; FAULTS=… for some (CONTRIBUTING.md)
-	@parts/get postgres control-plane helm faketime
+	@parts/get postgres pgbouncer control-plane helm faketime
 	FAULTS="$${FAULTS:-all}" cargo test --locked --test faults -- --nocapture
 
 .PHONY: chart-check

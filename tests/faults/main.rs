@@ -35,6 +35,7 @@ mod pgfault;
 mod point;
 mod runner;
 mod scenario;
+mod seen;
 mod site;
 mod sweep;
 mod wire;

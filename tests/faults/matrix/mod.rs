@@ -16,7 +16,7 @@ mod g;
 mod h;
 mod i;
 mod j;
-mod scene;
+pub mod scene;
 
 use std::collections::VecDeque;
 
