@@ -6,9 +6,11 @@
 //! - [`api`] (pure): the Kubernetes contract.
 //! - [`engine`]: observe, plan, execute, for the operator and the command line alike.
 //! - [`source`], [`postgres`], [`telemetry`]: adapters to the world.
+//! - [`aws`]: credentials from Amazon's services, for connections.
 //! - [`controller`], [`cli`]: the two drivers.
 
 pub mod api;
+pub mod aws;
 pub mod cli;
 pub mod controller;
 pub mod engine;

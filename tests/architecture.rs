@@ -14,15 +14,16 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Which layer a folder of `src/` is in. A file may import its own folder and lower layers.
-const LAYERS: [(&str, u8); 8] = [
+const LAYERS: [(&str, u8); 9] = [
     ("migration", 0),
     ("api", 0),
     ("engine", 1),
     ("source", 2),
     ("postgres", 2),
     ("telemetry", 2),
-    ("controller", 3),
-    ("cli", 3),
+    ("aws", 3),
+    ("controller", 4),
+    ("cli", 4),
 ];
 
 /// The composition root of the operator, and the command that goes its way: they alone hand one driver to the
@@ -30,8 +31,13 @@ const LAYERS: [(&str, u8); 8] = [
 const COMPOSITION_ROOTS: [&str; 2] = ["cli/run.rs", "cli/doctor/resource.rs"];
 
 /// Crates that live in one folder alone, so that what they bring stays behind it.
-const CRATES: [(&str, &str); 4] = [
+const CRATES: [(&str, &str); 9] = [
     ("sqlx", "postgres"),
+    ("aws_config", "aws"),
+    ("aws_credential_types", "aws"),
+    ("aws_sdk_secretsmanager", "aws"),
+    ("aws_sigv4", "aws"),
+    ("aws_smithy_http_client", "aws"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),

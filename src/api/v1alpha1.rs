@@ -30,8 +30,9 @@ use super::duration::GoDuration;
 
 pub use check::{CheckMoment, CheckSpec};
 pub use connection::{
-    Certificate, ClientCertificate, Connection, CredentialsSource, FieldSource, HostSource,
-    KeyReference, PasswordSource, Pooler, PortSource, SecretReference, TextSource, Tls, TlsMode,
+    AwsSecret, Certificate, ClientCertificate, Connection, CredentialsSource, DocumentSource,
+    FieldSource, HostSource, KeyReference, PasswordSource, Pooler, PortSource, SecretReference,
+    TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
 pub use plan::{PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement};

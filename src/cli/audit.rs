@@ -29,7 +29,7 @@ pub(super) struct Audit {
 
 impl Audit {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
-        let settings = self.connection.settings(&self.history)?;
+        let settings = self.connection.settings(&self.history).await?;
         let mut session = Session::open(&settings, terminal).await?;
         let report = session.audit(self.limit).await;
         session.close().await;

@@ -1,14 +1,17 @@
-//! Credentials in one JSON document, in the shape of AWS Secrets Manager: from a file, or from the variable that
-//! ECS puts a secret into.
+//! Credentials in one JSON document, in the shape of AWS Secrets Manager: from a file, from the variable that
+//! ECS puts a secret into, or from AWS Secrets Manager itself.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
+use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::api::credentials::{self, Credentials};
+use crate::aws::{Aws, AwsError, AwsErrorKind, SecretAddress};
 
 use super::args::{host, read};
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 
 /// The variable that holds the document itself.
 const VARIABLE: &str = "POSTGRES_CREDENTIALS";
@@ -27,35 +30,102 @@ pub(super) struct CredentialsArgs {
         hide_env_values = true
     )]
     credentials_file: Option<PathBuf>,
+
+    /// Secret of AWS Secrets Manager, by name or ARN, that holds such a document
+    ///
+    /// It is read with the identity that the AWS tools find, too: of the environment, of a profile, by a web
+    /// identity token or from the container's agent; not of the instance.
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "POSTGRES_AWS_SECRET_ID",
+        hide_env_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    aws_secret_id: Option<String>,
+
+    /// Region of AWS that the secret is in
+    #[arg(
+        long,
+        value_name = "REGION",
+        env = "AWS_REGION",
+        hide_env_values = true
+    )]
+    aws_region: Option<String>,
 }
 
 impl CredentialsArgs {
     /// Whether there is a document.
     pub(super) fn is_given(&self) -> bool {
-        self.credentials_file.is_some()
-            || std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
+        self.credentials_file.is_some() || self.aws_secret_id.is_some() || variable().is_some()
+    }
+
+    fn address(&self, id: &str) -> Result<SecretAddress, Failure> {
+        let region = self.aws_region.clone();
+        let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
+        match region.filter(|region| !region.is_empty()) {
+            Some(region) => Ok(SecretAddress {
+                id: id.to_owned(),
+                region,
+            }),
+            None => Err(Failure::usage(
+                "Missing: --aws-region (or AWS_REGION), the region that --aws-secret-id is in.",
+            )),
+        }
     }
 
     /// What the document says; `None`: there is none.
     ///
     /// # Errors
-    /// A file that cannot be read, or a document that is malformed. Neither shows what stands in it.
-    pub(super) fn document(&self) -> Result<Option<Credentials>, Failure> {
-        let (origin, bytes) = match &self.credentials_file {
-            Some(path) => (
+    /// A file or a secret that cannot be read, or a document that is malformed. None of it shows what stands
+    /// in it.
+    pub(super) async fn document(&self) -> Result<Option<Credentials>, Failure> {
+        let (origin, bytes) = match (&self.credentials_file, &self.aws_secret_id, variable()) {
+            (Some(_), Some(_), _) | (None, Some(_), Some(_)) => {
+                return Err(Failure::usage(format!(
+                    "--aws-secret-id (or POSTGRES_AWS_SECRET_ID) is given beside --credentials-file (or {VARIABLE}): \
+                     give one of them."
+                )));
+            }
+            (None, Some(id), None) => {
+                let address = self.address(id)?;
+                let secret = Aws::default().secret(&address).await.map_err(of_aws)?;
+                (address.to_string(), secret)
+            }
+            (Some(path), None, _) => (
                 format!("--credentials-file {}", path.display()),
-                read(path, "--credentials-file")?,
+                SecretSlice::from(read(path, "--credentials-file")?),
             ),
-            None => match std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-                Some(value) => (VARIABLE.to_owned(), value.into_encoded_bytes()),
-                None => return Ok(None),
-            },
+            (None, None, Some(value)) => (
+                VARIABLE.to_owned(),
+                SecretSlice::from(value.into_encoded_bytes()),
+            ),
+            (None, None, None) => return Ok(None),
         };
-        credentials::parse(&bytes).map(Some).map_err(|error| {
+        let parsed = credentials::parse(bytes.expose_secret());
+        parsed.map(Some).map_err(|error| {
             Failure::usage(format!(
                 "{origin} cannot be used: {error}. Nothing was connected to."
             ))
         })
+    }
+}
+
+fn variable() -> Option<OsString> {
+    std::env::var_os(VARIABLE).filter(|value| !value.is_empty())
+}
+
+fn of_aws(error: AwsError) -> Failure {
+    let exit = match error.kind {
+        AwsErrorKind::Unreachable => Exit::Retry,
+        AwsErrorKind::AccessDenied
+        | AwsErrorKind::NotFound
+        | AwsErrorKind::Unusable
+        | AwsErrorKind::Misconfigured => Exit::NotDone,
+    };
+    Failure {
+        exit,
+        messages: vec![error.message],
     }
 }
 

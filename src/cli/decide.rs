@@ -54,7 +54,7 @@ impl RecordArgs {
         catalog: Catalog,
         terminal: Terminal,
     ) -> Result<Exit, Failure> {
-        let settings = self.connection.settings(&self.history)?;
+        let settings = self.connection.settings(&self.history).await?;
         let task = Task {
             mode,
             patience: patience(self.lock_wait.lock_wait),

@@ -58,12 +58,12 @@ impl Doctor {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         match &self.resource {
             Some(name) => resource::examine(name, &self.cluster, terminal).await,
-            None => self.subject(terminal)?.examine(terminal).await,
+            None => self.subject(terminal).await?.examine(terminal).await,
         }
     }
 
-    fn subject(&self, terminal: Terminal) -> Result<Subject, Failure> {
-        let settings = self.connection.settings(&self.history)?;
+    async fn subject(&self, terminal: Terminal) -> Result<Subject, Failure> {
+        let settings = self.connection.settings(&self.history).await?;
         Ok(Subject {
             wanted: wanted(&self.source.dir, &settings, terminal)?,
             settings,

@@ -49,7 +49,8 @@ impl Down {
         let checks = self.checks.load(&self.source.dir)?;
         let settings = self
             .connection
-            .settings_to_execute(&self.history, &self.execution)?;
+            .settings_to_execute(&self.history, &self.execution)
+            .await?;
         let mut task = Task {
             target: Target::DownTo(self.to),
             policy: Policy {

@@ -38,7 +38,7 @@ impl List {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         let ledger = self.history.ledger();
         let catalog = source::load(&self.source.dir, &ledger.table, Depth::Hashed, terminal)?;
-        let settings = self.connection.settings(&self.history)?;
+        let settings = self.connection.settings(&self.history).await?;
         let task = Task::of_command_line(catalog.clone(), ledger);
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;

@@ -1,6 +1,6 @@
 //! The command line: one file per command. Results go to standard output, messages to standard error.
 //!
-//! In reading order: [`args`] are the options that commands share, [`terminal`] writes, [`session`]
+//! In reading order: [`args`] are the options that commands share, [`connection`] those of the database, [`terminal`] writes, [`session`]
 //! drives a run of the engine under signals and with [`progress`], [`exit`] says what a run's end means
 //! for the exit code, [`report`] what it means for a person, and [`output`] is the documented JSON. [`cluster`]
 //! is the way to Kubernetes for the commands about a resource.
@@ -13,6 +13,7 @@ mod check;
 mod checks;
 mod cluster;
 mod completions;
+mod connection;
 mod crd;
 mod credentials;
 mod decide;

@@ -47,7 +47,7 @@ impl PlanCommand {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         let ledger = self.history.ledger();
         let catalog = source::load(&self.source.dir, &ledger.table, Depth::Judged, terminal)?;
-        let settings = self.connection.settings(&self.history)?;
+        let settings = self.connection.settings(&self.history).await?;
         let task = Task {
             policy: Policy {
                 // Who names a version may mean the way back; nobody means it by a file that is gone.

@@ -57,7 +57,8 @@ impl Test {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         let settings = self
             .connection
-            .settings_to_execute(&self.history, &self.execution)?;
+            .settings_to_execute(&self.history, &self.execution)
+            .await?;
         if self.cleanup {
             return clean_up(&settings, terminal).await;
         }

@@ -49,7 +49,8 @@ impl Up {
         let checks = self.checks.load(&self.source.dir)?;
         let settings = self
             .connection
-            .settings_to_execute(&self.history, &self.execution)?;
+            .settings_to_execute(&self.history, &self.execution)
+            .await?;
         let task = Task {
             target: self.to.map_or(Target::Latest, Target::Version),
             policy: Policy {

@@ -50,7 +50,7 @@ impl Verify {
         let checks = self.checks.load(&self.source.dir)?;
         let settings = self
             .place
-            .apply_to(self.connection.settings(&self.history)?);
+            .apply_to(self.connection.settings(&self.history).await?);
         let task = Task {
             target: self.to.map_or(Target::Latest, Target::Version),
             ..Task::of_command_line(catalog, ledger)

@@ -46,8 +46,12 @@ pub enum DereferenceErrorKind {
     KeyMissing,
     /// The operator may not read it.
     AccessDenied,
+    /// It is there and is no text.
+    Unusable,
     /// The API server did not answer.
     ApiUnavailable,
+    /// A service of AWS did not answer.
+    AwsUnreachable,
 }
 
 /// Why a resource cannot be used as it is.

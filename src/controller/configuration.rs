@@ -19,6 +19,8 @@ use super::approval;
 pub struct Configuration {
     /// Which servers may be connected to.
     pub hosts: Hosts,
+    /// What of AWS may be used with the operator's own identity.
+    pub aws: AwsRules,
     /// What no resource goes below in its own policy.
     pub policy: PolicyBound,
     /// What no resource goes below in its own approval.
@@ -44,6 +46,37 @@ impl TryFrom<BTreeMap<String, PolicyAction>> for PolicyBound {
 pub struct ApprovalBound {
     /// As in a resource; without it, a resource may ask for none.
     pub required: Option<RequiredApproval>,
+}
+
+/// What of AWS may be used, and for which namespaces: nothing, unless a rule says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AwsRules {
+    /// Secrets of AWS Secrets Manager that may be read.
+    secrets: Vec<AllowedSecrets>,
+}
+
+/// Secrets that some namespaces may use. Here the namespaces have to be said.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllowedSecrets {
+    namespaces: Vec<NamePattern>,
+    /// Names or ARNs, as resources write them.
+    ids: Vec<NamePattern>,
+}
+
+impl AwsRules {
+    /// True when the resources of a namespace may have what this secret holds.
+    #[must_use]
+    pub fn allow_secret(&self, namespace: &str, id: &str) -> bool {
+        self.secrets
+            .iter()
+            .any(|rule| matches(&rule.namespaces, namespace) && matches(&rule.ids, id))
+    }
+}
+
+fn matches(patterns: &[NamePattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name))
 }
 
 /// Which servers may be connected to. Loopback, link-local and multicast addresses, services of the cloud and the
@@ -89,7 +122,7 @@ impl Namespaces {
     pub fn contain(&self, namespace: &str) -> bool {
         match &self.0 {
             None => true,
-            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(namespace)),
+            Some(patterns) => matches(patterns, namespace),
         }
     }
 }
@@ -200,6 +233,37 @@ hosts:
     }
 
     #[test]
+    fn a_secret_is_for_the_namespaces_that_a_rule_names_and_for_no_others() {
+        let text = "
+aws:
+  secrets:
+  - {namespaces: [fluxion, team-*], ids: [fluxion/postgres, 'shared/*']}
+  - {namespaces: ['*'], ids: ['arn:aws:secretsmanager:eu-central-1:1:secret:open-*']}
+";
+        let rules = Configuration::parse(text).unwrap().aws;
+        for (namespace, id, allowed) in [
+            ("fluxion", "fluxion/postgres", true),
+            ("team-a", "shared/db", true),
+            ("fluxion", "fluxion/postgres2", false),
+            ("fluxion-2", "fluxion/postgres", false),
+            ("other", "shared/db", false),
+            (
+                "other",
+                "arn:aws:secretsmanager:eu-central-1:1:secret:open-a",
+                true,
+            ),
+            ("other", "open-a", false),
+        ] {
+            assert_eq!(
+                rules.allow_secret(namespace, id),
+                allowed,
+                "{namespace} {id}"
+            );
+            assert!(!AwsRules::default().allow_secret(namespace, id));
+        }
+    }
+
+    #[test]
     fn a_file_that_says_nothing_allows_what_is_usual() {
         for text in ["", "# later\n", "{}", "hosts: {}"] {
             let configuration = Configuration::parse(text).unwrap();
@@ -221,6 +285,7 @@ hosts:
             ("hosts:\n  allow:\n  - namespaces: [a]\n", 3, "hosts"),
             ("host: {}\n", 1, "host"),
             ("hosts: [\n", 1, "hosts"),
+            ("aws:\n  secrets:\n  - ids: [a]\n", 3, "namespaces"),
             ("policy: {ban-drop-colum: Deny}\n", 1, "ban-drop-colum"),
             ("approval: {required: Sometimes}\n", 1, "Sometimes"),
         ] {

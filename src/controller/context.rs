@@ -8,12 +8,14 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::Semaphore;
 
 use crate::api::v1alpha1::DatabaseSchema;
+use crate::aws::Aws;
 use crate::engine::task::Owner;
 use crate::postgres::Guard;
 use crate::telemetry::metrics::Metrics;
 
 use super::access::Grantee;
 use super::agenda::Agenda;
+use super::aws::AwsAccess;
 use super::configuration::Configuration;
 use super::events::Events;
 use super::known::KnownScripts;
@@ -30,6 +32,8 @@ pub struct Context {
     pub grantee: Grantee,
     /// What those who run the operator allow.
     pub configuration: Configuration,
+    /// Amazon's services.
+    pub aws: Arc<Aws>,
     /// Connections to loopback are made.
     pub allows_loopback: bool,
     /// Where the API server listens.
@@ -93,6 +97,16 @@ impl Context {
     pub fn guard(&self, namespace: &str) -> Guard {
         let hosts = &self.configuration.hosts;
         hosts.guard(namespace, self.allows_loopback, &self.api_server)
+    }
+
+    /// What of AWS the resources of a namespace get.
+    #[must_use]
+    pub fn aws_access<'a>(&'a self, namespace: &'a str) -> AwsAccess<'a> {
+        AwsAccess {
+            aws: &self.aws,
+            rules: Some(&self.configuration.aws),
+            namespace,
+        }
     }
 
     /// In whose name a run for `identity` acts.

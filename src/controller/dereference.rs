@@ -8,11 +8,13 @@ use kube::{Api, Client};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::api::v1alpha1::{
-    Certificate, DatabaseSchemaSpec, FieldSource, HostSource, KeyReference, PortSource, TextSource,
+    Certificate, CredentialsSource, DatabaseSchemaSpec, DocumentSource, FieldSource, HostSource,
+    KeyReference, PortSource, TextSource,
 };
 
 use super::access::{Grantee, access_denied};
 use super::attempt::{DereferenceError, DereferenceErrorKind};
+use super::aws::AwsAccess;
 use super::fingerprint::{Fingerprint, Mark};
 use super::references::{ObjectKind, Reference, references};
 
@@ -39,7 +41,7 @@ pub struct FetchedFile {
 /// Connection data, not judged yet. `None` where the resource gives no place for it.
 #[derive(Debug)]
 pub struct ConnectionData {
-    /// A JSON document with what the others do not say.
+    /// A JSON document with what the others do not say, from a Secret or from AWS.
     pub credentials: Option<Given>,
     /// Host.
     pub host: Option<Given>,
@@ -76,12 +78,13 @@ type Keys = BTreeMap<String, SecretSlice<u8>>;
 
 /// Fetches everything that `spec` refers to in `namespace`. The fingerprint says which state of which
 /// objects was seen, also when some are missing or may not be read; of those the error names the
-/// first one, migrations before connection data.
+/// first one, migrations before connection data. AWS is asked last, and only if all else is there.
 pub async fn dereference(
     client: &Client,
     namespace: &str,
     spec: &DatabaseSchemaSpec,
     grantee: &Grantee,
+    aws: &AwsAccess<'_>,
 ) -> (Fingerprint, Result<Dereferenced, DereferenceError>) {
     let wanted = references(spec);
     let fetched = join_all(
@@ -110,7 +113,24 @@ pub async fn dereference(
         namespace,
         grantee,
     };
-    (fingerprint, lookup.pick(spec))
+    let dereferenced = match lookup.pick(spec) {
+        Ok(dereferenced) => with_document(dereferenced, spec, aws).await,
+        Err(error) => Err(error),
+    };
+    (fingerprint, dereferenced)
+}
+
+/// Adds the document that AWS keeps, if `spec` names one.
+async fn with_document(
+    mut dereferenced: Dereferenced,
+    spec: &DatabaseSchemaSpec,
+    aws: &AwsAccess<'_>,
+) -> Result<Dereferenced, DereferenceError> {
+    let source = spec.connection.credentials_from.as_ref();
+    if let Some(DocumentSource::Aws(secret)) = source.and_then(CredentialsSource::get) {
+        dereferenced.connection.credentials = Some(aws.document(secret).await?);
+    }
+    Ok(dereferenced)
 }
 
 async fn fetch(
@@ -193,11 +213,10 @@ impl Lookup<'_> {
     fn connection(&self, spec: &DatabaseSchemaSpec) -> Result<ConnectionData, DereferenceError> {
         let connection = &spec.connection;
         let credentials = connection.credentials_from.as_ref();
+        let credentials = credentials.and_then(|source| source.secret_ref.as_ref());
         let password = connection.password.as_ref();
         Ok(ConnectionData {
-            credentials: credentials
-                .map(|credentials| self.secret(&credentials.secret_ref))
-                .transpose()?,
+            credentials: credentials.map(|secret| self.secret(secret)).transpose()?,
             host: self.field(connection.host.as_ref().and_then(HostSource::get))?,
             port: self.field(connection.port.as_ref().and_then(PortSource::get))?,
             database: self.field(connection.database.as_ref().and_then(TextSource::get))?,

@@ -1,8 +1,8 @@
 //! What a resource's status knows of its database, and under which address. Pure.
 
 use crate::api::v1alpha1::{
-    CredentialsSource, DatabaseSchemaSpec, DatabaseSchemaStatus, FieldSource, HostSource,
-    PortSource, TextSource,
+    CredentialsSource, DatabaseSchemaSpec, DatabaseSchemaStatus, DocumentSource, FieldSource,
+    HostSource, PortSource, TextSource,
 };
 use crate::engine::identity::Known;
 use crate::migration::version::Version;
@@ -58,13 +58,16 @@ fn field<T: ToString>(
     key: &str,
 ) -> String {
     match source {
-        None => document.map_or_else(String::new, |document| {
-            let reference = &document.secret_ref;
-            format!(
-                "{{{key} in key {} of Secret {}}}",
-                reference.key, reference.name
-            )
-        }),
+        None => match document.and_then(CredentialsSource::get) {
+            None => String::new(),
+            Some(DocumentSource::Secret(secret)) => {
+                format!("{{{key} in key {} of Secret {}}}", secret.key, secret.name)
+            }
+            Some(DocumentSource::Aws(secret)) => format!(
+                "{{{key} in secret {} of AWS Secrets Manager in {}}}",
+                secret.secret_id, secret.region
+            ),
+        },
         Some(FieldSource::Value(value)) => value.to_string(),
         Some(FieldSource::Secret(key)) => format!("{{key {} of Secret {}}}", key.key, key.name),
         Some(FieldSource::ConfigMap(key)) => {

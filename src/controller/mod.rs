@@ -20,6 +20,7 @@ pub mod access;
 pub mod agenda;
 pub mod approval;
 pub mod attempt;
+pub mod aws;
 pub mod configuration;
 pub mod context;
 pub mod decide;
@@ -264,9 +265,14 @@ async fn attempt(
         attempted.attempt = Attempt::Invalid(invalid);
         return Ok(attempted);
     }
-    let (fingerprint, dereferenced) =
-        dereference::dereference(&context.client, &identity.namespace, spec, &context.grantee)
-            .await;
+    let (fingerprint, dereferenced) = dereference::dereference(
+        &context.client,
+        &identity.namespace,
+        spec,
+        &context.grantee,
+        &context.aws_access(&identity.namespace),
+    )
+    .await;
     attempted.fingerprint = fingerprint;
     let dereferenced = match dereferenced {
         Ok(dereferenced) => dereferenced,

@@ -83,7 +83,8 @@ pub fn references(spec: &DatabaseSchemaSpec) -> BTreeSet<Reference> {
         connection
             .credentials_from
             .as_ref()
-            .map(|credentials| Reference::secret(&credentials.secret_ref.name)),
+            .and_then(|credentials| credentials.secret_ref.as_ref())
+            .map(|secret| Reference::secret(&secret.name)),
     ];
     sources
         .map(|config_map| Reference::config_map(&config_map.name))

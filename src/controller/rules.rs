@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::api::duration::GoDuration;
-use crate::api::v1alpha1::{DatabaseSchemaSpec, Execution, Source, TlsMode};
+use crate::api::v1alpha1::{CredentialsSource, DatabaseSchemaSpec, Execution, Source, TlsMode};
 use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
@@ -25,6 +25,7 @@ pub const ONE_FIELD_SOURCE: &str =
     "exactly one of value, secretKeyRef and configMapKeyRef must be given";
 const COMPLETE_CONNECTION: &str =
     "host, database and username must be given, or credentialsFrom a JSON document that has them";
+const ONE_DOCUMENT_SOURCE: &str = "exactly one of secretRef and awsSecretsManager must be given";
 const ONE_CERTIFICATE_SOURCE: &str =
     "exactly one of secretKeyRef and configMapKeyRef must be given";
 /// For a host.
@@ -45,6 +46,10 @@ const STATEMENT_TIMEOUT: &str = "must be at most 168h";
 pub const MAX_IDENTIFIER: usize = 63;
 /// Longest host name (RFC 1035), in characters.
 const MAX_HOST: usize = 253;
+/// Longest name of a region.
+const MAX_REGION: usize = 32;
+/// Longest ARN.
+const MAX_SECRET_ID: usize = 2048;
 const MAX_INLINE: usize = 262_144;
 const MAX_LOCK_RETRIES: i32 = 100;
 const MAX_CONFIG_MAPS: usize = 20;
@@ -57,6 +62,8 @@ const MAX_SEARCH_PATH: usize = 16;
 
 const VERSION_FORM: &str = "must be 1 to 32 digits, written as in the file name";
 const NAME_FORM: &str = "must be 1 to 200 letters, digits, dots, dashes and underscores";
+const REGION_FORM: &str = "must be a region of AWS, such as eu-central-1";
+const SECRET_ID_FORM: &str = "must be the name or the ARN of a secret of AWS Secrets Manager";
 const IDENTIFIER_LENGTH: &str = "must be a name of 1 to 63 characters";
 
 /// True for one DNS name or IP address.
@@ -66,6 +73,26 @@ pub fn is_host(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+}
+
+/// It becomes a part of a host's name.
+fn is_region(text: &str) -> bool {
+    (1..=MAX_REGION).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.contains('-')
+        && text.split('-').all(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
+}
+
+fn is_secret_id(text: &str) -> bool {
+    (1..=MAX_SECRET_ID).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-/_+=.@!:".contains(&byte))
 }
 
 /// Everything that `spec` says and that cannot be, each as `field: why`.
@@ -230,6 +257,9 @@ impl Defects {
             "connection",
             COMPLETE_CONNECTION,
         );
+        if let Some(document) = &connection.credentials_from {
+            self.document(document);
+        }
         for (field, given) in [
             ("connection.host", host.map(|host| host.get().is_some())),
             ("connection.port", port.map(|port| port.get().is_some())),
@@ -272,6 +302,15 @@ impl Defects {
         }
     }
 
+    fn document(&mut self, document: &CredentialsSource) {
+        let field = "connection.credentialsFrom";
+        self.unless(document.get().is_some(), field, ONE_DOCUMENT_SOURCE);
+        if let Some(secret) = &document.aws_secrets_manager {
+            self.unless(is_region(&secret.region), field, REGION_FORM);
+            self.unless(is_secret_id(&secret.secret_id), field, SECRET_ID_FORM);
+        }
+    }
+
     fn execution(&mut self, execution: &Execution) {
         self.duration(
             "execution.lockTimeout",
@@ -311,7 +350,7 @@ mod tests {
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 16] = [
+    const SAID_AGAIN: [&str; 17] = [
         TARGET_AMONG_VERSIONS,
         BASELINE_AMONG_VERSIONS,
         BASELINE_WITHIN_TARGET,
@@ -319,6 +358,7 @@ mod tests {
         INLINE_SIZE,
         COMPLETE_CONNECTION,
         ONE_FIELD_SOURCE,
+        ONE_DOCUMENT_SOURCE,
         ONE_CERTIFICATE_SOURCE,
         HOST_FORM,
         DATABASE_LENGTH,
@@ -381,6 +421,10 @@ mod tests {
             let maps: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
             json!({"/source": {"configMaps": maps}})
         };
+        let aws = |id: &str, region: &str| {
+            let secret = json!({"awsSecretsManager": {"secretId": id, "region": region}});
+            json!({"/connection/credentialsFrom": secret})
+        };
         let numbered = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
         let many_maps = numbered(21);
         let many_maps: Vec<&str> = many_maps.iter().map(String::as_str).collect();
@@ -397,6 +441,13 @@ mod tests {
             (config_maps(&["a", "a"]), "source.configMaps"),
             (config_maps(&many_maps), "source.configMaps"),
             (json!({"/source": {"inline": {}}}), "source.inline"),
+            (
+                aws("a/b", "eu-central-1/canary"),
+                "connection.credentialsFrom",
+            ),
+            (aws("a/b", "example"), "connection.credentialsFrom"),
+            (aws("a b", "eu-central-1"), "connection.credentialsFrom"),
+            (aws("", "eu-central-1"), "connection.credentialsFrom"),
             (json!({"/source": {"inline": files}}), "source.inline"),
             (json!({"/versions": []}), "versions"),
             (json!({"/versions": versions}), "versions"),
@@ -478,6 +529,11 @@ mod tests {
                 json!({"/connection": {"host": {"value": "h"}, "database": {"value": "d"}}}),
                 "connection",
                 COMPLETE_CONNECTION,
+            ),
+            (
+                json!({"/connection/credentialsFrom": {}}),
+                "connection.credentialsFrom",
+                ONE_DOCUMENT_SOURCE,
             ),
             (
                 json!({"/connection/host": {}}),

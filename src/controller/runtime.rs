@@ -103,6 +103,7 @@ pub async fn run(
     let election = Election::start(&client, options.lease.clone(), &health, &metrics);
     let context = Arc::new(Context {
         configuration: options.configuration.clone(),
+        aws: Arc::default(),
         allows_loopback: options.allows_loopback,
         api_server,
         client: client.clone(),

@@ -100,9 +100,10 @@ fn of_dereference(kind: DereferenceErrorKind) -> Reason {
         DereferenceErrorKind::SecretNotFound => Reason::SecretNotFound,
         DereferenceErrorKind::KeyMissing => Reason::KeyMissing,
         // The nearest of the closed list: the object could not be read, and why is in the message.
-        DereferenceErrorKind::AccessDenied | DereferenceErrorKind::ApiUnavailable => {
-            Reason::AccessDenied
-        }
+        DereferenceErrorKind::AccessDenied
+        | DereferenceErrorKind::ApiUnavailable
+        | DereferenceErrorKind::AwsUnreachable => Reason::AccessDenied,
+        DereferenceErrorKind::Unusable => Reason::InvalidCredentials,
     }
 }
 

@@ -28,7 +28,8 @@ impl FromStr for LogLevel {
 
     /// A level is for our own lines; libraries then only get to say warnings. Directives such as
     /// `info,kube=debug` are taken as they are. The database driver never says anything, because it
-    /// logs statements and the server's notices.
+    /// logs statements and the server's notices, and neither do the libraries of AWS, which log requests
+    /// and answers; what went wrong is in our own lines.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let targets = match text.parse::<LevelFilter>() {
             Ok(level) => Targets::new()
@@ -38,7 +39,8 @@ impl FromStr for LogLevel {
                 .parse::<Targets>()
                 .map_err(|_| "write error, warn, info, debug, trace, or directives".to_owned())?,
         };
-        Ok(Self(targets.with_target("sqlx", LevelFilter::OFF)))
+        let silent = ["sqlx", "aws_"].map(|target| (target, LevelFilter::OFF));
+        Ok(Self(targets.with_targets(silent)))
     }
 }
 

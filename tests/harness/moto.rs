@@ -1,8 +1,9 @@
-//! Moto, which stands for AWS: Secrets Manager and STS.
+//! Moto, which stands for AWS: Secrets Manager, STS and IAM.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -22,7 +23,25 @@ pub struct Moto {
 }
 
 impl Moto {
+    /// Starts one that lets everybody do everything.
     pub fn start() -> Self {
+        Self::start_with("http", &[], &[])
+    }
+
+    /// Starts one that lets everybody do everything `requests` times, and then what its users may.
+    pub fn start_strict(requests: u32) -> Self {
+        let variable = ("INITIAL_NO_AUTH_ACTION_COUNT", requests.to_string());
+        Self::start_with("http", &[variable], &[])
+    }
+
+    /// Starts one that speaks TLS alone, with this certificate and its key.
+    pub fn start_tls(certificate: &Path, key: &Path) -> Self {
+        let [certificate, key] =
+            [certificate, key].map(|path| path.to_str().expect("a path in UTF-8"));
+        Self::start_with("https", &[], &["-s", "-c", certificate, "-k", key])
+    }
+
+    fn start_with(scheme: &str, environment: &[(&str, String)], flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = File::create(folder.path().join("log")).expect("the folder is writable");
         let port = free_port();
@@ -30,6 +49,8 @@ impl Moto {
             .args(["--pdeathsig", "KILL", "--"])
             .arg(part("MOTO_SERVER"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .args(flags)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("MOTO_ACCOUNT_ID", "111122223333") // the one of the roles in our examples
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -37,7 +58,7 @@ impl Moto {
             .spawn()
             .expect("setpriv starts");
         let moto = Self {
-            url: format!("http://127.0.0.1:{port}"),
+            url: format!("{scheme}://localhost:{port}"),
             port,
             folder,
             child,
@@ -48,9 +69,16 @@ impl Moto {
         moto
     }
 
-    /// Makes a secret in `us-east-1` whose text is this document.
-    pub fn create_secret(&self, id: &str, document: &Value) {
+    /// Makes a secret in `us-east-1` whose text is this document; gives its ARN.
+    pub fn create_secret(&self, id: &str, document: &Value) -> String {
         let secret = json!({"Name": id, "SecretString": document.to_string()});
+        let made = self.call("CreateSecret", &secret).expect("it is made");
+        made["ARN"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// Makes a secret that holds bytes and no text.
+    pub fn create_binary_secret(&self, id: &str) {
+        let secret = json!({"Name": id, "SecretBinary": "Y2FuYXJ5"});
         self.call("CreateSecret", &secret).expect("it is made");
     }
 
@@ -67,20 +95,43 @@ impl Moto {
         Some(serde_json::from_str(text).expect("a document"))
     }
 
+    /// Makes a user who may do nothing; gives an access key of theirs and its secret.
+    pub fn create_user(&self, name: &str) -> (String, String) {
+        let kind = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let ask = |action: &str| {
+            let request = format!("Action={action}&Version=2010-05-08&UserName={name}");
+            self.post("iam", kind, &request).expect("it is made")
+        };
+        ask("CreateUser");
+        let key = ask("CreateAccessKey");
+        let field = |name: &str| {
+            let (_, rest) = key.split_once(&format!("<{name}>")).expect("a field");
+            rest.split('<').next().expect("its text").to_owned()
+        };
+        (field("AccessKeyId"), field("SecretAccessKey"))
+    }
+
     /// What it logged: a line for each request, without its body.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("its log")
     }
 
-    /// One request to Secrets Manager. Moto reads the region off the signature and does not check it.
+    /// One request to Secrets Manager.
     fn call(&self, operation: &str, request: &Value) -> Result<Value, String> {
-        let body = request.to_string();
+        let headers = format!(
+            "Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: secretsmanager.{operation}\r\n"
+        );
+        let answer = self.post("secretsmanager", &headers, &request.to_string())?;
+        Ok(serde_json::from_str(&answer).expect("JSON"))
+    }
+
+    /// One request. Moto reads service and region off the signature and does not check it.
+    fn post(&self, service: &str, headers: &str, body: &str) -> Result<String, String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         write!(
             stream,
-            "POST / HTTP/1.0\r\nHost: moto\r\nContent-Type: application/x-amz-json-1.1\r\n\
-             X-Amz-Target: secretsmanager.{operation}\r\nContent-Length: {}\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/secretsmanager/aws4_request, \
+            "POST / HTTP/1.0\r\nHost: moto\r\n{headers}Content-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, \
              SignedHeaders=host, Signature=x\r\n\r\n{body}",
             body.len()
         )
@@ -89,7 +140,7 @@ impl Moto {
         stream.read_to_string(&mut answer).expect("it answers");
         let (head, body) = answer.split_once("\r\n\r\n").expect("HTTP");
         if head.contains(" 200 ") {
-            Ok(serde_json::from_str(body).expect("JSON"))
+            Ok(body.to_owned())
         } else {
             Err(answer)
         }

@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// One JSON document with the credentials, in the shape that AWS Secrets Manager gives to those of a
-    /// database. What the fields beside it say (host, port, database, username, password) goes before what
-    /// stands in the document.
+    /// database: {"username": "…", "password": "…", "engine": "postgres", "host": "…", "port": 5432,
+    /// "dbname": "…"}, at most 64 KiB. username and password are required in it; port may be a number or a
+    /// text; engine, if it is there, must be postgres or aurora-postgresql; any other key is ignored. What the
+    /// fields beside it say (host, port, database, username, password) goes before what stands in the document.
+    /// It is read anew for each run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_from: Option<CredentialsSource>,
 
@@ -90,14 +93,58 @@ pub struct KeyReference {
 }
 
 /// Where a JSON document with credentials stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.secretRef) != has(self.awsSecretsManager)")
+        .message("exactly one of secretRef and awsSecretsManager must be given")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsSource {
-    /// A Secret's key that holds the document, at most 64 KiB:
-    /// {"username": "…", "password": "…", "engine": "postgres", "host": "…", "port": 5432, "dbname": "…"}.
-    /// username and password are required in it; port may be a number or a text; engine, if it is there, must
-    /// be postgres or aurora-postgresql; any other key is ignored. It is read anew for each connection.
-    pub secret_ref: KeyReference,
+    /// A Secret's key that holds the document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<KeyReference>,
+
+    /// A secret of AWS Secrets Manager that holds the document. The operator reads it with an identity of its
+    /// own, so its configuration (aws.secrets) must allow it to this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_secrets_manager: Option<AwsSecret>,
+}
+
+/// A secret of AWS Secrets Manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsSecret {
+    /// Its name or its ARN.
+    #[schemars(
+        regex(pattern = r"^[-A-Za-z0-9/_+=.@!:]+$"),
+        length(min = 1, max = 2048)
+    )]
+    pub secret_id: String,
+
+    /// The region that it is in, such as eu-central-1.
+    #[schemars(regex(pattern = r"^[a-z]+(-[a-z0-9]+)+$"), length(min = 1, max = 32))]
+    pub region: String,
+}
+
+/// Where a document stands: exactly one of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentSource<'a> {
+    /// In a Secret.
+    Secret(&'a KeyReference),
+    /// In AWS Secrets Manager.
+    Aws(&'a AwsSecret),
+}
+
+impl CredentialsSource {
+    /// Where the document stands; `None` unless exactly one place is given.
+    #[must_use]
+    pub fn get(&self) -> Option<DocumentSource<'_>> {
+        match (&self.secret_ref, &self.aws_secrets_manager) {
+            (Some(secret), None) => Some(DocumentSource::Secret(secret)),
+            (None, Some(secret)) => Some(DocumentSource::Aws(secret)),
+            _ => None,
+        }
+    }
 }
 
 /// Where a field's value stands: exactly one of the three.

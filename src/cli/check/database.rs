@@ -64,7 +64,7 @@ pub(super) async fn ask(
     terminal: Terminal,
 ) -> Result<Option<Asked>, Failure> {
     let ledger = history.ledger();
-    let settings = connection.settings(history)?;
+    let settings = connection.settings(history).await?;
     let Ok(catalog) = Catalog::from_files(files.to_vec(), &ledger.table, &|_| false) else {
         terminal.note("The database was not asked: first mend what is wrong with the files.");
         return Ok(None);

@@ -3,11 +3,13 @@
 
 use crate::api::condition::{ConditionStatus, ConditionType};
 use crate::api::v1alpha1::DatabaseSchema;
+use crate::aws::Aws;
 use crate::cli::cluster::{Cluster, ClusterArgs, ResourceName};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::terminal::Terminal;
 use crate::controller::access::Grantee;
 use crate::controller::attempt::DereferenceErrorKind;
+use crate::controller::aws::AwsAccess;
 use crate::controller::dereference::dereference;
 use crate::controller::validate::{ValidatedRun, validate, validate_spec};
 use crate::engine::task::Owner;
@@ -76,7 +78,12 @@ async fn subject(resource: &DatabaseSchema, cluster: &Cluster) -> Result<Subject
         user: None,
         cluster_role: String::new(),
     };
-    let (_, fetched) = dereference(cluster.client(), &cluster.namespace, spec, &nobody).await;
+    let own = AwsAccess {
+        aws: &Aws::default(),
+        rules: None,
+        namespace: &cluster.namespace,
+    };
+    let (_, fetched) = dereference(cluster.client(), &cluster.namespace, spec, &nobody, &own).await;
     let fetched = fetched.map_err(|error| match error.kind {
         DereferenceErrorKind::AccessDenied => format!(
             "You may not read the Secrets or ConfigMaps that the resource names: grant yourself get on them in \
