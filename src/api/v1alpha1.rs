@@ -36,7 +36,7 @@ pub use connection::{
 };
 pub use execution::Execution;
 pub use plan::{PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement};
-pub use review::{ApprovalSpec, PolicyAction, RequiredApproval};
+pub use review::{ApprovalSpec, PolicyAction, RequiredApproval, WindowScope, WindowSpec};
 pub use source::{ConfigMapSource, Source};
 pub use status::{
     AppliedVersion, DatabaseSchemaStatus, Failure, MigrationDirection, PendingVersion,
@@ -221,6 +221,19 @@ pub struct DatabaseSchemaSpec {
         "maxProperties" = 100
     ))]
     pub policy: BTreeMap<String, PolicyAction>,
+
+    /// When scripts may run. Without one, or without one for such a plan: at any time.
+    ///
+    /// A plan waits, with reason OutsideWindow, until one of the windows that are for it is open;
+    /// status.nextWindowTime is the next opening. When the window closes during a run, no version starts any
+    /// more, and one that runs is finished. That holds for a way back, too. What runs no script (a
+    /// history that is taken over, a check) waits for no window, and neither does the command line. At most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 20),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub windows: Option<Vec<WindowSpec>>,
 
     /// How scripts are run.
     #[serde(default)]

@@ -1,7 +1,9 @@
 //! What one attempt at a resource came to: the only thing that status and policy are made from.
 
+use jiff::Timestamp;
+
 use crate::engine::error::DatabaseError;
-use crate::engine::outcome::Outcome;
+use crate::engine::outcome::{Outcome, Stop};
 use crate::engine::sessions::Activity;
 use crate::migration::file_name::Direction;
 use crate::migration::plan::Plan;
@@ -23,6 +25,20 @@ pub enum Attempt {
     Ran(Box<Outcome>),
     /// A defect of Schemaward. The text is a place in its source and nothing else.
     Bug(String),
+}
+
+impl Attempt {
+    /// When what it waits for comes by itself, where that is known.
+    #[must_use]
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Ran(outcome) => match outcome.stop()? {
+                Stop::Held(hold) => hold.opens_at(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Why the objects that a resource refers to could not be had.

@@ -14,6 +14,7 @@ use crate::postgres::Postgres;
 
 use super::approval::{self, review};
 use super::attempt::Attempt;
+use super::conditions::RunConditions;
 use super::context::{Context, Identity};
 use super::events::Severity;
 use super::memory::Memory;
@@ -103,7 +104,11 @@ impl Run<'_> {
         )
         .await;
         let writer = ProgressWriter::start(report.clone(), database.activity());
-        let outcome = engine::run(
+        let conditions = RunConditions {
+            windows: &self.validated.windows,
+        };
+        let outcome = engine::run_under(
+            &conditions,
             &mut database,
             self.task(Mode::Migrate),
             || permit.holds(),

@@ -6,7 +6,7 @@
 //! | fetch what the resource refers to | [`dereference`] | API server |
 //! | judge it | [`validate`], [`rules`], [`settings`], [`approval`] | nothing |
 //! | what a person decided | [`decisions`], [`decide`] | database |
-//! | migrate | [`migrate`], [`permit`] | database |
+//! | migrate | [`migrate`], [`permit`], [`conditions`], [`window`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
 //! | say so | [`settle`], [`report`], [`progress`], [`events`] | API server |
 //!
@@ -21,6 +21,7 @@ pub mod agenda;
 pub mod approval;
 pub mod attempt;
 pub mod aws;
+pub mod conditions;
 pub mod configuration;
 pub mod context;
 pub mod decide;
@@ -52,6 +53,7 @@ pub mod turns;
 pub mod validate;
 pub mod verdict;
 pub mod watches;
+pub mod window;
 pub mod wording;
 
 use std::panic::AssertUnwindSafe;

@@ -290,6 +290,15 @@ pub fn backs_off(reason: Reason) -> bool {
     is_trouble(reason) && matches!(policy(reason).retry, Retry::Backoff { .. })
 }
 
+/// True for plans that somebody wants to wait.
+#[must_use]
+pub fn waits(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::AwaitingApproval | Reason::OutsideWindow | Reason::GateNotMet
+    )
+}
+
 /// False for reasons that are as somebody wants it.
 #[must_use]
 pub fn is_trouble(reason: Reason) -> bool {
@@ -371,7 +380,7 @@ mod tests {
                 "on change, slow re-check" | "slow re-check" | "slow" => {
                     Retry::OnChangeWithSlowRecheck
                 }
-                // There is no window yet: a slow re-check finds the opening.
+                // The opening of a window brings it forward, whatever policy says.
                 "on change, at the next opening" => Retry::OnChangeWithSlowRecheck,
                 "item 11" => Retry::OnChangeWithSlowLook,
                 "never" => Retry::Never,

@@ -11,6 +11,7 @@ use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
 use super::approval;
+use super::window::Windows;
 
 const TARGET_AMONG_VERSIONS: &str =
     "targetVersion must be one of versions, written as it stands there";
@@ -104,6 +105,7 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
     found.connection(spec);
     found.execution(&spec.execution);
     found.0.extend(checks(spec).err().into_iter().flatten());
+    found.0.extend(windows(spec).err().into_iter().flatten());
     if let Err(unknown) = approval::policy(&spec.policy) {
         found.unless(false, "policy", &unknown.to_string());
     }
@@ -121,6 +123,15 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
     let second = Duration::from_secs(1);
     found.duration("interval", &spec.interval, second..=Duration::MAX, INTERVAL);
     found.0
+}
+
+/// The windows that `spec` lists.
+///
+/// # Errors
+/// What is wrong with them, each as `field: why`.
+pub fn windows(spec: &DatabaseSchemaSpec) -> Result<Windows, Vec<String>> {
+    let specs = spec.windows.as_deref();
+    specs.map_or_else(|| Ok(Windows::default()), Windows::new)
 }
 
 /// The checks that `spec` lists.
@@ -347,10 +358,11 @@ mod tests {
 
     use super::*;
     use crate::api::crd;
+    use crate::controller::window;
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 17] = [
+    const SAID_AGAIN: [&str; 18] = [
         TARGET_AMONG_VERSIONS,
         BASELINE_AMONG_VERSIONS,
         BASELINE_WITHIN_TARGET,
@@ -368,6 +380,7 @@ mod tests {
         INTERVAL,
         LOCK_TIMEOUT,
         STATEMENT_TIMEOUT,
+        window::DURATION_RANGE,
     ];
 
     fn messages(schema: &Value, found: &mut BTreeSet<String>) {

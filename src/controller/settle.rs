@@ -74,6 +74,8 @@ pub async fn settle(
         .having_handled(handled);
     let interval = interval(&resource.spec.interval);
     let next = memory.next_attempt(interval, schedule::random(), now);
+    let next = [next, opening(&attempted.attempt, now)];
+    let next = next.into_iter().flatten().min();
     let happened = Happened::Attempted {
         attempt: &attempted.attempt,
         memory: &memory,
@@ -125,6 +127,12 @@ pub async fn settle(
         },
     );
     wait
+}
+
+/// Time until what the attempt waits for comes by itself, where that is known.
+fn opening(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
+    let opens_in = attempt.opens_at()?.duration_since(now);
+    Some(Duration::try_from(opens_in).unwrap_or_default())
 }
 
 /// True for attempts that say nothing about the resource, so that there is nothing to tell. They are

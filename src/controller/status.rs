@@ -24,7 +24,7 @@ use crate::migration::version::Version;
 use super::attempt::{Attempt, Running};
 use super::identity;
 use super::memory::Memory;
-use super::policy::{State, backs_off, state};
+use super::policy::{State, backs_off, state, waits};
 use super::verdict::{of_direction, step_script};
 
 mod plan;
@@ -84,6 +84,7 @@ pub fn status(
         last_handled_reconcile: subject.reconcile.map(clip),
         failure: None,
         progress: None,
+        next_window_time: None,
         conditions: Vec::new(),
         ..previous.clone()
     };
@@ -117,6 +118,7 @@ fn show_attempt(
     if let Attempt::Ran(outcome) = attempt {
         show_outcome(next, subject, outcome);
     }
+    next.next_window_time = attempt.opens_at().map(Time::new);
     next.last_handled_decisions.clone_from(memory.handled());
     let mut judged = memory.judge(attempt);
     let retry = wait
@@ -298,7 +300,7 @@ pub fn is_news(before: Option<&DatabaseSchemaStatus>, after: &DatabaseSchemaStat
     }
     // Another plan than the one that waited.
     let waiting = |status: &DatabaseSchemaStatus| {
-        let waits = reason(status) == Some(Reason::AwaitingApproval.as_str());
+        let waits = reason(status).and_then(Reason::parse).is_some_and(waits);
         waits.then(|| status.plan.as_ref().map(|plan| plan.hash.clone()))
     };
     if before.and_then(waiting) != waiting(after) {

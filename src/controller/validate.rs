@@ -14,6 +14,7 @@ use super::attempt::{Invalid, InvalidKind};
 use super::dereference::{Dereferenced, FetchedFile};
 use super::rules;
 use super::settings::settings;
+use super::window::Windows;
 
 /// Defects that a message lists; the rest is counted.
 const DEFECTS_LISTED: usize = 5;
@@ -30,6 +31,8 @@ pub struct ValidatedRun {
     pub settings: postgres::Settings,
     /// What to do there.
     pub task: Task,
+    /// When scripts may run.
+    pub windows: Windows,
 }
 
 /// Judges what the resource says by itself, before anything is fetched.
@@ -86,6 +89,7 @@ pub fn validate(
             review: None,
             checks: rules::checks(spec).map_err(|defects| invalid_spec(&defects))?,
         },
+        windows: rules::windows(spec).map_err(|defects| invalid_spec(&defects))?,
     })
 }
 

@@ -213,6 +213,7 @@ fn of_hold(hold: &Hold) -> Reason {
     match hold {
         Hold::Approval(_) => Reason::AwaitingApproval,
         Hold::Policy(_) => Reason::PolicyDenied,
+        Hold::Window(_) => Reason::OutsideWindow,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::migration::version::Version;
 
 use super::database::{Blocker, Holder, Observation, Request};
 use super::error::DatabaseError;
+use super::hold::Hold;
 use super::outcome::Outcome;
 
 /// What happened since the last step.
@@ -24,6 +25,8 @@ pub enum Event {
     Continue,
     /// The caller wants the run to end before the next version.
     Interrupt,
+    /// The caller lets nothing more begin, for a reason that no database knows.
+    Held(Box<Hold>),
 }
 
 impl Event {
@@ -36,6 +39,7 @@ impl Event {
             Self::Waited(_) => "Waited",
             Self::Continue => "Continue",
             Self::Interrupt => "Interrupt",
+            Self::Held(_) => "Held",
         }
     }
 }
@@ -47,8 +51,11 @@ pub enum Next {
     Ask(Box<Request>),
     /// Wait. Answered by `Waited`.
     Pause(Pause),
+    /// Ask the caller whether the plan that was looked through may run, as far as no database knows:
+    /// [`super::run::Conditions`]. Answered by `Continue`, `Interrupt` or `Held`.
+    MayRun,
     /// Ask the caller whether the next version may start; the first time with the plan. Answered by
-    /// `Continue` or `Interrupt`.
+    /// `Continue`, `Interrupt` or `Held`.
     Checkpoint(Option<Box<Plan>>),
     /// The run is over.
     Done(Box<Outcome>),
@@ -64,6 +71,8 @@ pub enum Pause {
     },
     /// A version did not get its locks and is tried again.
     BeforeRetry {
+        /// It runs in parts and is under way: it goes on whatever was `Held` else.
+        is_under_way: bool,
         /// The version.
         version: Version,
         /// The attempt that comes next, counted from 1.

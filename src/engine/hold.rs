@@ -1,11 +1,13 @@
 //! Why a plan is not run although nothing is wrong with it: somebody wants it to wait. Pure.
 
+use jiff::Timestamp;
+
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::lint::Impact;
 use crate::migration::statement_policy::Action;
 
-use super::review::{Approval, RequiredApproval, ReviewedPlan};
+use super::review::{Approval, RequiredApproval, ReviewedPlan, ReviewedScript};
 use super::task::Owner;
 
 /// What a plan waits for.
@@ -15,6 +17,8 @@ pub enum Hold {
     Approval(AwaitingApproval),
     /// Nothing by itself: a policy forbids it.
     Policy(Denied),
+    /// The opening of a window.
+    Window(OutsideWindow),
 }
 
 /// A plan that needs an approval and has none.
@@ -72,20 +76,20 @@ impl Denied {
             None => format!("{version}: {}", concern.name),
         });
         (!denied.is_empty()).then(|| Self {
-            what: in_words(plan),
+            what: in_words(&plan.scripts),
             first: first.collect(),
             count: denied.len(),
         })
     }
 
-    fn message(&self, stands_at: &str) -> String {
+    fn message(&self, so_far: &str) -> String {
         let more = match self.count - self.first.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         format!(
-            "The policy forbids the plan {}: {}{more}. Nothing was changed; {stands_at}. Write it another way and \
-             commit, waive the rule in the file with a reason, or change spec.policy.",
+            "The policy forbids the plan {}: {}{more}. {so_far}. Write it another way and commit, \
+             waive the rule in the file with a reason, or change spec.policy.",
             self.what,
             self.first.join(", ")
         )
@@ -137,18 +141,76 @@ impl GivenApproval {
     }
 }
 
+/// A plan that may run in windows alone, and none of them is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsideWindow {
+    /// What is left to run, as a clause.
+    what: String,
+    /// The next opening; `None`: there is none in sight.
+    opening: Option<Opening>,
+}
+
+/// When a window opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The time.
+    pub at: Timestamp,
+    /// The same where the window is: `Sat 2026-03-07 02:00 Europe/Berlin`.
+    pub local: String,
+}
+
+impl OutsideWindow {
+    /// These scripts wait for `opening`.
+    #[must_use]
+    pub fn new(scripts: &[ReviewedScript], opening: Option<Opening>) -> Self {
+        Self {
+            what: in_words(scripts),
+            opening,
+        }
+    }
+
+    fn opens_at(&self) -> Option<Timestamp> {
+        self.opening.as_ref().map(|opening| opening.at)
+    }
+
+    fn message(&self, so_far: &str) -> String {
+        let what = &self.what;
+        match &self.opening {
+            Some(Opening { at, local }) => format!(
+                "The plan {what}, waits for the window that opens {at} ({local}), by spec.windows. {so_far}. It \
+                 runs then by itself; to run it sooner, change spec.windows."
+            ),
+            None => format!(
+                "The plan {what}, waits for a window, and none of spec.windows opens within four years. {so_far}. \
+                 Correct spec.windows."
+            ),
+        }
+    }
+}
+
 impl Hold {
-    /// What waits, for what, what that means for the data, and what to do. `stands_at`: a clause.
-    pub(super) fn message(&self, stands_at: &str) -> String {
+    /// When what it waits for comes by itself, where that is known.
+    #[must_use]
+    pub fn opens_at(&self) -> Option<Timestamp> {
         match self {
-            Self::Approval(awaiting) => awaiting.message(stands_at),
-            Self::Policy(denied) => denied.message(stands_at),
+            Self::Window(outside) => outside.opens_at(),
+            Self::Approval(_) | Self::Policy(_) => None,
+        }
+    }
+
+    /// What waits, for what, what that means for the data, and what to do. `so_far`: what ran and where the
+    /// database stands, as a clause that starts a sentence.
+    pub(super) fn message(&self, so_far: &str) -> String {
+        match self {
+            Self::Approval(awaiting) => awaiting.message(so_far),
+            Self::Policy(denied) => denied.message(so_far),
+            Self::Window(outside) => outside.message(so_far),
         }
     }
 }
 
 impl AwaitingApproval {
-    fn message(&self, stands_at: &str) -> String {
+    fn message(&self, so_far: &str) -> String {
         let because = match self.because {
             Because::Always => "spec.approval.required is Always".to_owned(),
             Because::Down => "spec.approval.required is Down and it undoes a version".to_owned(),
@@ -167,18 +229,17 @@ impl AwaitingApproval {
             )
         });
         format!(
-            "Plan {}, {what}, waits for an approval, because {because}.{given} Nothing was changed; \
-             {stands_at}. status.plan shows what would run.{command}",
+            "Plan {}, {what}, waits for an approval, because {because}.{given} {so_far}. \
+             status.plan shows what would run.{command}",
             plan.short()
         )
     }
 }
 
 /// `to undo 003 add_limits, 2 statements`; `to apply 002 to 005, 4 versions, 19 statements`.
-pub(super) fn in_words(plan: &ReviewedPlan) -> String {
+pub(super) fn in_words(scripts: &[ReviewedScript]) -> String {
     let part = |direction, verb: &str| {
-        let mut scripts = plan
-            .scripts
+        let mut scripts = scripts
             .iter()
             .filter(|script| script.direction == direction);
         let first = scripts.next()?;
@@ -188,17 +249,16 @@ pub(super) fn in_words(plan: &ReviewedPlan) -> String {
         })
     };
     let parts = [part(Direction::Down, "undo"), part(Direction::Up, "apply")];
-    let versions = match plan.scripts.len() {
+    let versions = match scripts.len() {
         1 => None,
         count => Some(format!("{count} versions")),
     };
-    let statements = match plan.statements().count() {
+    let statements = || scripts.iter().flat_map(|script| &script.statements);
+    let destructive = statements().filter(|statement| statement.impact == Impact::Destructive);
+    let statements = match statements().count() {
         1 => "1 statement".to_owned(),
         count => format!("{count} statements"),
     };
-    let destructive = plan
-        .statements()
-        .filter(|(_, statement)| statement.impact == Impact::Destructive);
     let destructive = match destructive.count() {
         0 => None,
         count => Some(format!("{count} destructive")),

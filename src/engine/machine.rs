@@ -45,6 +45,11 @@ enum State {
         judgement: Box<Judgement>,
     },
     Deciding(Vec<Change>),
+    /// The caller is asked whether the plan may run.
+    BeforePlan {
+        at: Stage,
+        judgement: Box<Judgement>,
+    },
     /// The caller is asked whether the next check may start.
     BeforeCheck(Box<Checking>),
     Checking(Box<Checking>),
@@ -137,15 +142,25 @@ impl Machine {
                 self.note_progress(&stepwise, Heard::Yes);
                 self.end(End::Interrupted)
             }
+            (State::BeforePlan { at, judgement }, Event::Continue) => self.go_on(at, *judgement),
             (State::BeforeCheck(checking), Event::Continue) => self.ask_check(checking),
             (State::AtCheckpoint, Event::Continue) => self.next_step(),
             (
-                State::BeforeCheck(_)
+                State::BeforePlan { .. }
+                | State::BeforeCheck(_)
                 | State::AtCheckpoint
                 | State::PausedForLock
                 | State::PausedBeforeRetry { .. },
                 Event::Interrupt,
             ) => self.end(End::Interrupted),
+            (
+                State::BeforePlan { .. }
+                | State::BeforeCheck(_)
+                | State::AtCheckpoint
+                | State::PausedForLock
+                | State::PausedBeforeRetry { .. },
+                Event::Held(hold),
+            ) => self.end(End::Stopped(Stop::Held(hold))),
             (state, event) => self.impossible(&format!("{} while {state:?}", event.label())),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The deciding part ([`machine`]) is a pure step function from (state, what was just observed) to
 //! (state, next request). The doing part is behind [`database::Database`], whose real form is the
-//! PostgreSQL adapter. [`review`] says what a person has to know of a plan and [`hold`] why it waits. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
+//! PostgreSQL adapter. [`review`] says what a person has to know of a plan and [`hold`] why it waits; what no database knows (the time, other objects) the caller answers. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
 //!
 //! **Invariant:** only this module constructs an [`outcome::Outcome`], and it does so from what the
 //! database answered, never from what was intended.
@@ -25,7 +25,7 @@ pub mod step;
 mod stepwise;
 pub mod task;
 
-pub use run::{Progress, run};
+pub use run::{Conditions, Leave, Progress, Unconditional, run, run_under};
 
 #[cfg(test)]
 mod tests;

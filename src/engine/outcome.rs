@@ -292,7 +292,7 @@ impl Outcome {
     fn stop_message(&self, stop: &Stop) -> String {
         match stop {
             Stop::Blocked(blocked) => blocked.to_string(),
-            Stop::Held(hold) => hold.message(&self.stands_at()),
+            Stop::Held(hold) => hold.message(&self.so_far()),
             Stop::Script(failure) => self.script_message(failure),
             Stop::InDoubt(doubt) => self.in_doubt_message(doubt),
             Stop::Database(error) => self.database_message(error),

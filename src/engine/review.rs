@@ -122,6 +122,24 @@ pub struct Concern {
     pub message: Option<String>,
 }
 
+impl ReviewedScript {
+    /// True when a statement may take something away, lose it, keep others from a table for long, or do what its
+    /// words do not tell.
+    #[must_use]
+    pub fn is_risky(&self) -> bool {
+        self.statements
+            .iter()
+            .any(|statement| match statement.impact {
+                Impact::None | Impact::Additive | Impact::Definition | Impact::DataChange => false,
+                Impact::Incompatible
+                | Impact::Blocking
+                | Impact::Rewrite
+                | Impact::Unknown
+                | Impact::Destructive => true,
+            })
+    }
+}
+
 impl ReviewedPlan {
     /// Down when anything is undone.
     #[must_use]
@@ -194,7 +212,7 @@ pub(super) fn hold(review: &Review, plan: &ReviewedPlan, actor: &Actor) -> Optio
     let because = because(review.required, plan).filter(|_| plan.approved.is_none())?;
     Some(Hold::Approval(AwaitingApproval {
         plan: plan.hash,
-        what: in_words(plan),
+        what: in_words(&plan.scripts),
         because,
         given: GivenApproval::of(review.approval.as_ref()),
         resource: match actor {

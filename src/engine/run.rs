@@ -8,8 +8,10 @@ use crate::migration::version::Version;
 
 use super::database::{Blocker, Database, Execution, Holder, Observation, Recorded, Request};
 use super::event::{Event, Next, Pause};
+use super::hold::Hold;
 use super::machine::Machine;
 use super::outcome::Outcome;
+use super::review::ReviewedScript;
 use super::task::Task;
 
 /// What a caller may show while a run goes on.
@@ -69,6 +71,41 @@ pub enum Progress<'a> {
     },
 }
 
+/// What a caller says to a plan that is about to run.
+#[derive(Debug)]
+pub enum Leave {
+    /// It may run.
+    Given,
+    /// Not now, and nobody has to be told: the run ends as interrupted.
+    Withdrawn,
+    /// Not now, for this reason.
+    Held(Box<Hold>),
+}
+
+/// What has to be so before a reviewed plan runs, apart from its database: the time, other objects. Asked before
+/// the lock is taken and again under it.
+pub trait Conditions {
+    /// Whether these scripts may run.
+    fn may_run(&self, scripts: &[ReviewedScript]) -> impl Future<Output = Leave> + Send;
+
+    /// Why the next of these scripts may not start, although the run is under way; of no scripts, nothing.
+    fn closed(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>>;
+}
+
+/// Nothing has to be so.
+#[derive(Debug, Clone, Copy)]
+pub struct Unconditional;
+
+impl Conditions for Unconditional {
+    async fn may_run(&self, _: &[ReviewedScript]) -> Leave {
+        Leave::Given
+    }
+
+    fn closed(&self, _: &[ReviewedScript]) -> Option<Box<Hold>> {
+        None
+    }
+}
+
 /// Shortest and longest pause between two attempts to get the migration lock, in milliseconds.
 const LOCK_POLL_MS: (f64, f64) = (500.0, 1500.0);
 
@@ -84,6 +121,17 @@ const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 /// [`super::outcome::End::Interrupted`] with everything begun finished. Dropping the future does not
 /// stop a statement that the server already runs: use the adapter's canceller for that.
 pub async fn run<D: Database>(
+    database: &mut D,
+    task: Task,
+    may_continue: impl Fn() -> bool,
+    progress: impl FnMut(Progress<'_>),
+) -> Outcome {
+    run_under(&Unconditional, database, task, may_continue, progress).await
+}
+
+/// The same, under conditions.
+pub async fn run_under<D: Database>(
+    conditions: &impl Conditions,
     database: &mut D,
     task: Task,
     may_continue: impl Fn() -> bool,
@@ -103,19 +151,47 @@ pub async fn run<D: Database>(
                     Err(error) => Event::Failed(error),
                 }
             }
-            Next::Pause(pause) => wait(pause_for(&pause, &mut progress), &may_continue).await,
+            Next::Pause(pause) => {
+                let waited = wait(pause_for(&pause, &mut progress), &may_continue).await;
+                after_pause(&pause, waited, conditions, machine.left())
+            }
+            Next::MayRun => match conditions.may_run(machine.left()).await {
+                Leave::Given => Event::Continue,
+                Leave::Withdrawn => Event::Interrupt,
+                Leave::Held(hold) => Event::Held(hold),
+            },
             Next::Checkpoint(plan) => {
                 if let Some(plan) = plan {
                     progress(Progress::Planned(&plan));
                 }
-                if may_continue() {
-                    Event::Continue
-                } else {
-                    Event::Interrupt
+                match conditions.closed(machine.left()) {
+                    _ if !may_continue() => Event::Interrupt,
+                    Some(hold) => Event::Held(hold),
+                    None => Event::Continue,
                 }
             }
             Next::Done(outcome) => return *outcome,
         };
+    }
+}
+
+/// What happened in a pause; what was `Held` meanwhile is not begun any more.
+fn after_pause(
+    pause: &Pause,
+    waited: Event,
+    conditions: &impl Conditions,
+    left: &[ReviewedScript],
+) -> Event {
+    let goes_on = matches!(
+        pause,
+        Pause::BeforeRetry {
+            is_under_way: true,
+            ..
+        }
+    );
+    match (waited, conditions.closed(left)) {
+        (Event::Waited(_), Some(hold)) if !goes_on => Event::Held(hold),
+        (waited, _) => waited,
     }
 }
 
@@ -142,6 +218,7 @@ fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Duration
             Duration::from_secs_f64((shortest + (longest - shortest) * random_fraction()) / 1000.0)
         }
         Pause::BeforeRetry {
+            is_under_way: _,
             version,
             attempt,
             attempts,
@@ -211,5 +288,44 @@ fn under_way(request: &Request) -> Option<&Execution> {
         Request::Execute(execution) => Some(execution),
         Request::Step(step) if step.action.runs_the_script() => Some(&step.execution),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::hold::OutsideWindow;
+
+    struct Closed;
+
+    impl Conditions for Closed {
+        async fn may_run(&self, _: &[ReviewedScript]) -> Leave {
+            Leave::Given
+        }
+
+        fn closed(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
+            Some(Box::new(Hold::Window(OutsideWindow::new(scripts, None))))
+        }
+    }
+
+    #[test]
+    fn what_runs_in_parts_goes_on_after_a_pause_and_nothing_else_does() {
+        let retry = |is_under_way| Pause::BeforeRetry {
+            is_under_way,
+            version: Version::parse("1").unwrap(),
+            attempt: 2,
+            attempts: 3,
+            blockers: Vec::new(),
+        };
+        let after = |pause: &Pause, event| after_pause(pause, event, &Closed, &[]);
+        let waited = || Event::Waited(Duration::from_secs(1));
+        assert!(matches!(after(&retry(true), waited()), Event::Waited(_)));
+        assert!(matches!(after(&retry(false), waited()), Event::Held(_)));
+        let for_lock = Pause::ForLock { holder: None };
+        assert!(matches!(after(&for_lock, waited()), Event::Held(_)));
+        assert!(matches!(
+            after(&for_lock, Event::Interrupt),
+            Event::Interrupt
+        ));
     }
 }

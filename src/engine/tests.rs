@@ -376,6 +376,7 @@ fn run_limited(task: Task, database: &mut Simulated, mut versions: usize) -> Out
                 Err(error) => Event::Failed(error),
             },
             Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
+            Next::MayRun => Event::Continue,
             Next::Checkpoint(_) if versions == 0 => Event::Interrupt,
             Next::Checkpoint(_) => {
                 versions -= 1;
@@ -820,7 +821,7 @@ fn awaited(outcome: &Outcome) -> Checksum {
     match outcome.stop() {
         Some(Stop::Held(hold)) => match hold.as_ref() {
             Hold::Approval(awaiting) => awaiting.plan,
-            Hold::Policy(_) => panic!("{}", outcome.message()),
+            Hold::Policy(_) | Hold::Window(_) => panic!("{}", outcome.message()),
         },
         _ => panic!("{}", outcome.message()),
     }
@@ -948,6 +949,7 @@ fn an_approval_is_compared_again_under_the_lock() {
                 }
                 Event::Observed(Box::new(database.answer(&request).expect("no faults")))
             }
+            Next::MayRun => Event::Continue,
             Next::Checkpoint(_) => panic!("a version is about to start"),
             Next::Pause(_) => panic!("a pause"),
             Next::Done(outcome) => break outcome,
@@ -959,6 +961,10 @@ fn an_approval_is_compared_again_under_the_lock() {
 }
 
 /// When checks are asked, and what follows from their answers.
+mod held {
+    mod tests;
+}
+
 mod checking {
     use super::*;
     use crate::api::v1alpha1::CheckSpec;

@@ -66,3 +66,4 @@ mod shipped_migrations;
 mod statements;
 mod wait;
 mod waiting;
+mod windows_operator;

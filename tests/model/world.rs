@@ -203,7 +203,7 @@ impl World {
                     actions.push(Action::Interrupt(index));
                 }
             }
-            Next::Checkpoint(_) => {
+            Next::MayRun | Next::Checkpoint(_) => {
                 actions.push(Action::Continue(index));
                 if self.left.interrupts > 0 {
                     actions.push(Action::Interrupt(index));
@@ -417,7 +417,7 @@ impl World {
                 self.leave(memory, index);
                 self.runners[index].run = None;
             }
-            Next::Pause(_) | Next::Checkpoint(_) => {}
+            Next::Pause(_) | Next::MayRun | Next::Checkpoint(_) => {}
         }
         Ok(())
     }
@@ -603,7 +603,7 @@ fn is_alone(memory: &Memory<'_>, run: &Run) -> bool {
         (Next::Ask(_), Some(Work::Open(request, done))) => {
             usize::from(done) < statements(memory.request(request))
         }
-        (next, _) => matches!(next, Next::Pause(_) | Next::Checkpoint(_)),
+        (next, _) => matches!(next, Next::Pause(_) | Next::MayRun | Next::Checkpoint(_)),
     }
 }
 

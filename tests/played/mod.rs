@@ -91,6 +91,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
         rollback: schemaward::api::v1alpha1::Rollback::default(),
         approval: schemaward::api::v1alpha1::ApprovalSpec::default(),
         policy: std::collections::BTreeMap::new(),
+        windows: None,
         execution: schemaward::api::v1alpha1::Execution::default(),
         checks: None,
         suspend: false,
@@ -400,7 +401,7 @@ impl Scene {
                     Err(error) => Event::Failed(error),
                 },
                 Next::Pause(_) => Event::Waited(Duration::from_mins(1)),
-                Next::Checkpoint(_) => Event::Continue,
+                Next::MayRun | Next::Checkpoint(_) => Event::Continue,
                 Next::Done(outcome) => return *outcome,
             };
         }

@@ -56,6 +56,10 @@ pub struct DatabaseSchemaStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
 
+    /// When the window opens that the plan waits for, with reason OutsideWindow; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_window_time: Option<Time>,
+
     /// When a version was last applied, by the clock of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied_time: Option<Time>,

@@ -139,7 +139,7 @@ fn decide(task: Task, seen: &Inspection) -> (Option<Settlement>, End) {
                 other => panic!("a decision runs nothing: {other:?}"),
             })),
             Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
-            Next::Checkpoint(_) => panic!("a decision has no versions"),
+            Next::MayRun | Next::Checkpoint(_) => panic!("a decision has no versions"),
             Next::Done(outcome) => return (written, outcome.end().clone()),
         };
     }

@@ -114,6 +114,7 @@ impl Machine {
         let version = execution.version.clone();
         self.state = State::PausedBeforeRetry { attempt };
         Next::Pause(Pause::BeforeRetry {
+            is_under_way: false,
             version,
             attempt: attempt + 1,
             attempts,

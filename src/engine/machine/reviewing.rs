@@ -12,7 +12,7 @@ use crate::engine::database::Request;
 use crate::engine::event::Next;
 use crate::engine::judgement::Judgement;
 use crate::engine::outcome::Stop;
-use crate::engine::review::{hold, reviewed};
+use crate::engine::review::{ReviewedScript, hold, reviewed};
 use crate::engine::task::Mode;
 
 /// Which look a plan is from.
@@ -46,10 +46,28 @@ impl Machine {
             };
             return self.ask(state, request);
         }
-        match self.held(&judgement) {
-            Some(stop) => self.stop(stop),
-            None => self.go_on(at, judgement),
+        if let Some(stop) = self.held(&judgement) {
+            return self.stop(stop);
         }
+        // What was created meanwhile changes no answer of the caller's.
+        let is_asked = !matches!(at, Stage::Prepared) && self.task.mode == Mode::Migrate;
+        if !is_asked || self.left().is_empty() {
+            return self.go_on(at, judgement);
+        }
+        self.state = State::BeforePlan {
+            at,
+            judgement: Box::new(judgement),
+        };
+        Next::MayRun
+    }
+
+    /// The scripts of the plan that was looked through which did not run yet; none without a review.
+    #[must_use]
+    pub fn left(&self) -> &[ReviewedScript] {
+        let scripts = self.outcome.reviewed.as_ref().map(|plan| &plan.scripts);
+        scripts
+            .and_then(|scripts| scripts.get(self.outcome.done.len()..))
+            .unwrap_or_default()
     }
 
     pub(super) fn down_read(

@@ -57,6 +57,7 @@ impl Machine {
                 let version = stepwise.execution().version.clone();
                 self.state = State::PausedInStep(stepwise);
                 Next::Pause(Pause::BeforeRetry {
+                    is_under_way: true,
                     version,
                     attempt,
                     attempts,

@@ -33,6 +33,15 @@ impl Outcome {
         format!("{what} {verb} {done} and {recorded} recorded; {stands_at}")
     }
 
+    /// What this run did before it was held, and where the database stands, as a clause that starts a sentence.
+    pub(super) fn so_far(&self) -> String {
+        if self.done.is_empty() {
+            format!("Nothing was changed; {}", self.stands_at())
+        } else {
+            self.was_run(Moment::After)
+        }
+    }
+
     pub(super) fn interrupted_message(&self) -> String {
         let Some(remains) = &self.remains else {
             return format!(

@@ -1,0 +1,154 @@
+//! Plans that the caller holds, for a reason that no database knows.
+
+use std::future::ready;
+use std::sync::Mutex;
+
+use super::super::*;
+use crate::engine::event::Pause;
+use crate::engine::hold::{Opening, OutsideWindow};
+use crate::engine::review::ReviewedScript;
+use crate::engine::{Conditions, Leave, run_under};
+
+/// Answers in order; afterwards nothing is held.
+#[derive(Default)]
+struct Held {
+    may_run: Mutex<VecDeque<bool>>,
+    closed: Mutex<VecDeque<bool>>,
+    /// How many scripts each question was about.
+    asked: Mutex<Vec<usize>>,
+}
+
+impl Held {
+    fn hold(answers: &Mutex<VecDeque<bool>>, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
+        let held = answers.lock().unwrap().pop_front().unwrap_or_default();
+        held.then(|| outside(scripts))
+    }
+}
+
+impl Conditions for Held {
+    fn may_run(&self, scripts: &[ReviewedScript]) -> impl Future<Output = Leave> + Send {
+        self.asked.lock().unwrap().push(scripts.len());
+        let hold = Self::hold(&self.may_run, scripts);
+        ready(hold.map_or(Leave::Given, Leave::Held))
+    }
+
+    fn closed(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
+        Self::hold(&self.closed, scripts)
+    }
+}
+
+fn outside(scripts: &[ReviewedScript]) -> Box<Hold> {
+    Box::new(Hold::Window(OutsideWindow::new(
+        scripts,
+        Some(Opening {
+            at: "2026-03-07T01:00:00Z".parse().unwrap(),
+            local: "Sat 2026-03-07 02:00 Europe/Berlin".to_owned(),
+        }),
+    )))
+}
+
+impl crate::engine::database::Database for Simulated {
+    async fn perform(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
+        self.answer(request)
+    }
+}
+
+fn reviewed(names: &[&str]) -> Task {
+    reviewed_task(names, RequiredApproval::Never, None)
+}
+
+async fn run_held(held: &Held, task: Task, database: &mut Simulated) -> Outcome {
+    run_under(held, database, task, || true, |_| ()).await
+}
+
+#[tokio::test]
+async fn a_plan_that_is_held_takes_no_lock() {
+    let held = Held {
+        may_run: Mutex::new([true].into()),
+        ..Held::default()
+    };
+    let mut database = Simulated::default();
+    let outcome = run_held(&held, reviewed(&["1", "2"]), &mut database).await;
+    assert_eq!(database.asked, ["inspect"]);
+    assert_eq!(
+        outcome.message(),
+        "The plan to apply 1 to 2, 2 versions, 2 statements, waits for the window that opens 2026-03-07T01:00:00Z \
+         (Sat 2026-03-07 02:00 Europe/Berlin), by spec.windows. Nothing was changed; the database has no version \
+         yet. It runs then by itself; to run it sooner, change spec.windows."
+    );
+    assert!(outcome.reviewed().is_some(), "status shows what would run");
+}
+
+#[tokio::test]
+async fn a_plan_is_asked_for_again_under_the_lock() {
+    let held = Held {
+        may_run: Mutex::new([false, true].into()),
+        ..Held::default()
+    };
+    let mut database = Simulated::default();
+    let outcome = run_held(&held, reviewed(&["1"]), &mut database).await;
+    assert_eq!(database.asked, ["inspect", "lock", "inspect"]);
+    assert!(matches!(outcome.stop(), Some(Stop::Held(_))));
+}
+
+#[tokio::test]
+async fn a_run_that_is_held_in_the_middle_begins_no_other_version() {
+    let held = Held {
+        closed: Mutex::new([false, true].into()),
+        ..Held::default()
+    };
+    let mut database = Simulated::default();
+    let outcome = run_held(&held, reviewed(&["1", "2", "3"]), &mut database).await;
+    assert_eq!(database.applied(), ["1"]);
+    assert_eq!(
+        outcome.message(),
+        "The plan to apply 2 to 3, 2 versions, 2 statements, waits for the window that opens 2026-03-07T01:00:00Z \
+         (Sat 2026-03-07 02:00 Europe/Berlin), by spec.windows. 1 t was applied and is recorded; the database is \
+         at 1. It runs then by itself; to run it sooner, change spec.windows."
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_asked_where_nothing_runs_or_nobody_reviews() {
+    let held = Held::default();
+    let mut database = Simulated::default();
+    run_held(&held, task(&["1"]), &mut database).await;
+    assert_eq!(*held.asked.lock().unwrap(), [0; 0], "the command line");
+    // Who owns it is written down, and nothing runs.
+    run_held(&held, reviewed(&["1"]), &mut database).await;
+    run_held(&held, reviewed(&["1"]), &mut database).await;
+    assert_eq!(*held.asked.lock().unwrap(), [0; 0], "at the target");
+    run_held(&held, reviewed(&["1", "2"]), &mut database).await;
+    assert_eq!(*held.asked.lock().unwrap(), [1, 1]);
+    let undone = run_held(&held, reviewed(&["1"]), &mut database).await;
+    assert!(matches!(undone.end(), End::Reached));
+    assert_eq!(*held.asked.lock().unwrap(), [1, 1, 1, 1], "a way back, too");
+}
+
+/// A version that was rolled back for its locks is begun anew; that is held, too.
+#[test]
+fn a_pause_may_end_with_the_window_closed() {
+    let mut database = Simulated {
+        script_answers: [Observation::LockNotAvailable(Vec::new())].into(),
+        ..Simulated::default()
+    };
+    let mut machine = Machine::new(reviewed(&["1"]));
+    let mut event = Event::Begin;
+    let outcome = loop {
+        event = match machine.step(event) {
+            Next::Ask(request) => {
+                Event::Observed(Box::new(database.answer(&request).expect("no faults")))
+            }
+            Next::Pause(Pause::BeforeRetry { is_under_way, .. }) => {
+                assert!(!is_under_way);
+                Event::Held(outside(machine.left()))
+            }
+            Next::Pause(Pause::ForLock { .. }) => panic!("the lock is free"),
+            Next::MayRun | Next::Checkpoint(_) => Event::Continue,
+            Next::Done(outcome) => break outcome,
+        };
+    };
+    assert!(matches!(outcome.stop(), Some(Stop::Held(_))));
+    assert!(outcome.under_way().is_none());
+    assert_eq!(database.applied(), [""; 0]);
+}
