@@ -104,6 +104,10 @@ impl Session {
         tokio::select! {
             answer = self.database.perform(&request) => match answer {
                 Ok(Observation::DownLoaded(bytes)) => Ok(bytes),
+                Ok(Observation::DownMissing) => Err(Failure::not_done(format!(
+                    "The stored DOWN text of {version} is gone: the version was undone meanwhile. Nothing was \
+                     changed here. Start again to see what is left."
+                ))),
                 Ok(_) => Err(Failure::not_done(format!(
                     "The stored DOWN text of {version} could not be read. Please report it."
                 ))),

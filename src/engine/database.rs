@@ -45,7 +45,7 @@ pub enum Request {
     /// One transaction: what a person decided, with its rows in the audit. Creates what is missing first.
     /// Answer: `Inspected`, as it stands afterwards.
     Decide(Box<Settlement>),
-    /// Read the stored DOWN text of a version. Answer: `DownLoaded`.
+    /// Read the stored DOWN text of a version. Answer: `DownLoaded` or `DownMissing`.
     LoadDown(Version),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
     Execute(Arc<Execution>),
@@ -66,6 +66,8 @@ pub enum Observation {
     LockHeld(Option<Holder>),
     /// The stored DOWN text, decompressed; its checksum was not judged yet.
     DownLoaded(Vec<u8>),
+    /// There is no such text.
+    DownMissing,
     /// The script and its record are committed.
     Done(Recorded),
     /// The script failed; its transaction was rolled back (or it ran outside one).
@@ -87,6 +89,7 @@ impl Observation {
             Self::Locked => "Locked",
             Self::LockHeld(_) => "LockHeld",
             Self::DownLoaded(_) => "DownLoaded",
+            Self::DownMissing => "DownMissing",
             Self::Done(_) => "Done",
             Self::Failed(_) => "Failed",
             Self::LockNotAvailable(_) => "LockNotAvailable",

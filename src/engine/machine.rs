@@ -82,6 +82,8 @@ pub struct Machine {
     announced: bool,
     /// What is to be written can wait for the next run.
     is_optional: bool,
+    /// The version whose text was gone when it was to be read without the lock.
+    missed: Option<Version>,
     outcome: Outcome,
 }
 
@@ -98,6 +100,7 @@ impl Machine {
             running: None,
             announced: false,
             is_optional: false,
+            missed: None,
             outcome: Outcome {
                 server: None,
                 database_id: None,
@@ -180,10 +183,14 @@ impl Machine {
             (State::ReadingDown { of, at, judgement }, Observation::DownLoaded(bytes)) => {
                 self.down_read(&of, &bytes, at, *judgement)
             }
+            (State::ReadingDown { of, at, .. }, Observation::DownMissing) => {
+                self.down_missing(&of, at)
+            }
             (State::Checking(checking), Observation::Checked(answer)) => {
                 self.checked(checking, answer)
             }
             (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
+            (State::LoadingDown, Observation::DownMissing) => self.no_text_to_run(),
             (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
             (State::Executing { .. }, Observation::Failed(failure)) => self.script_failed(failure),
             (State::Executing { attempt }, Observation::LockNotAvailable(blockers)) => {

@@ -55,6 +55,10 @@ struct Simulated {
     check_answers: VecDeque<CheckAnswer>,
     /// The lock's holder bears our identity.
     is_same_identity: bool,
+    /// The version that somebody else undoes when its text is to be read.
+    undone_meanwhile: Option<Version>,
+    /// The version whose text is recorded and not there.
+    lost_text: Option<Version>,
     /// The request (counted from 0) that ends in an error.
     fail_at: Option<usize>,
     /// Labels of what was asked.
@@ -113,6 +117,13 @@ impl Simulated {
                     .pop_front()
                     .unwrap_or_else(|| CheckAnswer::Value(Some("true".to_owned()))),
             ),
+            Request::LoadDown(version) if self.undone_meanwhile.as_ref() == Some(version) => {
+                self.history.remove(version);
+                Observation::DownMissing
+            }
+            Request::LoadDown(version) if self.lost_text.as_ref() == Some(version) => {
+                Observation::DownMissing
+            }
             Request::LoadDown(version) => Observation::DownLoaded(
                 self.down_texts
                     .iter()
@@ -1214,6 +1225,50 @@ fn server(timeline: i64) -> ServerIdentity {
         system_identifier: 7,
         timeline,
     }
+}
+
+/// A run that reads a way back before it goes.
+fn looked_through(names: &[&str]) -> Task {
+    Task {
+        review: reviewed_task(names, RequiredApproval::Never, None).review,
+        ..task(names)
+    }
+}
+
+/// Without the lock, what a look showed may be gone when its text is read.
+#[test]
+fn a_version_that_is_undone_while_its_text_is_read_is_looked_for_again() {
+    let mut database = Simulated::default();
+    run(task(&["1", "2", "3"]), &mut database);
+    database.undone_meanwhile = Some(version("3"));
+    database.asked.clear();
+    let outcome = run(looked_through(&["1"]), &mut database);
+    assert!(
+        matches!(outcome.end(), End::Reached),
+        "{}",
+        outcome.message()
+    );
+    assert_eq!(
+        database.asked,
+        [
+            "inspect", "load 3", "inspect", "load 2", "lock", "inspect", "undo 2"
+        ]
+    );
+}
+
+#[test]
+fn a_text_that_is_recorded_and_not_there_ends_the_run() {
+    let mut database = Simulated::default();
+    run(task(&["1", "2"]), &mut database);
+    database.lost_text = Some(version("2"));
+    let outcome = run(looked_through(&["1"]), &mut database);
+    assert!(
+        outcome.message().starts_with(
+            "The stored DOWN text of 2 is recorded and not there. Nothing of 2 was undone."
+        ),
+        "{}",
+        outcome.message()
+    );
 }
 
 #[test]

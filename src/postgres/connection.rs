@@ -180,16 +180,17 @@ impl Postgres {
         ran.map(|_| ()).map_err(error::or_lock_lost)
     }
 
-    async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, DatabaseError> {
+    /// The stored DOWN text; `None`: there is none (any more).
+    async fn stored_down(&mut self, version: &Version) -> Result<Option<Vec<u8>>, DatabaseError> {
         let row = self
             .own(history::stored_down_query(&self.settings.ledger, version))
             .await?;
         let packed = row
             .map(|row| column::<Option<Vec<u8>>, _>(&row, 0))
             .transpose()?
-            .flatten()
-            .ok_or_else(|| error::internal("a planned way back has no stored text"))?;
-        stored_text::unpack(&packed).map_err(|_| {
+            .flatten();
+        let unpacked = packed.map(|packed| stored_text::unpack(&packed));
+        unpacked.transpose().map_err(|_| {
             DatabaseError::new(
                 DatabaseErrorKind::HistoryUnreadable,
                 format!(
@@ -291,9 +292,10 @@ impl Postgres {
             Request::Decide(settlement) => Ok(Observation::Inspected(Box::new(
                 self.decide(settlement).await?,
             ))),
-            Request::LoadDown(version) => {
-                Ok(Observation::DownLoaded(self.stored_down(version).await?))
-            }
+            Request::LoadDown(version) => Ok(match self.stored_down(version).await? {
+                Some(text) => Observation::DownLoaded(text),
+                None => Observation::DownMissing,
+            }),
             Request::Execute(execution) => execute::execute(self, execution).await,
             Request::Check(question) => Ok(Observation::Checked(check::ask(self, question).await?)),
             Request::Step(step) => steps::perform(self, step).await,

@@ -28,7 +28,28 @@ pub(super) fn other_text(version: &Version) -> Stop {
     ))
 }
 
+/// A stored DOWN text that is recorded and not there.
+pub(super) fn no_text(version: &Version) -> Stop {
+    Stop::Database(DatabaseError::new(
+        DatabaseErrorKind::HistoryUnreadable,
+        format!(
+            "The stored DOWN text of {version} is recorded and not there. Nothing of {version} was \
+             undone. Restore schema \"schemaward\" from a backup."
+        ),
+    ))
+}
+
 impl Machine {
+    /// The text of the way back that is next is gone, although nobody else can have undone it.
+    pub(super) fn no_text_to_run(&mut self) -> Next {
+        match self.steps.front().cloned() {
+            Some(Step::Undo { version, .. } | Step::Apply { version, .. }) => {
+                self.stop(no_text(&version))
+            }
+            None => self.impossible("a DOWN text is missing that nobody wanted"),
+        }
+    }
+
     pub(super) fn begin_apply(&mut self, version: &Version) -> Next {
         let Some(migration) = self.task.catalog.get(version) else {
             return self.impossible("the plan names a version that is not known");

@@ -6,7 +6,7 @@ use crate::migration::checksum::Checksum;
 use crate::migration::plan::{DownSource, Step};
 use crate::migration::version::Version;
 
-use super::executing::other_text;
+use super::executing::{no_text, other_text};
 use super::{Machine, State};
 use crate::engine::database::Request;
 use crate::engine::event::Next;
@@ -82,6 +82,17 @@ impl Machine {
         }
         self.scripts.keep(of.checksum, bytes);
         self.look_through(at, judgement)
+    }
+
+    /// The text is gone. Without the lock somebody else may have undone the version since the look, so it is looked
+    /// again; a text that is missing twice is missing.
+    pub(super) fn down_missing(&mut self, of: &ReadDown, at: Stage) -> Next {
+        let is_news = self.missed.as_ref() != Some(&of.version);
+        if matches!(at, Stage::Looked) && is_news {
+            self.missed = Some(of.version.clone());
+            return self.ask(State::Looking, Request::Inspect);
+        }
+        self.stop(no_text(&of.version))
     }
 
     /// Why the plan may not run, if it may not. Keeps what it found for the outcome.
