@@ -6,12 +6,13 @@
 
 use std::ops::Range;
 
-use schemaward::engine::database::{Execution, Preparation, Record, Request, Texts};
-use schemaward::engine::step::{StepAction, StepRequest};
-use schemaward::migration::script::Script;
+use schemaward::engine::database::Execution;
+use schemaward::engine::step::StepAction;
 
 use super::memory::{Handle, Snapshot};
-use super::texts::{self, INDEX, MIDDLE, REPEATABLE, STATEMENTS, UNPROVABLE, VARIANTS, VERSIONS};
+use super::texts::{self, ESCAPES, INDEX, MIDDLE, STATEMENTS, VARIANTS, VERSIONS};
+
+mod writes;
 
 /// What is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -26,6 +27,8 @@ pub struct Committed {
     pub versions: [Fate; VERSIONS],
     /// The version that was begun and is not recorded.
     pub begun: Option<Begun>,
+    /// What the checks ask for does not hold.
+    pub spoiled: bool,
 }
 
 /// What a version has left in the database.
@@ -39,6 +42,12 @@ pub struct Fate {
     pub index: Option<Index>,
     /// How many indexes were made.
     pub oids: u8,
+    /// Indexes that are not valid, which building one anew left.
+    pub leftovers: u8,
+    /// The detaching of its partition was begun and is not finished.
+    pub pending: bool,
+    /// How often it was undone; counted where somebody approves.
+    pub undone: u8,
 }
 
 /// An index of a version.
@@ -65,6 +74,35 @@ pub struct Begun {
     pub first: bool,
     /// The one in the middle.
     pub middle: Entry,
+    /// The script as a whole, when it ended its transaction by itself.
+    pub whole: Option<Whole>,
+}
+
+/// What the journal has of a script that ended its transaction by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whole {
+    /// Nobody can say what it did.
+    Escaped,
+    /// A person says that it is done.
+    Done,
+}
+
+/// What the catalog shows of the statement in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Seen {
+    /// Nothing.
+    Nothing,
+    /// The index there is.
+    Index(Option<Index>),
+    /// So many indexes that are not valid.
+    Leftovers(u8),
+    /// A partition.
+    Partition {
+        /// It is one.
+        attached: bool,
+        /// Its detaching was begun and is not finished.
+        pending: bool,
+    },
 }
 
 /// How far the statement in the middle is, as the journal has it.
@@ -72,8 +110,8 @@ pub struct Begun {
 pub enum Entry {
     /// Nothing is known of it.
     None,
-    /// It was about to be sent, and this was the index before.
-    Started(Option<Index>),
+    /// It was about to be sent, and this was there before.
+    Started(Seen),
     /// It is done.
     Done,
 }
@@ -107,6 +145,10 @@ pub struct Session {
     pub work: Work,
     /// What it saw first. Only a wrong adapter remembers.
     pub saw: Option<Snapshot>,
+    /// The check passed, and nothing was run since. Counted where there is one.
+    pub passed: bool,
+    /// It ran something of a version. Counted where there is a check.
+    pub ran: bool,
 }
 
 /// What a session is at. The request is the one of a position.
@@ -141,14 +183,18 @@ pub enum Answer {
     Done,
     /// `Journaled`.
     Journaled,
-    /// `Evidence`: the index there is.
-    Evidence(Option<Index>),
+    /// `Evidence`, of what there is.
+    Evidence(Seen),
     /// `Executed`.
     Executed,
     /// `Repaired`.
     Repaired,
     /// `Failed`.
     ScriptFailed,
+    /// `Failed`: the script ended its transaction by itself.
+    Escaped,
+    /// `Checked`: whether what was asked for holds.
+    Checked(bool),
     /// `LockNotAvailable`.
     LockNotAvailable,
     /// An error: the connection is gone, or the lock is.
@@ -157,7 +203,7 @@ pub enum Answer {
     Cancelled,
     /// An error: the server could not go on.
     DiskFull,
-    /// An error: there is no such text. A run that planned under the lock never asks for one.
+    /// `DownMissing`. A run that planned under the lock never asks for one.
     NoSuchText,
 }
 
@@ -168,6 +214,8 @@ impl Session {
             locked: false,
             work: Work::Idle,
             saw: None,
+            passed: false,
+            ran: false,
         }
     }
 
@@ -196,128 +244,27 @@ impl Committed {
         &self.versions[number - 1]
     }
 
-    fn fate_mut(&mut self, number: usize) -> &mut Fate {
+    /// The same, to be changed.
+    pub fn fate_mut(&mut self, number: usize) -> &mut Fate {
         &mut self.versions[number - 1]
     }
 
-    /// One statement takes effect.
-    pub fn mark(&mut self, script: &Script, statement: usize) {
-        let range = script.statements()[statement].range.clone();
-        let mark = texts::mark(&script.text()[range]);
-        self.fate_mut(mark.number).marks[mark.variant][mark.statement] += mark.change;
+    /// Whether a script has ended its transaction by itself, and that is not in the journal.
+    pub fn has_just_escaped(&self) -> bool {
+        let versions = self.versions.iter();
+        let escaped =
+            versions.filter(|fate| fate.row.is_none() && fate.marks[ESCAPES] == [1, 1, 0]);
+        escaped.count() > 0 && self.begun.is_none()
     }
 
-    /// All statements of a request that run in its transaction take effect.
-    pub fn effects(&mut self, request: &Request) {
-        let (execution, statements) = match request {
-            Request::Execute(execution) => (&**execution, 0..execution.script.statements().len()),
-            Request::Step(step) => (&*step.execution, statements_of(&step.action)),
-            _ => return,
-        };
-        for statement in statements {
-            self.mark(&execution.script, statement);
-        }
-    }
-
-    /// What a request writes into our own tables.
-    pub fn record(&mut self, request: &Request) {
-        match request {
-            Request::Prepare(preparation) => self.prepare(preparation),
-            Request::Execute(execution) => self.record_version(execution),
-            Request::Step(step) => self.record_step(step),
-            other => panic!("it writes nothing, or is not in the model: {other:?}"),
-        }
-    }
-
-    fn record_version(&mut self, execution: &Execution) {
-        let row = match &execution.record {
-            Record::Apply(texts) => Some(recorded(texts, texts::zeros(&execution.version))),
-            Record::Undo => None,
-        };
-        self.fate_mut(texts::number(&execution.version)).row = row;
-    }
-
-    fn record_step(&mut self, step: &StepRequest) {
-        let execution = &*step.execution;
-        let index = self.fate(texts::number(&execution.version)).index;
-        let mut begun = self.begun.unwrap_or_else(|| begin(execution));
-        match &step.action {
-            StepAction::Run(_) => begun.first = true,
-            StepAction::Start(_) => begun.middle = Entry::Started(index),
-            StepAction::Finish(..) => begun.middle = Entry::Done,
-            StepAction::Withdraw(_) => begun.middle = Entry::None,
-            StepAction::Record(_) => {
-                self.record_version(execution);
-                self.begun = None;
-                return;
-            }
-            other => panic!("it is not in the model: {other:?}"),
-        }
-        let is_something = begun.first || begun.middle != Entry::None;
-        self.begun = is_something.then_some(begun);
-    }
-
-    /// A statement outside of a transaction comes one step further; true when that was the last one. `None`:
-    /// the server refuses it.
-    pub fn go_outside(&mut self, step: &StepRequest, phase: u8) -> Option<bool> {
-        let execution = &*step.execution;
-        let is_down = matches!(execution.record, Record::Undo);
+    /// What the catalog shows of the statement in the middle of a script.
+    pub fn seen(&self, execution: &Execution) -> Seen {
         let variant = texts::mark(execution.script.text()).variant;
-        let fate = self.fate_mut(texts::number(&execution.version));
-        let drops = is_down || matches!(step.action, StepAction::Repair(..));
-        match (variant, phase) {
-            (UNPROVABLE, _) => fate.marks[variant][MIDDLE] += if is_down { -1 } else { 1 },
-            (REPEATABLE, _) => fate.marks[variant][MIDDLE] = i8::from(!is_down),
-            (INDEX, 0) if drops => {
-                let index = fate.index.as_mut()?;
-                index.valid = false;
-                return Some(false);
-            }
-            (INDEX, _) if drops => fate.index = None,
-            (INDEX, 0) if fate.index.is_some() => return None,
-            (INDEX, 0) => {
-                fate.oids += 1;
-                let oid = fate.oids;
-                fate.index = Some(Index { oid, valid: false });
-                return Some(false);
-            }
-            (INDEX, _) => fate.index.as_mut()?.valid = true,
-            (other, _) => panic!("text {other} runs in a transaction"),
-        }
-        Some(true)
-    }
-
-    fn prepare(&mut self, preparation: &Preparation) {
-        self.ledger = true;
-        self.installed = true;
-        if let Some(owner) = &preparation.claim {
-            self.claim = Some(owner.uid.parse().expect("the index of the owner"));
-        }
-        for adopted in &preparation.adopt {
-            let row = recorded(&adopted.texts, texts::zeros(&adopted.version));
-            let fate = self.fate_mut(texts::number(&adopted.version));
-            fate.row = Some(row);
-            // Nobody knows what once ran; from now on it counts as this text.
-            fate.has_effects_of(texts::variant(&adopted.texts));
-        }
+        self.fate(texts::number(&execution.version)).seen(variant)
     }
 }
 
 impl Fate {
-    /// As if this text had run.
-    pub fn has_effects_of(&mut self, variant: usize) {
-        self.marks = [[0; STATEMENTS]; VARIANTS];
-        self.marks[variant] = [1; STATEMENTS];
-        self.index = None;
-        if variant == INDEX {
-            self.marks[variant][MIDDLE] = 0;
-            self.index = Some(Index {
-                oid: self.oids,
-                valid: true,
-            });
-        }
-    }
-
     /// How often each statement of a text has taken effect; the index is a mark like others.
     pub fn effects(&self, variant: usize) -> [i8; STATEMENTS] {
         let mut marks = self.marks[variant];
@@ -334,29 +281,5 @@ pub fn statements_of(action: &StepAction) -> Range<usize> {
         StepAction::Run(part) => part.statements.clone(),
         StepAction::Record(rest) => rest.statements.clone(),
         _ => 0..0,
-    }
-}
-
-fn begin(execution: &Execution) -> Begun {
-    let small = |number| u8::try_from(number).expect("a small number");
-    Begun {
-        number: small(texts::number(&execution.version)),
-        zeros: texts::zeros(&execution.version),
-        variant: small(texts::mark(execution.script.text()).variant),
-        down: matches!(execution.record, Record::Undo),
-        first: false,
-        middle: Entry::None,
-    }
-}
-
-fn recorded(texts: &Texts, zeros: u8) -> Row {
-    let variant = u8::try_from(texts::variant(texts)).expect("few variants");
-    Row {
-        zeros,
-        checksum: Some(variant),
-        stored: Some(Stored {
-            variant,
-            down: texts.down.is_some(),
-        }),
     }
 }

@@ -1,19 +1,26 @@
 //! A model that cannot fail shows nothing: with each of these defects an invariant does not hold.
 
+use schemaward::engine::decision::Verdict;
+
 use super::exhaustive::{alike, two};
 use super::invariants::Invariant;
 use super::scenario::{Defect, Faults, Part, Scenario};
-use super::{search, texts};
+use super::{decided, search, texts};
 
-/// The shortest way to what does not hold.
+/// The shortest way to what does not hold, with a crash and a loss.
 fn fails(scenario: Scenario, defect: Defect) -> Invariant {
+    let faults = Faults {
+        crashes: 1,
+        losses: 1,
+        ..Faults::default()
+    };
+    fails_as_it_is(Scenario { faults, ..scenario }, defect)
+}
+
+/// The shortest way to what does not hold, with the faults of the scenario.
+fn fails_as_it_is(scenario: Scenario, defect: Defect) -> Invariant {
     let scenario = Scenario {
         defect: Some(defect),
-        faults: Faults {
-            crashes: 1,
-            losses: 1,
-            ..Faults::default()
-        },
         ..scenario
     };
     match search::shortest(&scenario) {
@@ -81,4 +88,65 @@ fn a_look_that_shows_what_was_there_before() {
     let part = Part::up_to(1).with(1, texts::INDEX);
     let found = fails(alike("two go up", &part), Defect::OldEvidence);
     assert_eq!(found, Invariant::EffectsAndRecord);
+}
+
+#[test]
+fn what_building_an_index_anew_leaves_and_nobody_sees() {
+    let part = Part::up_to(1).with(1, texts::REINDEX);
+    let found = fails(alike("two go up", &part), Defect::OldEvidence);
+    assert_eq!(found, Invariant::EffectsAndRecord);
+}
+
+#[test]
+fn a_detach_that_was_begun_and_nobody_sees() {
+    let part = Part::up_to(1).with(1, texts::DETACH);
+    let scenario = Scenario {
+        must_reach: false,
+        ..alike("two go up", &part)
+    };
+    let found = fails(scenario, Defect::OldEvidence);
+    assert_eq!(found, Invariant::Ends);
+}
+
+#[test]
+fn an_escape_that_is_not_written_down() {
+    let found = fails_as_it_is(decided::escaping(Verdict::Applied), Defect::NoEscapeNote);
+    assert_eq!(found, Invariant::AtMostOnce);
+}
+
+#[test]
+fn a_journal_that_is_not_read() {
+    let found = fails_as_it_is(decided::escaping(Verdict::Applied), Defect::JournalUnread);
+    assert_eq!(found, Invariant::InDoubt);
+}
+
+#[test]
+fn a_decision_about_what_was_so_before() {
+    let scenario = decided::in_doubt("a person decides", texts::INDEX, Verdict::Applied);
+    let scenario = Scenario {
+        runners: vec![0, 1],
+        helps: Vec::new(),
+        ..scenario
+    };
+    assert_eq!(fails(scenario, Defect::OldDecision), Invariant::Decision);
+}
+
+#[test]
+fn a_driver_that_approves_what_it_sees() {
+    let found = fails_as_it_is(decided::approved(), Defect::ApprovesWhatItSees);
+    assert_eq!(found, Invariant::Approval);
+}
+
+#[test]
+fn an_approval_that_is_good_for_a_second_time() {
+    let found = fails_as_it_is(decided::approved(), Defect::UndoneForgotten);
+    assert_eq!(found, Invariant::Approval);
+}
+
+#[test]
+fn a_check_that_is_answered_from_memory() {
+    assert_eq!(
+        fails_as_it_is(decided::checked(), Defect::OldAnswer),
+        Invariant::Checks
+    );
 }

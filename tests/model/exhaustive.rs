@@ -18,11 +18,12 @@ const ALL: Faults = Faults {
     refusals: 1,
     failures: 1,
     interrupts: 1,
+    spoils: 0,
 };
 
 /// What may happen in the others: that which leaves somebody in doubt. [`ALL`] takes minutes there, and
 /// is tried with `make model-long`.
-fn doubts() -> Faults {
+pub fn doubts() -> Faults {
     if std::env::var_os("SCHEMAWARD_MODEL_ALL_FAULTS").is_some() {
         return ALL;
     }
@@ -45,6 +46,8 @@ pub fn two(name: &'static str, one: &Part, other: &Part) -> Scenario {
         defect: None,
         must_reach: true,
         every_order: false,
+        helps: Vec::new(),
+        approved: Vec::new(),
     }
 }
 
@@ -58,7 +61,7 @@ pub fn alike(name: &'static str, part: &Part) -> Scenario {
 }
 
 /// Searches, and shows how much there was.
-fn holds(scenario: &Scenario) -> Found {
+pub fn holds(scenario: &Scenario) -> Found {
     match search::exhaust(scenario) {
         Ok(found) => {
             println!("{}: {found}", scenario.name);

@@ -8,11 +8,13 @@ use schemaward::engine::step::StepRequest;
 use schemaward::engine::task::Task;
 use schemaward::migration::target::{Rollback, Target};
 
-use super::database::{Begun, Committed, Entry, Session};
+use super::database::{Begun, Committed, Entry, Fate, Session, Whole};
 use super::memory::{Handle, Memory};
 use super::scenario::owner;
 use super::texts::{self, MIDDLE, STATEMENTS, VARIANTS, VERSIONS};
 use super::world::World;
+
+pub mod people;
 
 /// The invariants, numbered as in the issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +31,14 @@ pub enum Invariant {
     WayBack,
     /// A ledger that somebody owns is not taken from him.
     Claim,
+    /// What is in doubt goes no further until a person has said what is true.
+    InDoubt,
+    /// What needs an approval runs as it was approved, and once.
+    Approval,
+    /// A decision changes what somebody decided, where that is so, and nothing else.
+    Decision,
+    /// Nothing is applied before the checks have passed, and nothing is Ready without.
+    Checks,
     /// What a run says is what the database says.
     Honest,
     /// Every run ends, and one that nothing disturbs ends as it should.
@@ -86,9 +96,13 @@ pub fn of_database(memory: &Memory<'_>, committed: &Committed) -> Result<(), Vio
                 Invariant::AtMostOnce,
                 || format!("the statements of {number} have taken effect so often: {marks:?}"),
             )?;
-            let is_whole = match begun.filter(|begun| usize::from(begun.variant) == variant) {
-                Some(begun) => is_as_the_journal_says(begun, recorded.is_some(), marks),
-                None => marks == [i8::from(recorded == Some(variant)); STATEMENTS],
+            let journaled = begun.filter(|begun| usize::from(begun.variant) == variant);
+            let is_recorded = recorded == Some(variant);
+            let is_whole = if let Some(begun) = journaled {
+                is_as_the_journal_says(begun, recorded.is_some(), marks)
+            } else {
+                marks == [i8::from(is_recorded); STATEMENTS]
+                    || (!is_recorded && has_just_escaped(variant, marks))
             };
             hold(is_whole, Invariant::EffectsAndRecord, || {
                 format!(
@@ -97,11 +111,10 @@ pub fn of_database(memory: &Memory<'_>, committed: &Committed) -> Result<(), Vio
                 )
             })?;
         }
-        let may_have_index = begun.is_some() || recorded == Some(texts::INDEX);
         hold(
-            fate.index.is_none() || may_have_index,
+            begun.is_some() || leaves_nothing(fate, recorded),
             Invariant::EffectsAndRecord,
-            || format!("{number} left {:?}", fate.index),
+            || format!("{number} left {fate:?}"),
         )?;
     }
     if memory.scenario.declares_all() {
@@ -115,8 +128,24 @@ pub fn of_database(memory: &Memory<'_>, committed: &Committed) -> Result<(), Vio
     Ok(())
 }
 
+/// Whether nothing half done is left of a version that is not under way.
+fn leaves_nothing(fate: &Fate, recorded: Option<usize>) -> bool {
+    let may_have_index = recorded == Some(texts::INDEX);
+    (fate.index.is_none() || may_have_index) && fate.leftovers == 0 && !fate.pending
+}
+
+/// Whether these are the marks of a script that ended its transaction by itself, before that is in the journal.
+fn has_just_escaped(variant: usize, marks: [i8; STATEMENTS]) -> bool {
+    variant == texts::ESCAPES && marks == [1, 1, 0]
+}
+
 /// Whether what a version has done is what the journal says. A statement that was started may be done or not.
 fn is_as_the_journal_says(begun: Begun, is_recorded: bool, marks: [i8; STATEMENTS]) -> bool {
+    match begun.whole {
+        Some(Whole::Escaped) => return !is_recorded && marks == [1, 1, 0],
+        Some(Whole::Done) => return !is_recorded && marks == [1; STATEMENTS],
+        None => {}
+    }
     let (not_done, done) = if begun.down { (1, 0) } else { (0, 1) };
     let first = if begun.first { done } else { not_done };
     let is_middle = match begun.middle {
@@ -125,7 +154,7 @@ fn is_as_the_journal_says(begun: Begun, is_recorded: bool, marks: [i8; STATEMENT
         // A DROP that failed leaves an index that is not valid, and says so; what is as good twice counts as not
         // done when its last attempt failed.
         Entry::None => {
-            let is_repeatable = usize::from(begun.variant) == texts::REPEATABLE;
+            let is_repeatable = texts::may_run_twice(usize::from(begun.variant));
             begun.down || is_repeatable || marks[MIDDLE] == not_done
         }
     };
@@ -145,7 +174,7 @@ pub fn of_statement(step: &StepRequest, before: &Committed) -> Result<(), Violat
     // Half dropped is not done.
     let is_there = variant == texts::INDEX && before.fate(number).index.is_some();
     hold(
-        variant == texts::REPEATABLE || !is_done || (done == 0 && is_there),
+        texts::may_run_twice(variant) || !is_done || (done == 0 && is_there),
         Invariant::AtMostOnce,
         || format!("the statement in the middle of {number} is executed, and it is done"),
     )
@@ -154,8 +183,18 @@ pub fn of_statement(step: &StepRequest, before: &Committed) -> Result<(), Violat
 /// What a transaction is about to commit, beside what is committed.
 pub fn of_commit(memory: &Memory<'_>, handle: Handle, before: &Committed) -> Result<(), Violation> {
     let task = memory.task(handle);
+    let escaped = before
+        .begun
+        .filter(|begun| begun.whole == Some(Whole::Escaped));
+    if let (Some(escaped), Request::Execute(_) | Request::Step(_)) =
+        (escaped, memory.request(handle))
+    {
+        let what = || format!("something runs, and {} is in doubt", escaped.number);
+        hold(false, Invariant::InDoubt, what)?;
+    }
     match memory.request(handle) {
         Request::Prepare(preparation) => of_preparation(preparation, before),
+        Request::Decide(_) => Ok(()),
         Request::Execute(execution) => match &execution.record {
             Record::Apply(_) => of_apply(task, execution, before),
             Record::Undo => of_undo(task, execution, before),
@@ -262,6 +301,7 @@ pub fn of_outcome(
     let Some(session) = session else {
         return Ok(());
     };
+    people::of_outcome(task, committed, session, outcome)?;
     if session.locked {
         let said: Option<Vec<usize>> = outcome.history().map(|history| {
             history

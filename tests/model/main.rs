@@ -1,7 +1,7 @@
 //! The model: the step function of the engine, the very code that runs in production, against a
 //! simulated database.
 //!
-//! `exhaustive` goes through every state that two runners come to with two crashes and other faults;
+//! `exhaustive` and `decided` go through every state that a few runners, and people who decide, come to with crashes and other faults;
 //! `random` goes beyond that size, along ways that a seed chooses; `defects` shows that a wrong
 //! adapter or a wrong machine does not pass.
 #![allow(
@@ -13,6 +13,7 @@
 )]
 
 mod database;
+mod decided;
 mod defects;
 mod exhaustive;
 mod invariants;

@@ -9,28 +9,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemaward::engine::database::{
-    Execution, Holder, Inspection, Installation, LedgerLimits, Observation, Record, Recorded,
-    Request, Server,
-};
+use schemaward::engine::check::CheckAnswer;
+use schemaward::engine::database::{Execution, Holder, Observation, Record, Recorded, Request};
 use schemaward::engine::error::{
     DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
 };
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
-use schemaward::engine::server_identity::ServerSeen;
 use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::Task;
-use schemaward::migration::begun::{Begun, Entry, EntryState};
-use schemaward::migration::evidence::{Evidence, IndexSeen};
 use schemaward::migration::file_name::Direction;
-use schemaward::migration::history::{self, Applied, History};
-use uuid::Uuid;
 
-use super::database::{self, Answer, Committed, Index};
-use super::scenario::{Scenario, owner};
+use super::database::{Answer, Committed};
+use super::scenario::{Defect, Scenario, people};
 use super::texts;
+
+pub mod shown;
 
 /// Names a [`Position`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -158,9 +153,13 @@ impl<'s> Memory<'s> {
         snapshot
     }
 
-    /// A run begins.
-    pub fn begin(&mut self, task: usize) -> Handle {
-        let mut machine = Machine::new(self.scenario.tasks[task].clone());
+    /// A run begins, on a database that only a wrong driver looks at.
+    pub fn begin(&mut self, task: usize, database: Snapshot) -> Handle {
+        let mut wanted = self.scenario.tasks[task].clone();
+        if self.scenario.defect == Some(Defect::ApprovesWhatItSees) {
+            people::approve(&mut wanted, self.committed(database));
+        }
+        let mut machine = Machine::new(wanted);
         let next = machine.step(Event::Begin);
         self.keep(task, machine, next)
     }
@@ -213,9 +212,10 @@ impl<'s> Memory<'s> {
         };
         let failed = |kind| Event::Failed(DatabaseError::new(kind, "a fault of the model"));
         let observation = match answer {
-            Answer::Inspected(snapshot) => {
-                Observation::Inspected(Box::new(inspection(self.committed(snapshot))))
-            }
+            Answer::Inspected(snapshot) => Observation::Inspected(Box::new(shown::inspection(
+                self.scenario,
+                self.committed(snapshot),
+            ))),
             Answer::Locked => Observation::Locked,
             Answer::LockHeld => Observation::LockHeld(Some(Holder {
                 pid: 7,
@@ -233,20 +233,28 @@ impl<'s> Memory<'s> {
                 execution_time_ms: 1,
             }),
             Answer::Journaled => Observation::Step(StepObservation::Journaled),
-            Answer::Evidence(index) => Observation::Step(StepObservation::Evidence(evidence(
-                self.request(handle),
-                index,
-            ))),
+            Answer::Evidence(seen) => Observation::Step(StepObservation::Evidence(
+                shown::evidence(self.request(handle), seen),
+            )),
             Answer::Executed => Observation::Step(StepObservation::Executed {
                 began: "now".to_owned(),
             }),
             Answer::Repaired => Observation::Step(StepObservation::Repaired),
-            Answer::ScriptFailed => Observation::Failed(failure(self.request(handle))),
+            Answer::ScriptFailed => {
+                Observation::Failed(failure(self.request(handle), ScriptFailureKind::Failed))
+            }
+            Answer::Escaped => Observation::Failed(failure(
+                self.request(handle),
+                ScriptFailureKind::TransactionEscaped,
+            )),
+            Answer::Checked(holds) => Observation::Checked(CheckAnswer::Value(Some(
+                if holds { people::HOLDS } else { "no" }.to_owned(),
+            ))),
             Answer::LockNotAvailable => Observation::LockNotAvailable(Vec::new()),
             Answer::Lost => return failed(DatabaseErrorKind::ConnectionLost),
             Answer::Cancelled => return failed(DatabaseErrorKind::Cancelled),
             Answer::DiskFull => return failed(DatabaseErrorKind::DiskFull),
-            Answer::NoSuchText => return failed(DatabaseErrorKind::HistoryUnreadable),
+            Answer::NoSuchText => Observation::DownMissing,
         };
         Event::Observed(Box::new(observation))
     }
@@ -261,10 +269,10 @@ pub fn execution(request: &Request) -> &Execution {
     }
 }
 
-fn failure(request: &Request) -> ScriptFailure {
+fn failure(request: &Request, kind: ScriptFailureKind) -> ScriptFailure {
     let execution = execution(request);
     ScriptFailure {
-        kind: ScriptFailureKind::Failed,
+        kind,
         version: execution.version.clone(),
         name: execution.name.clone(),
         direction: match execution.record {
@@ -278,122 +286,4 @@ fn failure(request: &Request) -> ScriptFailure {
         outside_transaction: matches!(request, Request::Step(step) if matches!(step.action, StepAction::Execute(_))),
         by_hand: None,
     }
-}
-
-/// What the catalog shows of the statement that a request is about.
-fn evidence(request: &Request, index: Option<Index>) -> Evidence {
-    let execution = execution(request);
-    let number = texts::number(&execution.version);
-    let variant = texts::mark(execution.script.text()).variant;
-    let direction = execution.record.direction();
-    evidence_of(number, variant, direction, index)
-}
-
-/// The table of all indexes.
-const TABLE: u32 = 7;
-
-fn evidence_of(
-    number: usize,
-    variant: usize,
-    direction: Direction,
-    index: Option<Index>,
-) -> Evidence {
-    if variant != texts::INDEX {
-        return Evidence::Nothing;
-    }
-    let seen = index.map(|index| IndexSeen {
-        oid: index.oid.into(),
-        schema: "public".to_owned(),
-        name: format!("i{number}"),
-        valid: index.valid,
-        unique: false,
-        table: TABLE,
-    });
-    let indexes = seen.into_iter().collect();
-    match direction {
-        Direction::Up => Evidence::IndexesOn {
-            table: Some(TABLE),
-            indexes,
-        },
-        Direction::Down => Evidence::Indexes(indexes),
-    }
-}
-
-/// The journal of a database.
-fn begun(journal: database::Begun) -> Begun {
-    let (number, variant) = (usize::from(journal.number), usize::from(journal.variant));
-    let checksums = texts::journal_checksums(number, variant, journal.down);
-    let entry = |place: usize, state, before| Entry {
-        first: place + 1,
-        last: place + 1,
-        checksum: checksums[place],
-        state,
-        before,
-    };
-    let direction = if journal.down {
-        Direction::Down
-    } else {
-        Direction::Up
-    };
-    let first = journal.first.then(|| entry(0, EntryState::Done, None));
-    let middle = match journal.middle {
-        database::Entry::None => None,
-        database::Entry::Started(before) => {
-            let before = evidence_of(number, variant, direction, before);
-            Some(entry(1, EntryState::Started, Some(before)))
-        }
-        database::Entry::Done => Some(entry(1, EntryState::Done, Some(Evidence::Nothing))),
-    };
-    Begun {
-        version: texts::version(number, journal.zeros),
-        direction,
-        entries: first.into_iter().chain(middle).collect(),
-    }
-}
-
-/// What a look at a database shows.
-fn inspection(committed: &Committed) -> Inspection {
-    Inspection {
-        server_seen: ServerSeen::default(),
-        server: Server {
-            version: "16".to_owned(),
-            database: "d".to_owned(),
-            user: "u".to_owned(),
-        },
-        ledger_exists: committed.ledger,
-        limits: LedgerLimits::default(),
-        installation: committed.installed.then_some(Installation {
-            database_id: Uuid::from_u128(7),
-            audit_entries: 1,
-            is_outdated: false,
-        }),
-        claim: committed.claim.map(owner),
-        history: history(committed),
-        missing_grants: Vec::new(),
-        privileges: Vec::new(),
-    }
-}
-
-fn history(committed: &Committed) -> History {
-    let rows = committed.applied().map(|number| {
-        let row = committed.fate(number).row.expect("it is applied");
-        Applied {
-            version: texts::version(number, row.zeros),
-            name: "v".to_owned(),
-            applied_at: Some(Timestamp::UNIX_EPOCH),
-            execution_time_ms: Some(1),
-            checksum: row
-                .checksum
-                .map(|variant| texts::up_checksum_text(number, usize::from(variant))),
-            stored: row.stored.map(|stored| history::Stored {
-                up: texts::up_checksum(number, usize::from(stored.variant)),
-                down: stored
-                    .down
-                    .then(|| texts::down_checksum(number, usize::from(stored.variant))),
-            }),
-        }
-    });
-    History::new(rows.collect(), Vec::new())
-        .expect("each version is there once")
-        .with_begun(committed.begun.map(begun))
 }

@@ -10,7 +10,7 @@ use schemaward::migration::target::{Rollback, Target};
 use super::memory::Memory;
 use super::scenario::{Faults, Part, Scenario, migrated};
 use super::search::{Counterexample, afterwards};
-use super::texts::{self, VARIANTS, VERSIONS};
+use super::texts::{self, VERSIONS};
 use super::world::World;
 
 /// Which seed is the first, and how many follow. Both can be set.
@@ -97,7 +97,7 @@ fn scenario(dice: &mut Dice) -> Scenario {
     let outside = dice.once_in(2);
     let text = |number| {
         if outside && dice.once_in(3) {
-            (number, dice.within(texts::INDEX..VARIANTS))
+            (number, dice.within(texts::INDEX..texts::ESCAPES))
         } else {
             (number, texts::PLAIN)
         }
@@ -131,10 +131,13 @@ fn scenario(dice: &mut Dice) -> Scenario {
             refusals: dice.few(4),
             failures: dice.few(3),
             interrupts: dice.few(3),
+            spoils: 0,
         },
         defect: None,
         must_reach: false,
         every_order: true,
+        helps: Vec::new(),
+        approved: Vec::new(),
     }
 }
 

@@ -1,17 +1,17 @@
 //! What a model run is about: who runs what, on which database, and which faults may come.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::time::Duration;
-
+use schemaward::engine::error::ScriptFailureKind;
 use schemaward::engine::outcome::Stop;
-use schemaward::engine::task::{Actor, Ledger, Mode, Owner, Patience, Task};
+use schemaward::engine::task::{Owner, Task};
 use schemaward::migration::blocked::Blocked;
-use schemaward::migration::catalog::{Catalog, SourceFile};
-use schemaward::migration::target::{Policy, Rollback, Target};
 
 use super::database::{Committed, Row, Stored};
 use super::texts;
+
+mod part;
+pub mod people;
+
+pub use part::Part;
 
 /// The whole of one.
 #[derive(Debug, Clone)]
@@ -35,6 +35,10 @@ pub struct Scenario {
     pub must_reach: bool,
     /// Whether orders that lead to the same states are tried, too.
     pub every_order: bool,
+    /// What a person does when a run stops for one: a task, and the task of the person. Then it must go on.
+    pub helps: Vec<(usize, usize)>,
+    /// What was approved in the beginning, for those that need it: versions, their texts, whether undone.
+    pub approved: Vec<(usize, usize, bool)>,
 }
 
 impl Scenario {
@@ -54,7 +58,12 @@ impl Scenario {
 pub fn is_for_a_person(stop: &Stop) -> bool {
     match stop {
         Stop::Blocked(blocked) => !matches!(blocked, Blocked::HistoryTampered(_)),
-        Stop::Claimed(_) | Stop::InDoubt(_) => true,
+        Stop::Claimed(_)
+        | Stop::InDoubt(_)
+        | Stop::Refused(_)
+        | Stop::Held(_)
+        | Stop::ChecksFailed(_) => true,
+        Stop::Script(failure) => failure.kind == ScriptFailureKind::TransactionEscaped,
         _ => false,
     }
 }
@@ -72,6 +81,8 @@ pub struct Faults {
     pub failures: u8,
     /// A caller wants the run to end, or cancels what it executes.
     pub interrupts: u8,
+    /// Somebody else makes wrong what the checks ask for, or right again.
+    pub spoils: u8,
 }
 
 impl Faults {
@@ -82,6 +93,7 @@ impl Faults {
             && self.refusals >= other.refusals
             && self.failures >= other.failures
             && self.interrupts >= other.interrupts
+            && self.spoils >= other.spoils
     }
 }
 
@@ -99,118 +111,24 @@ pub enum Defect {
     BlindRetry,
     /// What is seen under the lock is what the session saw first.
     OldSnapshot,
+    /// The same for a decision alone.
+    OldDecision,
     /// A pooler hands one session to two clients in turn, and both have its lock.
     Pooler,
     /// What is sent outside of a transaction is not written into the journal before.
     NoIntent,
     /// A look at the catalog shows what was there before the statement.
     OldEvidence,
-}
-
-/// What a catalog is made of: versions with their texts, those without a DOWN, zeros.
-type Made = HashMap<(Vec<(usize, usize)>, Vec<usize>, u8), Catalog>;
-
-thread_local! {
-    static CATALOGS: RefCell<Made> = RefCell::default();
-}
-
-/// A runner's part of a scenario.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// Its versions, with the text of each.
-    pub versions: Vec<(usize, usize)>,
-    /// Versions without a DOWN.
-    pub without_down: Vec<usize>,
-    /// Zeros in front of its versions.
-    pub zeros: u8,
-    /// Where it wants the database.
-    pub target: Target,
-    /// Whether it may go back.
-    pub rollback: Rollback,
-    /// Who it is: an index of owners, or the command line.
-    pub owner: Option<u8>,
-}
-
-impl Part {
-    /// All versions up to one, from the command line.
-    pub fn up_to(count: usize) -> Self {
-        Self {
-            versions: (1..=count).map(|number| (number, 0)).collect(),
-            without_down: Vec::new(),
-            zeros: 0,
-            target: Target::Latest,
-            rollback: Rollback::Deny,
-            owner: None,
-        }
-    }
-
-    /// The same with another text of one version.
-    pub fn with(mut self, number: usize, variant: usize) -> Self {
-        self.versions[number - 1].1 = variant;
-        self
-    }
-
-    /// The same, back to a version.
-    pub fn back_to(self, number: usize) -> Self {
-        let version = texts::version(number, self.zeros);
-        Self {
-            target: Target::Version(version),
-            rollback: Rollback::Allow,
-            ..self
-        }
-    }
-
-    /// The same, as a resource.
-    pub fn owned_by(self, owner: u8) -> Self {
-        Self {
-            owner: Some(owner),
-            ..self
-        }
-    }
-
-    /// Hashing is most of what making a catalog takes, and a hundred thousand runs need but a few
-    /// hundred.
-    fn catalog(&self) -> Catalog {
-        let key = (self.versions.clone(), self.without_down.clone(), self.zeros);
-        CATALOGS.with_borrow_mut(|made| made.entry(key).or_insert_with(|| self.made()).clone())
-    }
-
-    fn made(&self) -> Catalog {
-        let files: Vec<SourceFile> = self
-            .versions
-            .iter()
-            .flat_map(|(number, variant)| {
-                let with_down = !self.without_down.contains(number);
-                texts::files(*number, self.zeros, *variant, with_down)
-            })
-            .collect();
-        Catalog::from_files(files, "schema_migrations", &|_| true).expect("a sound set")
-    }
-
-    /// The task of it.
-    pub fn task(&self) -> Task {
-        Task {
-            catalog: self.catalog(),
-            target: self.target.clone(),
-            policy: Policy {
-                rollback: self.rollback,
-                ..Policy::default()
-            },
-            mode: Mode::Migrate,
-            ledger: Ledger::default(),
-            actor: self
-                .owner
-                .map_or(Actor::CommandLine, |index| Actor::Resource(owner(index))),
-            patience: Patience {
-                lock_wait: Duration::from_secs(2),
-                lock_retries: 1,
-            },
-            allow_privileged_role: false,
-            known: None,
-            review: None,
-            checks: Vec::new(),
-        }
-    }
+    /// That a script ended its transaction by itself is not written into the journal.
+    NoEscapeNote,
+    /// A look does not show what the journal has.
+    JournalUnread,
+    /// A check is answered from what the session saw first.
+    OldAnswer,
+    /// A driver approves whatever plan there is.
+    ApprovesWhatItSees,
+    /// Nobody counts how often a version was undone, so that a plan is the same the second time.
+    UndoneForgotten,
 }
 
 /// An owner by its index. Two of a pair, such as 0 and 1, are the same resource with another uid.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use schemaward::engine::outcome::{End, Outcome};
+use schemaward::engine::task::Mode;
 
 use super::invariants::{Invariant, Violation, hold, is_at_target};
 use super::memory::{Memory, Snapshot};
@@ -153,22 +154,60 @@ pub fn afterwards(
     memory: &mut Memory<'_>,
     database: Snapshot,
 ) -> Result<(), Violation> {
-    for (number, task) in scenario.tasks.iter().enumerate() {
+    if memory.committed(database).has_just_escaped() {
+        // The run that noticed is still there, and writes it down.
+        return Ok(());
+    }
+    for number in 0..scenario.tasks.len() {
         let (outcome, reached) = undisturbed(memory, database, number)?;
-        let applied: Vec<usize> = memory.committed(reached).applied().collect();
-        let ends = match outcome.end() {
-            End::Reached => is_at_target(task, &applied),
-            End::Stopped(stop) => !scenario.must_reach && is_for_a_person(stop),
-            _ => false,
-        };
-        hold(ends, Invariant::Ends, || {
-            format!(
-                "a run of task {number} is alone, nothing disturbs it, and it ends with: {} ({applied:?})",
-                outcome.message()
-            )
-        })?;
+        let help = scenario.helps.iter().find(|(helped, _)| *helped == number);
+        match (outcome.end(), help) {
+            (End::Stopped(stop), Some((_, person))) if is_for_a_person(stop) => {
+                let (decided, reached) = undisturbed(memory, reached, *person)?;
+                let (outcome, reached) = undisturbed(memory, reached, number)?;
+                let so = matches!(decided.end(), End::Decided(_));
+                let ends = so && ends_well(scenario, memory, number, &outcome, reached, true);
+                says(ends, number, "somebody helped it", &outcome)?;
+            }
+            _ => {
+                let must = scenario.must_reach || help.is_some();
+                let ends = ends_well(scenario, memory, number, &outcome, reached, must);
+                says(ends, number, "nothing disturbs it", &outcome)?;
+            }
+        }
     }
     Ok(())
+}
+
+/// Whether a run may end so.
+fn ends_well(
+    scenario: &Scenario,
+    memory: &Memory<'_>,
+    number: usize,
+    outcome: &Outcome,
+    reached: Snapshot,
+    must_reach: bool,
+) -> bool {
+    let task = &scenario.tasks[number];
+    let applied: Vec<usize> = memory.committed(reached).applied().collect();
+    match outcome.end() {
+        End::Reached => is_at_target(task, &applied),
+        End::Decided(_) => true,
+        End::Stopped(stop) => {
+            let may_be_refused = task.mode != Mode::Migrate;
+            (may_be_refused || !must_reach) && is_for_a_person(stop)
+        }
+        End::Planned | End::Interrupted => false,
+    }
+}
+
+fn says(holds: bool, number: usize, how: &str, outcome: &Outcome) -> Result<(), Violation> {
+    hold(holds, Invariant::Ends, || {
+        format!(
+            "a run of task {number} is alone, {how}, and it ends with: {}",
+            outcome.message()
+        )
+    })
 }
 
 /// Lets one runner run alone.

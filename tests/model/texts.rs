@@ -16,7 +16,7 @@ pub const VERSIONS: usize = 12;
 /// Statements in a script.
 pub const STATEMENTS: usize = 3;
 /// How many different texts a version can have.
-pub const VARIANTS: usize = 5;
+pub const VARIANTS: usize = 8;
 /// The text that everybody means.
 pub const PLAIN: usize = 0;
 /// A changed one.
@@ -27,6 +27,17 @@ pub const INDEX: usize = 2;
 pub const UNPROVABLE: usize = 3;
 /// Its statement in the middle runs outside of a transaction, and twice is as good as once.
 pub const REPEATABLE: usize = 4;
+/// Its statement in the middle builds an index anew outside of a transaction.
+pub const REINDEX: usize = 5;
+/// Its statement in the middle detaches a partition outside of a transaction; its DOWN is a transaction.
+pub const DETACH: usize = 6;
+/// Its statement in the middle ends the transaction that it runs in; its DOWN is a transaction.
+pub const ESCAPES: usize = 7;
+/// Whether the statement in the middle is as good twice.
+pub fn may_run_twice(variant: usize) -> bool {
+    matches!(variant, REPEATABLE | REINDEX)
+}
+
 /// The place of the statement that may run outside of a transaction.
 pub const MIDDLE: usize = 1;
 
@@ -57,6 +68,11 @@ pub fn up(number: usize, variant: usize) -> String {
         INDEX => Some(format!("CREATE INDEX CONCURRENTLY i{number} ON t (a)")),
         UNPROVABLE => Some(format!("ALTER SUBSCRIPTION s ADD PUBLICATION p{number}")),
         REPEATABLE => Some("VACUUM t".to_owned()),
+        REINDEX => Some(format!("REINDEX INDEX CONCURRENTLY i{number}")),
+        DETACH => Some(format!(
+            "ALTER TABLE t DETACH PARTITION p{number} CONCURRENTLY"
+        )),
+        ESCAPES => Some(format!("CALL leave('{number}.{MIDDLE}.{variant}')")),
         _ => None,
     };
     script(
@@ -73,6 +89,7 @@ pub fn down(number: usize, variant: usize) -> String {
         INDEX => Some(format!("DROP INDEX CONCURRENTLY i{number}")),
         UNPROVABLE => Some(format!("ALTER SUBSCRIPTION s DROP PUBLICATION p{number}")),
         REPEATABLE => Some("VACUUM t".to_owned()),
+        REINDEX => Some(format!("REINDEX INDEX CONCURRENTLY i{number}")),
         _ => None,
     };
     script(
@@ -96,10 +113,10 @@ pub fn mark(statement: &str) -> Mark {
         number: next(),
         statement: next(),
         variant: next(),
-        change: if statement.starts_with("INSERT") {
-            1
-        } else {
+        change: if statement.starts_with("DELETE") {
             -1
+        } else {
+            1
         },
     }
 }
@@ -153,6 +170,13 @@ pub fn up_checksum_text(number: usize, variant: usize) -> String {
             .collect()
     });
     TEXTS[number][variant].clone()
+}
+
+/// What the journal has of a script that ended its transaction by itself.
+pub fn whole_checksum(number: usize, variant: usize) -> Checksum {
+    let text = up(number, variant);
+    let script = Script::parse(text.as_bytes(), "schema_migrations").expect("a script");
+    script.checksum_of(0..STATEMENTS)
 }
 
 /// The checksum of a DOWN.

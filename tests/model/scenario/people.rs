@@ -1,0 +1,100 @@
+//! What people have to do with a run: what they decide, approve and ask for.
+
+use std::time::Duration;
+
+use schemaward::api::v1alpha1::CheckMoment;
+use schemaward::engine::check::Check;
+use schemaward::engine::decision::{
+    AcceptedText, Decision, PresentOwner, Resolution, Verdict, Wish,
+};
+use schemaward::engine::review::{Approval, RequiredApproval, Review};
+use schemaward::engine::task::{Mode, Task};
+use schemaward::migration::plan::plan;
+use schemaward::migration::plan_hash::{PlanContext, plan_hash};
+use schemaward::migration::query::Query;
+use schemaward::migration::statement_policy::StatementPolicy;
+
+use super::{Part, owner};
+use crate::database::Committed;
+use crate::memory::shown;
+use crate::texts;
+
+/// The right answer to the check.
+pub const HOLDS: &str = "yes";
+
+impl Part {
+    /// Somebody who has these files and decides.
+    pub fn decides(&self, wish: Wish) -> Task {
+        Task {
+            mode: Mode::Decide(Box::new(Decision { wish, by: None })),
+            ..self.task()
+        }
+    }
+
+    /// The same, and it needs an approval: what it would do to `database` is approved.
+    pub fn approved_on(&self, database: &Committed) -> Task {
+        let mut task = self.task();
+        task.review = Some(Review {
+            context: PlanContext::new(["d"]),
+            required: RequiredApproval::Always,
+            policy: StatementPolicy::new([]).expect("no name"),
+            approval: None,
+        });
+        approve(&mut task, database);
+        task
+    }
+
+    /// The same, with a check of the database before and after.
+    pub fn checked(&self) -> Task {
+        Task {
+            checks: vec![Check {
+                name: "sound".to_owned(),
+                query: Query::parse("SELECT 'yes'").expect("a query"),
+                equals: HOLDS.to_owned(),
+                when: CheckMoment::Both,
+                from_version: None,
+                show_value: false,
+                timeout: Duration::from_secs(1),
+            }],
+            ..self.task()
+        }
+    }
+}
+
+/// Approves what `task` would do to a database now, if it asks for approvals.
+pub fn approve(task: &mut Task, database: &Committed) {
+    let Some(review) = &mut task.review else {
+        return;
+    };
+    let history = shown::history(database);
+    let plan = plan(&task.catalog, &history, &task.target, &task.policy);
+    review.approval = plan.ok().map(|plan| Approval {
+        plan: Some(plan_hash(&review.context, &plan, &history)),
+        by: "a person".to_owned(),
+        is_used: false,
+    });
+}
+
+/// The file of this version is the truth.
+pub fn accept(number: usize) -> Wish {
+    Wish::Accept(vec![AcceptedText {
+        version: texts::version(number, 0),
+        checksum: None,
+    }])
+}
+
+/// What is in doubt of this version is so.
+pub fn resolve(number: usize, verdict: Verdict) -> Wish {
+    Wish::Resolve(Resolution {
+        version: texts::version(number, 0),
+        checksum: None,
+        verdict,
+    })
+}
+
+/// The history is taken from an owner.
+pub fn takeover(from: u8) -> Wish {
+    let from = owner(from);
+    let named = format!("{}/{}", from.namespace, from.name);
+    Wish::Takeover(PresentOwner::parse(&named).expect("a name"))
+}
