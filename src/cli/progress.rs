@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use clap::builder::styling::AnsiColor;
 
 use crate::engine::Progress;
-use crate::engine::database::Recorded;
+use crate::engine::outcome::Done;
 use crate::engine::sessions::{Activity, waited_for};
 use crate::migration::file_name::Direction;
-use crate::migration::version::Version;
 
 use super::exit::Failure;
 use super::terminal::{Terminal, write_error};
@@ -88,14 +87,9 @@ impl Display {
                     Some(format!("{doing} {version} {name}")),
                 );
             }
-            Progress::Finished {
-                version,
-                name,
-                direction,
-                recorded,
-            } => {
+            Progress::Finished(done) => {
                 self.enter(None, None);
-                self.result(version, name, *direction, *recorded);
+                self.result(done);
             }
             Progress::Retrying {
                 version,
@@ -152,14 +146,14 @@ impl Display {
         self.holder = Some(holder);
     }
 
-    fn result(&mut self, version: &Version, name: &str, direction: Direction, recorded: Recorded) {
-        let done = match direction {
+    fn result(&mut self, version: &Done) {
+        let done = match version.direction {
             Direction::Up => self.terminal.paint(AnsiColor::Green, "applied"),
             Direction::Down => self.terminal.paint(AnsiColor::Yellow, "undone"),
         };
         let line = format!(
-            "{version}  {done}  {name}  {} ms\n",
-            recorded.execution_time_ms
+            "{}  {done}  {}  {} ms\n",
+            version.version, version.name, version.execution_time_ms
         );
         self.line(&line);
     }

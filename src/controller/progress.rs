@@ -90,9 +90,13 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
                 waiting.seconds = None;
             }
         }
-        Progress::Finished { .. } => {
+        Progress::Finished(done) => {
             running.finished += 1;
-            running.current = None;
+            let current = running.current.as_ref();
+            // Told with others, the next one may be under way already.
+            if current.is_some_and(|(version, _, _)| *version == done.version) {
+                running.current = None;
+            }
             running.waiting = None;
         }
         Progress::Retrying {

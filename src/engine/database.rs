@@ -49,6 +49,8 @@ pub enum Request {
     LoadDown(Version),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
     Execute(Arc<Execution>),
+    /// See to it that everything that this session committed is on the server's disk. Answer: `Flushed`.
+    Flush,
     /// Ask one check, in a transaction that only reads. Answer: `Checked`.
     Check(Box<Check>),
     /// One step of a version that does not run in one transaction. Answer: as the step says.
@@ -70,6 +72,8 @@ pub enum Observation {
     DownMissing,
     /// The script and its record are committed.
     Done(Recorded),
+    /// No crash of the server takes anything back that was committed.
+    Flushed,
     /// The script failed; its transaction was rolled back (or it ran outside one).
     Failed(ScriptFailure),
     /// 55P03 or 40P01: the version was rolled back and may be tried again.
@@ -91,6 +95,7 @@ impl Observation {
             Self::DownLoaded(_) => "DownLoaded",
             Self::DownMissing => "DownMissing",
             Self::Done(_) => "Done",
+            Self::Flushed => "Flushed",
             Self::Failed(_) => "Failed",
             Self::LockNotAvailable(_) => "LockNotAvailable",
             Self::Checked(_) => "Checked",
@@ -222,6 +227,8 @@ pub struct Execution {
     pub record: Record,
     /// Who acts, for the audit.
     pub actor: String,
+    /// Whether its commit may be left to reach the server's disk with a later one: the next version follows at once.
+    pub may_flush_later: bool,
 }
 
 /// What is recorded together with a script's effects.
@@ -251,4 +258,7 @@ pub struct Recorded {
     pub at: Timestamp,
     /// How long it took on the server, in milliseconds.
     pub execution_time_ms: i64,
+    /// False while a crash of the server could take it back, effects and record together: the version is followed
+    /// by one that will be flushed, and everything before it, or by [`Request::Flush`].
+    pub is_flushed: bool,
 }

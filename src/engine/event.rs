@@ -45,7 +45,7 @@ impl Event {
 }
 
 /// What is to be done next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Next {
     /// Ask the database. Answered by `Observed` or `Failed`.
     Ask(Box<Request>),
@@ -62,7 +62,7 @@ pub enum Next {
 }
 
 /// Why the run waits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Pause {
     /// The migration lock is held by somebody else.
     ForLock {

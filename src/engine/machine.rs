@@ -4,6 +4,7 @@
 mod checking;
 mod deciding;
 mod executing;
+mod flushing;
 mod looking;
 mod reviewing;
 mod stepping;
@@ -12,7 +13,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::migration::new_tables::NewTables;
 use crate::migration::plan::{DownSource, Step};
+use crate::migration::script::Script;
 use crate::migration::version::Version;
 
 use super::database::{Execution, Holder, Inspection, Observation, Record, Request};
@@ -20,12 +23,13 @@ use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
 use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
-use super::outcome::{End, Outcome, Stop};
+use super::outcome::{Done, End, Outcome, Stop};
 use super::review::Scripts;
 use super::stepwise::{Heard, Stepwise};
 use super::task::{Mode, Task};
 use checking::{Checking, Then};
 use deciding::Locked;
+use flushing::Unflushed;
 use reviewing::{ReadDown, Stage};
 
 #[derive(Debug, Clone)]
@@ -79,6 +83,14 @@ pub struct Machine {
     /// What is known of its scripts, when somebody wants to know.
     scripts: Scripts,
     running: Option<Arc<Execution>>,
+    /// Versions that are committed and may not be on the server's disk; nothing was told of them.
+    unflushed: Vec<Unflushed>,
+    /// What comes next once they are.
+    held_back: Option<Box<Next>>,
+    /// What the scripts of this run made.
+    new_tables: NewTables,
+    /// The script of a version whose turn comes next.
+    ahead: Option<(Version, Script)>,
     announced: bool,
     /// What is to be written can wait for the next run.
     is_optional: bool,
@@ -98,6 +110,10 @@ impl Machine {
             steps: VecDeque::new(),
             scripts: Scripts::default(),
             running: None,
+            unflushed: Vec::new(),
+            held_back: None,
+            new_tables: NewTables::default(),
+            ahead: None,
             announced: false,
             is_optional: false,
             missed: None,
@@ -114,6 +130,7 @@ impl Machine {
                 done: Vec::new(),
                 checks_passed: 0,
                 under_way: None,
+                unflushed: Vec::new(),
                 remains: None,
                 end: End::Interrupted,
             },
@@ -122,6 +139,20 @@ impl Machine {
 
     /// Takes in what happened and says what is next. After `Done` every further call answers `Done`.
     pub fn step(&mut self, event: Event) -> Next {
+        if let Some(next) = self.held_back.take() {
+            return self.flushed(*next, event);
+        }
+        let next = self.turn(event);
+        self.flush_before(next)
+    }
+
+    /// What was done in this run and is there to stay, so far.
+    #[must_use]
+    pub fn done(&self) -> &[Done] {
+        &self.outcome.done
+    }
+
+    fn turn(&mut self, event: Event) -> Next {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
             (State::Beginning, Event::Begin) => self.ask(State::Looking, Request::Inspect),

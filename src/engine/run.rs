@@ -6,11 +6,11 @@ use crate::migration::file_name::Direction;
 use crate::migration::plan::Plan;
 use crate::migration::version::Version;
 
-use super::database::{Blocker, Database, Execution, Holder, Observation, Recorded, Request};
+use super::database::{Blocker, Database, Execution, Holder, Request};
 use super::event::{Event, Next, Pause};
 use super::hold::Hold;
 use super::machine::Machine;
-use super::outcome::Outcome;
+use super::outcome::{Done, Outcome};
 use super::review::ReviewedScript;
 use super::task::Task;
 
@@ -45,17 +45,9 @@ pub enum Progress<'a> {
         /// UP or DOWN.
         direction: Direction,
     },
-    /// A version is committed with its record.
-    Finished {
-        /// The version.
-        version: &'a Version,
-        /// Its name.
-        name: &'a str,
-        /// UP or DOWN.
-        direction: Direction,
-        /// What was recorded.
-        recorded: Recorded,
-    },
+    /// A version is committed with its record, and on the server's disk. The next one may have been started before
+    /// that.
+    Finished(&'a Done),
     /// A version did not get its locks, was rolled back and is tried again after `wait`.
     Retrying {
         /// The version.
@@ -139,13 +131,16 @@ pub async fn run_under<D: Database>(
 ) -> Outcome {
     let mut machine = Machine::new(task);
     let mut event = Event::Begin;
+    let mut told = 0;
     loop {
-        event = match machine.step(event) {
+        let next = machine.step(event);
+        told += tell(&machine.done()[told..], &mut progress);
+        event = match next {
             Next::Ask(request) => {
                 announce(&request, &mut progress);
                 match database.perform(&request).await {
                     Ok(observation) => {
-                        report(&request, &observation, &mut progress);
+                        report(&request, &mut progress);
                         Event::Observed(Box::new(observation))
                     }
                     Err(error) => Event::Failed(error),
@@ -263,7 +258,15 @@ fn announce(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
     }
 }
 
-fn report(request: &Request, observation: &Observation, progress: &mut impl FnMut(Progress<'_>)) {
+/// Tells of versions that are there to stay, and says how many.
+fn tell(done: &[Done], progress: &mut impl FnMut(Progress<'_>)) -> usize {
+    for version in done {
+        progress(Progress::Finished(version));
+    }
+    done.len()
+}
+
+fn report(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
     if let Request::Prepare(preparation) = request {
         for recorded in &preparation.baseline {
             progress(Progress::Baselined {
@@ -271,14 +274,6 @@ fn report(request: &Request, observation: &Observation, progress: &mut impl FnMu
                 name: &recorded.name,
             });
         }
-    }
-    if let (Some(execution), Observation::Done(recorded)) = (under_way(request), observation) {
-        progress(Progress::Finished {
-            version: &execution.version,
-            name: &execution.name,
-            direction: execution.record.direction(),
-            recorded: *recorded,
-        });
     }
 }
 

@@ -146,7 +146,7 @@ fn borrowed<'a>(words: &'a [Cow<'a, str>]) -> Vec<&'a str> {
 }
 
 /// The words of a statement outside of parentheses.
-fn outer_words(sql: &str) -> Vec<Cow<'_, str>> {
+pub(super) fn outer_words(sql: &str) -> Vec<Cow<'_, str>> {
     let mut depth = 0_usize;
     words(Tokens::new(sql).filter(move |token| {
         match token.kind {

@@ -176,24 +176,24 @@ fn altered_subscription(reader: &mut Reader<'_>) -> Option<Subject> {
 }
 
 /// Reads a statement word by word.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     tokens: std::iter::Peekable<Tokens<'a>>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(sql: &'a str) -> Self {
+    pub(super) fn new(sql: &'a str) -> Self {
         Self {
             tokens: Tokens::new(sql).peekable(),
         }
     }
 
-    fn is(&mut self, word: &str) -> bool {
+    pub(super) fn is(&mut self, word: &str) -> bool {
         self.tokens
             .peek()
             .is_some_and(|token| token.is(word) || token.text == word)
     }
 
-    fn skip(&mut self, word: &str) -> bool {
+    pub(super) fn skip(&mut self, word: &str) -> bool {
         let found = self.is(word);
         if found {
             self.tokens.next();
@@ -202,18 +202,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips those of these words that stand here, in this order.
-    fn skip_all(&mut self, words: &[&str]) {
+    pub(super) fn skip_all(&mut self, words: &[&str]) {
         for word in words {
             self.skip(word);
         }
     }
 
-    fn require(&mut self, word: &str) -> Option<()> {
+    pub(super) fn require(&mut self, word: &str) -> Option<()> {
         self.skip(word).then_some(())
     }
 
     /// A keyword, in lower case.
-    fn word(&mut self) -> Option<String> {
+    pub(super) fn word(&mut self) -> Option<String> {
         let token = self.tokens.next()?;
         (token.kind == Kind::Word).then(|| token.text.to_ascii_lowercase())
     }
@@ -240,13 +240,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A name as the catalog has it.
-    fn name(&mut self) -> Option<String> {
+    pub(super) fn name(&mut self) -> Option<String> {
         let token = self.tokens.next()?;
         identifier(&token).map(Cow::into_owned)
     }
 
     /// A name as the script writes it, with its schema.
-    fn relation(&mut self) -> Option<String> {
+    pub(super) fn relation(&mut self) -> Option<String> {
         let mut text = self.identifier()?;
         while self.skip(".") {
             text.push('.');

@@ -23,7 +23,8 @@ use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
 use super::{
-    check, decide, error, execute, pooler, prepare, query, sanitize, session, steps, stored_text,
+    check, decide, error, execute, flushed, pooler, prepare, query, sanitize, session, steps,
+    stored_text,
 };
 
 /// A connection to one database, for one run.
@@ -162,7 +163,7 @@ impl Postgres {
         };
         let statements = prepare::statements(facts, &self.settings.ledger, preparation)?;
         self.own_locked(&statements).await?;
-        self.inspect().await
+        self.look().await.map(|(inspection, _)| inspection)
     }
 
     async fn decide(&mut self, settlement: &Settlement) -> Result<Inspection, DatabaseError> {
@@ -171,7 +172,7 @@ impl Postgres {
         };
         let statements = decide::statements(facts, &self.settings.ledger, settlement)?;
         self.own_locked(&statements).await?;
-        self.inspect().await
+        self.look().await.map(|(inspection, _)| inspection)
     }
 
     /// Runs own statements that begin with the lock check.
@@ -297,6 +298,11 @@ impl Postgres {
                 None => Observation::DownMissing,
             }),
             Request::Execute(execution) => execute::execute(self, execution).await,
+            Request::Flush => {
+                self.keep(vec![flushed::flush(&self.settings.ledger)])
+                    .await?;
+                Ok(Observation::Flushed)
+            }
             Request::Check(question) => Ok(Observation::Checked(check::ask(self, question).await?)),
             Request::Step(step) => steps::perform(self, step).await,
         }

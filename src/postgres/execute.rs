@@ -375,5 +375,6 @@ pub(super) fn recorded(row: Option<PgRow>) -> Result<Observation, DatabaseError>
     Ok(Observation::Done(Recorded {
         at,
         execution_time_ms: column(&row, 1)?,
+        is_flushed: column::<Option<String>, _>(&row, 3)?.is_none(),
     }))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -13,11 +12,13 @@ use crate::engine::task::{Ledger, Owner};
 use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
-use crate::migration::history::{Applied, AuditDefect, AuditDefectKind, History, Stored};
+use crate::migration::history::{AuditDefect, AuditDefectKind, History};
 use crate::migration::version::Version;
 
 use super::audit_check::{self, Extent};
+use super::columns::{LedgerColumns, NO_ROWS, ScriptColumns};
 use super::facts::Facts;
+use super::flushed::{self, Unflushed};
 use super::journal;
 use super::quote::{ledger as quoted, literal};
 
@@ -27,8 +28,8 @@ pub const FORMAT: i32 = 2;
 /// What stands in the tables, in one row of JSON.
 #[derive(Debug, Default, Deserialize)]
 pub struct Content {
-    rows: Vec<LedgerRow>,
-    scripts: Vec<ScriptRow>,
+    rows: LedgerColumns,
+    scripts: ScriptColumns,
     #[serde(default)]
     journal: Vec<JournalRow>,
     claim: Option<ClaimRow>,
@@ -40,6 +41,8 @@ pub struct Content {
     #[serde(default)]
     used: bool,
     audit_defect: Option<AuditDefectRow>,
+    /// What a crash of the server could take back of it.
+    pub unflushed: Option<Unflushed>,
 }
 
 /// How often a version was undone.
@@ -55,23 +58,6 @@ pub struct AuditDefectRow {
     id: i64,
     kind: String,
     version: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct LedgerRow {
-    version: Option<String>,
-    name: Option<String>,
-    applied_at: Option<i64>,
-    execution_time_ms: Option<i64>,
-    checksum: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ScriptRow {
-    version: String,
-    up_checksum: String,
-    down_checksum: Option<String>,
-    baseline: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,14 +106,12 @@ pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<Strin
     let server = if reads_server { SERVER } else { "" };
     let rows = if facts.ledger_exists {
         format!(
-            "COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('version', l.version::pg_catalog.text, \
-             'name', l.name::pg_catalog.text, 'applied_at', (EXTRACT(epoch FROM l.applied_at) * 1000000)::pg_catalog.int8, \
-             'execution_time_ms', l.execution_time_ms, 'checksum', l.checksum::pg_catalog.text)) FROM {} l), \
-             '[]'::pg_catalog.json)",
+            "(SELECT {} FROM {} l)",
+            LedgerColumns::expression(),
             quoted(ledger)
         )
     } else {
-        "'[]'::pg_catalog.json".to_owned()
+        NO_ROWS.to_owned()
     };
     let ours = if facts.installed {
         let here = of_ledger(ledger);
@@ -146,13 +130,11 @@ pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<Strin
             String::new()
         };
         format!(
-            ", 'scripts', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
-             'version', s.version, 'up_checksum', s.up_checksum, 'down_checksum', s.down_checksum, 'baseline', {marked})) \
-             FROM schemaward.script s WHERE {here}), '[]'::pg_catalog.json), \
+            ", 'scripts', (SELECT {scripts} FROM schemaward.script s WHERE {here}), \
              'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
              'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
              FROM schemaward.claim s WHERE {here}), \
-             'audit_defect', {audit}, \
+             'audit_defect', {audit}, 'unflushed', {unflushed}, \
              'audited_server', (SELECT s.detail FROM schemaward.audit s WHERE {here} \
              AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1), \
              'undone', COALESCE((SELECT pg_catalog.json_agg(u) FROM (SELECT s.version, pg_catalog.count(*) AS times \
@@ -164,10 +146,12 @@ pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<Strin
              'database_id', i.database_id, \
              'audit_entries', COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0)) \
              FROM schemaward.installation i){journal}",
-            audit = audit_check::defect(ledger, Extent::Newest)
+            scripts = ScriptColumns::expression(marked),
+            audit = audit_check::defect(ledger, Extent::Newest),
+            unflushed = flushed::expression(),
         )
     } else {
-        ", 'scripts', '[]'::pg_catalog.json".to_owned()
+        format!(", 'scripts', {NO_ROWS}")
     };
     Some(format!(
         "SELECT pg_catalog.json_build_object('rows', {rows}{ours}{server})::pg_catalog.text"
@@ -240,23 +224,16 @@ impl Content {
     pub fn history(&self) -> Result<History, DatabaseError> {
         let scripts = self
             .scripts
-            .iter()
-            .map(stored)
+            .records()
             .collect::<Result<BTreeMap<_, _>, _>>()?;
-        let mut rows = Vec::with_capacity(self.rows.len());
-        for row in &self.rows {
-            rows.push(applied(row, &scripts)?);
-        }
+        let rows = self.rows.applied(&scripts)?;
         let recorded: BTreeSet<_> = rows.iter().map(|row| &row.version).collect();
         let orphans = scripts
             .keys()
             .filter(|version| !recorded.contains(version))
             .cloned()
             .collect();
-        let baselined = self.scripts.iter().filter(|row| row.baseline);
-        let baselined = baselined
-            .filter_map(|row| Version::parse(&row.version).ok())
-            .collect();
+        let baselined = self.scripts.baselined();
         let undone = self.undone.iter();
         let undone = undone.filter_map(|row| Some((Version::parse(&row.version).ok()?, row.times)));
         let begun = self.begun()?;
@@ -321,42 +298,7 @@ impl AuditDefectRow {
     }
 }
 
-fn stored(row: &ScriptRow) -> Result<(Version, Stored), DatabaseError> {
-    let parsed = |text: &str| {
-        Checksum::parse(text)
-            .map_err(|_| unreadable("a checksum in schemaward.script is not SHA-256"))
-    };
-    let version = Version::parse(&row.version)
-        .map_err(|_| unreadable("a version in schemaward.script is not a number"))?;
-    let record = Stored {
-        up: parsed(&row.up_checksum)?,
-        down: row.down_checksum.as_deref().map(parsed).transpose()?,
-    };
-    Ok((version, record))
-}
-
-fn applied(row: &LedgerRow, scripts: &BTreeMap<Version, Stored>) -> Result<Applied, DatabaseError> {
-    let version = Version::parse(row.version.as_deref().unwrap_or_default())
-        .map_err(|_| unreadable("a row of the history table has a version that is not a number"))?;
-    let stored = scripts.get(&version).copied();
-    Ok(Applied {
-        name: row
-            .name
-            .as_deref()
-            .unwrap_or_default()
-            .trim_end()
-            .to_owned(),
-        applied_at: row
-            .applied_at
-            .and_then(|micros| Timestamp::from_microsecond(micros).ok()),
-        execution_time_ms: row.execution_time_ms,
-        checksum: row.checksum.clone(),
-        version,
-        stored,
-    })
-}
-
-fn unreadable(what: impl std::fmt::Display) -> DatabaseError {
+pub(super) fn unreadable(what: impl std::fmt::Display) -> DatabaseError {
     DatabaseError::new(
         DatabaseErrorKind::HistoryUnreadable,
         format!(

@@ -5,6 +5,7 @@ use crate::engine::error::DatabaseError;
 
 use super::connection::{Postgres, column};
 use super::facts::Facts;
+use super::flushed::Unflushed;
 use super::history::{self, Content};
 use super::{error, facts_query, journal, session};
 
@@ -14,8 +15,18 @@ impl Postgres {
         self.read_json(facts_query::query(&self.settings)).await
     }
 
-    /// What the engine decides from.
+    /// What the engine decides from. Nothing of it goes with a crash of the server.
     pub(super) async fn inspect(&mut self) -> Result<Inspection, DatabaseError> {
+        let (inspection, unflushed) = self.look().await?;
+        if let Some(unflushed) = unflushed {
+            self.wait_for_disk(&unflushed).await?;
+        }
+        Ok(inspection)
+    }
+
+    /// The same after a commit of ours that was flushed, with what may not have been before it: nobody else commits
+    /// while we have the lock.
+    pub(super) async fn look(&mut self) -> Result<(Inspection, Option<Unflushed>), DatabaseError> {
         let facts = self.look_at_facts().await?;
         if self.session.get().is_none() {
             facts
@@ -26,7 +37,7 @@ impl Postgres {
         self.startup.meets(facts.version_number);
         facts.judge(&self.settings.ledger)?;
         facts.judge_reading(&self.settings)?;
-        let content = self.content(&facts).await?;
+        let mut content = self.content(&facts).await?;
         let installation = content.installation()?;
         if installation.is_some_and(|found| !found.is_outdated) && !facts.journal_exists {
             return Err(journal::missing());
@@ -43,7 +54,7 @@ impl Postgres {
             privileges: facts.privileges(),
         };
         self.facts = Some(facts);
-        Ok(inspection)
+        Ok((inspection, content.unflushed.take()))
     }
 
     /// What stands in the tables, and which server it is. On a database without tables the latter is asked for under

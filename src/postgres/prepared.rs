@@ -140,19 +140,20 @@ fn given_values(values: Values) -> Vec<String> {
 /// The parameters of what checks, and their types, in the order of [`given_checked`].
 fn checked(direction: Direction) -> (Checked, &'static str) {
     let (checksum, types) = match direction {
-        Direction::Up => (Some("$3".to_owned()), "text, text[], text"),
-        Direction::Down => (None, "text, text[]"),
+        Direction::Up => (Some("$4".to_owned()), "text, text[], boolean, text"),
+        Direction::Down => (None, "text, text[], boolean"),
     };
     let checked = Checked {
         version: "$1".to_owned(),
         spellings: "$2".to_owned(),
         checksum,
+        may_flush_later: "$3".to_owned(),
     };
     (checked, types)
 }
 
 fn given_checked(checked: Checked) -> Vec<String> {
-    let mut all = vec![checked.version, checked.spellings];
+    let mut all = vec![checked.version, checked.spellings, checked.may_flush_later];
     all.extend(checked.checksum);
     all
 }

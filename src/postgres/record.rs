@@ -49,6 +49,8 @@ pub(super) struct Checked {
     pub spellings: String,
     /// `None` for a way back.
     pub checksum: Option<String>,
+    /// Whether the commit may be left to reach the disk with a later one; see [`check`].
+    pub may_flush_later: String,
 }
 
 impl Checked {
@@ -62,12 +64,13 @@ impl Checked {
                 Record::Apply(texts) => Some(literal(&texts.up_checksum.to_string())),
                 Record::Undo => None,
             },
+            may_flush_later: execution.may_flush_later.to_string(),
         }
     }
 }
 
 /// The statements that record `execution`, to run in its transaction after the script. The last one
-/// answers one row: microseconds since the epoch, milliseconds taken.
+/// answers one row: microseconds since the epoch, milliseconds taken, and something when the commit is not waited for.
 ///
 /// `milliseconds` is an SQL expression for what is recorded.
 pub fn statements(
@@ -147,6 +150,10 @@ pub const NOT_AS_RECORDED: [&str; 2] = ["22P02", "0A000"];
 /// beside it (none of both after a way back), on a table that nothing can hide or change rows of. A
 /// script that put a trigger or a rule on the table, or recorded itself as `1` where the file says
 /// `001`, is rolled back by it.
+///
+/// Of a version that `may_flush_later` and was quick it says at last that its commit need not wait for the disk
+/// ([decision 0018](../../docs/adr/0018-one-flush-for-several-quick-versions.md)). Behind everything that a script
+/// can set; any other version keeps what the session began with.
 pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> String {
     let (milliseconds, complete) = match &record.checksum {
         None => (milliseconds, String::new()),
@@ -162,17 +169,43 @@ pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> St
          WHERE t.tgrelid = {table}::pg_catalog.regclass AND NOT t.tgisinternal) \
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w WHERE w.ev_class = {table}::pg_catalog.regclass) \
          AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
-         THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4 \
+         THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4, \
+         CASE WHEN {may_flush_later} AND {milliseconds} < {QUICK_MS} \
+         THEN pg_catalog.set_config('synchronous_commit', 'off', true) END \
          FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
-         FROM {ledger} l WHERE l.version::pg_catalog.text = ANY ({spellings})) r",
+         FROM {ledger} l WHERE l.version::pg_catalog.text = ANY ({spellings}::pg_catalog.text[])) r",
         count = u8::from(record.checksum.is_some()),
         ours = of_ledger(ledger),
         ledger = quoted(ledger),
-        spellings = record.spellings,
+        spellings = to_look_for(record, &table),
+        may_flush_later = record.may_flush_later,
         version = record.version,
     )
 }
+
+/// The spellings that can be there, as an expression for an array. The run has seen under the lock that there was none
+/// before; where the server counted that this transaction changed the ledger by our own row alone, there is none but
+/// that. To look for all of them costs as much as the rest of the check.
+fn to_look_for(record: &Checked, table: &str) -> String {
+    let (inserted, deleted) = match record.checksum {
+        Some(_) => (1, 0),
+        None => (0, 1),
+    };
+    // A table that this transaction altered may have been written anew, which no count tells of.
+    format!(
+        "(SELECT CASE WHEN pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) = {inserted} \
+         AND pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) = 0 \
+         AND pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) = {deleted} \
+         AND pg_catalog.age(c.xmin) > 0 THEN ARRAY[{version}::pg_catalog.text] ELSE {spellings} END \
+         FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass)",
+        version = record.version,
+        spellings = record.spellings,
+    )
+}
+
+/// Milliseconds from which on a version waits for the disk: it is long over with by then.
+const QUICK_MS: u32 = 50;
 
 /// Longest spelling of a version that [`check`] looks for; a longer one is found by the next look, as a
 /// history that has a version twice.

@@ -34,7 +34,9 @@ pub fn judge(site: &Site, runner: &dyn Runner, scenario: &Scenario, rule: Option
         site.recover();
     }
     complaints.extend(first_end(then, &faulted));
-    complaints.extend(oracle::always(&case, &Snapshot::take(&case)));
+    let struck = Snapshot::take(&case);
+    complaints.extend(oracle::always(&case, &struck));
+    complaints.extend(oracle::told(&faulted.said, &struck));
     let finished = attempt.finish();
     let done = Snapshot::take(&case);
     let rested = attempt.rest();

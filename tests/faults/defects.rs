@@ -10,7 +10,8 @@ use crate::oracle::{Oracle, sha256};
 use crate::pgfault::{Phase, Rule, Then, When};
 use crate::runner::{Program, Runner};
 use crate::scenario::{self, Scenario};
-use crate::site::{self, Case};
+use crate::site::{self, Case, Site};
+use crate::sweep;
 
 /// Effects and record in one transaction, on the session that holds the lock.
 static RIGHT: Program = program(|case, port| psql(case, port, &locked(&script(case, together))));
@@ -49,6 +50,20 @@ static WRITES_AT_REST: Program = program(|case, port| {
 static PRINTS_ITS_PASSWORD: Program = program(|case, port| {
     let says = "\\getenv password PGPASSWORD\n\\echo connecting with :password\n";
     psql(case, port, &locked(&(script(case, together) + says)))
+});
+
+/// Tells of a version whose commit the server has not flushed.
+static TELLS_EARLY: Program = program(|case, port| {
+    let tells = |up: &str, record: &str| {
+        let version = record.split('\'').nth(1).unwrap_or_default();
+        format!("BEGIN;\n{up}{record}COMMIT;\n\\echo '{version}  applied'\n")
+    };
+    let script = script(case, tells);
+    psql(
+        case,
+        port,
+        &locked(&format!("SET synchronous_commit TO off;\n{script}")),
+    )
 });
 
 /// Two psqls that die with the shell, as two connections of one program would.
@@ -127,7 +142,11 @@ fn kill_at(phase: Phase, text: &str) -> Rule {
 }
 
 fn run(program: &dyn Runner, scenario: &Scenario, rule: Option<Rule>) -> Judged {
-    let judged = judge(site::shared(), program, scenario, rule);
+    run_on(site::shared(), program, scenario, rule)
+}
+
+fn run_on(site: &Site, program: &dyn Runner, scenario: &Scenario, rule: Option<Rule>) -> Judged {
+    let judged = judge(site, program, scenario, rule);
     for complaint in &judged.complaints {
         println!("defects: {complaint}");
     }
@@ -222,6 +241,19 @@ fn a_lock_on_another_connection_is_caught() {
     let rule = kill_at(Phase::AfterForward, "pg_sleep(1.5)");
     let judged = run(&LOCKS_ELSEWHERE, &scenario::slow(), Some(rule));
     caught(&judged, &[Oracle::O4]);
+}
+
+#[test]
+fn a_version_that_is_told_of_before_it_is_on_the_disk_is_caught() {
+    let site = sweep::own_site();
+    let rule = || Rule {
+        then: Then::RestartServer,
+        ..kill_at(Phase::BeforeForward, "CREATE TABLE t002")
+    };
+    let judged = run_on(&site, &TELLS_EARLY, &scenario::two_tables(), Some(rule()));
+    caught(&judged, &[Oracle::O9]);
+    let judged = run_on(&site, &RIGHT, &scenario::two_tables(), Some(rule()));
+    assert!(judged.complaints.is_empty(), "{judged:#?}");
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub enum Oracle {
     O7,
     /// What is published stays within its limits.
     O8,
+    /// What was told is there, and stays: also when the server crashes right after.
+    O9,
 }
 
 /// Something that does not hold.
@@ -276,6 +278,25 @@ pub fn secrets(case: &Case<'_>, said: &str) -> Vec<Complaint> {
     canary::leaks(said, &[&case.database.password, ROW_CANARY])
         .into_iter()
         .map(|form| Complaint::new(Oracle::O5, format!("{form:?} was printed in:\n{said}")))
+        .collect()
+}
+
+/// O9: what the command line has told of versions is true, whatever happened since.
+pub fn told(said: &str, now: &Snapshot) -> Vec<Complaint> {
+    let history = now.history();
+    let is_there = |version: &str| history.iter().any(|(found, _)| *found == version);
+    said.lines()
+        .filter_map(|line| {
+            let (version, what) = line.split_once("  ")?;
+            let is_lie = match what.split("  ").next()? {
+                "applied" => !is_there(version),
+                "undone" => is_there(version),
+                _ => false,
+            };
+            is_lie.then(|| {
+                Complaint::new(Oracle::O9, format!("it said `{line}`, and that is not so"))
+            })
+        })
         .collect()
 }
 

@@ -299,9 +299,11 @@ fn next_of<'p>(points: &Mutex<impl Iterator<Item = &'p Point>>) -> Option<&'p Po
     points.lock().expect("no panic").next()
 }
 
-/// A server that loses nothing of what it has committed when it goes down, unlike the shared one.
-fn own_site() -> Site {
-    let server = Postgres::start(16, &["--set=synchronous_commit=on"]);
+/// A server that loses nothing of what it has flushed when it goes down, unlike the shared one, and does not flush
+/// by itself before a fault comes.
+pub fn own_site() -> Site {
+    let settings = ["--set=synchronous_commit=on", "--set=wal_writer_delay=1s"];
+    let server = Postgres::start(16, &settings);
     Site::new(Box::leak(Box::new(server)))
 }
 

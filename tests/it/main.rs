@@ -37,6 +37,7 @@ mod doctor;
 mod engine;
 mod external_secrets;
 mod first_user_operator;
+mod flush;
 mod github_actions;
 mod hosts;
 mod identity;

@@ -181,6 +181,8 @@ pub enum Answer {
     DownLoaded { number: u8, variant: u8 },
     /// `Done`.
     Done,
+    /// `Flushed`.
+    Flushed,
     /// `Journaled`.
     Journaled,
     /// `Evidence`, of what there is.

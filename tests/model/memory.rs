@@ -231,7 +231,9 @@ impl<'s> Memory<'s> {
             Answer::Done => Observation::Done(Recorded {
                 at: Timestamp::UNIX_EPOCH,
                 execution_time_ms: 1,
+                is_flushed: !execution(self.request(handle)).may_flush_later,
             }),
+            Answer::Flushed => Observation::Flushed,
             Answer::Journaled => Observation::Step(StepObservation::Journaled),
             Answer::Evidence(seen) => Observation::Step(StepObservation::Evidence(
                 shown::evidence(self.request(handle), seen),

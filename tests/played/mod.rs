@@ -338,6 +338,7 @@ impl Scene {
                 Observation::LockHeld(Some(holder("operator billing/ledger", true)))
             }
             (Request::TryLock, _) => Observation::Locked,
+            (Request::Flush, _) => Observation::Flushed,
             (Request::Check(_), _) => Observation::Checked(self.check_answer.clone()),
             (Request::LoadDown(version), _) => {
                 Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
@@ -380,6 +381,7 @@ impl Scene {
             (Request::Execute(_), _) => Observation::Done(Recorded {
                 at: at(-1),
                 execution_time_ms: 5,
+                is_flushed: true,
             }),
             (Request::Step(step), _) => match step.action {
                 StepAction::Look(_) | StepAction::Start(_) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::migration::checksum::Checksum;
+use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, Stored};
 use crate::migration::plan::{DownSource, Step};
 use crate::migration::script::Script;
@@ -83,7 +84,12 @@ impl Machine {
         record: Record,
     ) -> Next {
         let direction = record.direction();
-        let script = match Script::parse(bytes, &self.task.ledger.table) {
+        let ahead = self.ahead.take().filter(|(known, _)| *known == version);
+        let script = match ahead {
+            Some((_, script)) if direction == Direction::Up => Ok(script),
+            _ => Script::parse(bytes, &self.task.ledger.table),
+        };
+        let script = match script {
             Ok(script) => script,
             Err(defects) => {
                 return self.stop(Stop::Unusable {
@@ -93,12 +99,14 @@ impl Machine {
                 });
             }
         };
+        let may_flush_later = self.may_flush_later(&script, &record);
         let execution = Execution {
             version,
             name,
             script,
             record,
             actor: self.actor(),
+            may_flush_later,
         };
         let begun = match self.begun_of(&execution) {
             Ok(begun) => begun,
@@ -145,15 +153,15 @@ impl Machine {
 
     pub(super) fn executed(&mut self, recorded: Recorded) -> Next {
         match self.running.take() {
-            Some(execution) => self.recorded(&execution, recorded),
+            Some(execution) => self.committed(execution, recorded),
             None => self.impossible("nothing was executing"),
         }
     }
 
-    /// A version is committed with its record.
-    pub(super) fn recorded(&mut self, execution: &Execution, recorded: Recorded) -> Next {
+    /// A version is there with its record, and stays. False: there was no look at the history.
+    pub(super) fn recorded(&mut self, execution: &Execution, recorded: Recorded) -> bool {
         let Some(history) = &mut self.outcome.history else {
-            return self.impossible("something ran without a look at the history");
+            return false;
         };
         match &execution.record {
             Record::Apply(texts) => history.insert(Applied {
@@ -180,8 +188,7 @@ impl Machine {
         if let Some(entries) = &mut self.outcome.audit_entries {
             *entries += 1;
         }
-        self.steps.pop_front();
-        self.checkpoint()
+        true
     }
 
     pub(super) fn script_failed(&mut self, failure: ScriptFailure) -> Next {

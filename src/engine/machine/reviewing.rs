@@ -65,8 +65,9 @@ impl Machine {
     #[must_use]
     pub fn left(&self) -> &[ReviewedScript] {
         let scripts = self.outcome.reviewed.as_ref().map(|plan| &plan.scripts);
+        let ran = self.outcome.done.len() + self.unflushed.len();
         scripts
-            .and_then(|scripts| scripts.get(self.outcome.done.len()..))
+            .and_then(|scripts| scripts.get(ran..))
             .unwrap_or_default()
     }
 

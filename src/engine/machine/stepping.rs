@@ -64,7 +64,7 @@ impl Machine {
                     blockers,
                 })
             }
-            Turn::Recorded(recorded) => self.recorded(&stepwise.execution().clone(), recorded),
+            Turn::Recorded(recorded) => self.committed(stepwise.execution().clone(), recorded),
             Turn::Stop(reason) => self.stop_in_step(&stepwise, *reason),
             Turn::Impossible(what) => self.impossible(&what),
         }

@@ -61,7 +61,16 @@ impl Outcome {
         match (&self.remains, &self.under_way) {
             (Some(remains), _) => format!("{error} {remains}, and {}.", self.stands_at()),
             (None, Some(version)) if error.kind == DatabaseErrorKind::ConnectionLost => {
-                format!("{error} It was at {version}.")
+                let unflushed = match self.unflushed.as_slice() {
+                    [] => String::new(),
+                    [only] => format!(
+                        " {only} before it was committed; only a crash of the server can have taken it back."
+                    ),
+                    [first, .., last] => format!(
+                        " {first} to {last} before it were committed; only a crash of the server can have taken them back."
+                    ),
+                };
+                format!("{error} It was at {version}.{unflushed}")
             }
             (None, Some(under_way)) if error.kind == DatabaseErrorKind::LockLost => format!(
                 "{error} {} was not begun; those before it stay.",

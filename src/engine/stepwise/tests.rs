@@ -22,6 +22,7 @@ fn execution(sql: &str) -> Execution {
             down: None,
             down_checksum: None,
         }),
+        may_flush_later: false,
         actor: "test".to_owned(),
     }
 }
@@ -81,6 +82,7 @@ fn recorded() -> Observation {
     Observation::Done(Recorded {
         at: jiff::Timestamp::UNIX_EPOCH,
         execution_time_ms: 1,
+        is_flushed: true,
     })
 }
 

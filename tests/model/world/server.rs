@@ -35,6 +35,7 @@ impl World {
                     Answer::LockHeld
                 })
             }
+            Request::Flush => Work::Answered(Answer::Flushed),
             Request::LoadDown(version) => Work::Answered(stored_down(memory, database, version)),
             Request::Check(_) => {
                 let asked = match defect {

@@ -1,0 +1,147 @@
+//! The part of a run that waits for the server's disk.
+//!
+//! Most of the time that a quick version takes is the disk's, for its commit. One flush serves all that was
+//! committed before it, so a version that is followed by another one at once may leave it to that. Until then the
+//! run keeps it to itself: nothing is told of it, for a crash of the server could take it back.
+
+use std::sync::Arc;
+
+use super::{Machine, State};
+use crate::engine::database::{Execution, Observation, Record, Recorded, Request};
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::event::{Event, Next};
+use crate::engine::outcome::{End, Stop};
+use crate::migration::plan::Step;
+use crate::migration::script::Script;
+
+/// So many versions wait for one flush, at the most.
+const MOST: usize = 16;
+
+/// So long they took, at the most, in milliseconds on the server: what a crash of the server costs, and how long
+/// the first of them is kept back.
+const LONGEST_MS: i64 = 100;
+
+/// A version that is committed and may not be on the disk.
+#[derive(Debug, Clone)]
+pub(super) struct Unflushed {
+    pub(super) execution: Arc<Execution>,
+    recorded: Recorded,
+}
+
+impl Machine {
+    /// Whether the first step's version, whose record is `record`, may leave its flush to the next one. That has to take moments as far
+    /// as its text tells, for the first one is not told before it is over.
+    pub(super) fn may_flush_later(&mut self, script: &Script, record: &Record) -> bool {
+        let applies = matches!(record, Record::Apply(_));
+        let waiting: i64 = self
+            .unflushed
+            .iter()
+            .map(|one| one.recorded.execution_time_ms)
+            .sum();
+        self.new_tables.take_in(script);
+        if !applies || self.unflushed.len() + 1 >= MOST || waiting >= LONGEST_MS {
+            return false;
+        }
+        let Some(Step::Apply { version, .. }) = self.steps.get(1) else {
+            return false;
+        };
+        let Some(next) = self.task.catalog.get(version) else {
+            return false;
+        };
+        let Ok(script) = Script::parse(&next.up.bytes, &self.task.ledger.table) else {
+            return false;
+        };
+        let is_brief = self.new_tables.make_brief(&script);
+        self.ahead = Some((version.clone(), script));
+        is_brief
+    }
+
+    /// A version is committed. It is told with those before it, once all of them are on the disk.
+    pub(super) fn committed(&mut self, execution: Arc<Execution>, recorded: Recorded) -> Next {
+        self.unflushed.push(Unflushed {
+            execution,
+            recorded,
+        });
+        if recorded.is_flushed && !self.note_flushed() {
+            return self.impossible("something ran without a look at the history");
+        }
+        self.steps.pop_front();
+        self.checkpoint()
+    }
+
+    /// While something is not on the disk, nothing is done but to send the next version: whatever else comes next
+    /// waits for a flush.
+    pub(super) fn flush_before(&mut self, next: Next) -> Next {
+        let sends_the_next = match &next {
+            Next::Checkpoint(_) => matches!(self.state, State::AtCheckpoint),
+            Next::Ask(request) => matches!(**request, Request::Execute(_)),
+            Next::MayRun | Next::Pause(_) | Next::Done(_) => false,
+        };
+        if self.unflushed.is_empty() || sends_the_next {
+            return next;
+        }
+        if is_lost(&next) {
+            // There is nobody to ask.
+            return self.forget_unflushed(next);
+        }
+        self.held_back = Some(Box::new(next));
+        Next::Ask(Box::new(Request::Flush))
+    }
+
+    /// What was asked to be flushed is, or not; `next` had waited for it.
+    pub(super) fn flushed(&mut self, next: Next, event: Event) -> Next {
+        match event {
+            Event::Observed(observation) if matches!(*observation, Observation::Flushed) => {
+                if !self.note_flushed() {
+                    return self.impossible("something ran without a look at the history");
+                }
+                self.with_this_outcome(next)
+            }
+            Event::Failed(error) => self.not_flushed(next, error),
+            other => {
+                self.unflushed.clear();
+                self.impossible(&format!("{} while a flush was awaited", other.label()))
+            }
+        }
+    }
+
+    /// A run that ended because of the database ends for that. Any other end would say what is not known now.
+    fn not_flushed(&mut self, next: Next, error: DatabaseError) -> Next {
+        let next = match &next {
+            Next::Done(outcome) if matches!(outcome.end, End::Stopped(Stop::Database(_))) => next,
+            _ => self.stop(Stop::Database(error)),
+        };
+        self.forget_unflushed(next)
+    }
+
+    /// Tells of what is on the disk now.
+    fn note_flushed(&mut self) -> bool {
+        let flushed = std::mem::take(&mut self.unflushed);
+        flushed
+            .iter()
+            .all(|one| self.recorded(&one.execution, one.recorded))
+    }
+
+    /// The run ends, and only the next one can tell whether these are there.
+    fn forget_unflushed(&mut self, next: Next) -> Next {
+        let unflushed = std::mem::take(&mut self.unflushed);
+        let versions = unflushed.iter().map(|one| one.execution.version.clone());
+        self.outcome.unflushed = versions.collect();
+        self.with_this_outcome(next)
+    }
+
+    /// An end, with all that is known by now.
+    fn with_this_outcome(&self, next: Next) -> Next {
+        match next {
+            Next::Done(_) => Next::Done(Box::new(self.outcome.clone())),
+            other => other,
+        }
+    }
+}
+
+fn is_lost(next: &Next) -> bool {
+    let Next::Done(outcome) = next else {
+        return false;
+    };
+    matches!(&outcome.end, End::Stopped(Stop::Database(error)) if error.kind == DatabaseErrorKind::ConnectionLost)
+}

@@ -1,0 +1,228 @@
+//! Quick versions that share a flush: what is told, and when.
+
+use super::*;
+
+/// Runs `task`, and keeps for each request how many versions had been told of before it.
+fn told_before_each(task: Task, database: &mut Simulated) -> (Vec<(String, usize)>, Outcome) {
+    let mut machine = Machine::new(task);
+    let mut event = Event::Begin;
+    let mut all = Vec::new();
+    loop {
+        event = match machine.step(event) {
+            Next::Ask(request) => {
+                all.push((label(&request), machine.done().len()));
+                match database.answer(&request) {
+                    Ok(observation) => Event::Observed(Box::new(observation)),
+                    Err(error) => Event::Failed(error),
+                }
+            }
+            Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
+            Next::MayRun | Next::Checkpoint(_) => Event::Continue,
+            Next::Done(outcome) => return (all, *outcome),
+        };
+    }
+}
+
+fn from_first_script(all: &[(String, usize)]) -> Vec<(&str, usize)> {
+    let scripts = all.iter().skip_while(|(label, _)| label != "apply 1");
+    scripts
+        .map(|(label, told)| (label.as_str(), *told))
+        .collect()
+}
+
+fn failure(version: &str) -> Observation {
+    Observation::Failed(ScriptFailure {
+        kind: ScriptFailureKind::Failed,
+        version: Version::parse(version).expect("a version"),
+        name: "t".to_owned(),
+        direction: Direction::Up,
+        statement: None,
+        position: None,
+        sqlstate: None,
+        message: "no".to_owned(),
+        outside_transaction: false,
+        by_hand: None,
+    })
+}
+
+fn recorded(is_flushed: bool) -> Observation {
+    Observation::Done(Recorded {
+        at: Timestamp::UNIX_EPOCH,
+        execution_time_ms: 1,
+        is_flushed,
+    })
+}
+
+fn versions(outcome: &Outcome) -> Vec<String> {
+    let done = outcome.done().iter();
+    done.map(|done| done.version.to_string()).collect()
+}
+
+#[test]
+fn nothing_is_told_of_a_version_before_it_is_on_the_disk() {
+    let mut database = Simulated::default();
+    let (all, outcome) = told_before_each(task(&["1", "2", "3"]), &mut database);
+    assert_eq!(
+        from_first_script(&all),
+        [("apply 1", 0), ("apply 2", 0), ("apply 3", 0)]
+    );
+    assert_eq!(versions(&outcome), ["1", "2", "3"]);
+}
+
+#[test]
+fn one_that_was_flushed_is_told_at_once_with_those_before_it() {
+    let mut database = Simulated {
+        script_answers: [recorded(false), recorded(true), recorded(false)].into(),
+        ..Simulated::default()
+    };
+    let (all, _) = told_before_each(task(&["1", "2", "3", "4"]), &mut database);
+    assert_eq!(
+        from_first_script(&all),
+        [
+            ("apply 1", 0),
+            ("apply 2", 0),
+            ("apply 3", 2),
+            ("apply 4", 2)
+        ]
+    );
+}
+
+#[test]
+fn so_many_share_a_flush_at_the_most() {
+    let names: Vec<String> = (1..=40).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (all, _) = told_before_each(task(&names), &mut Simulated::default());
+    let told: Vec<usize> = all.iter().map(|(_, told)| *told).collect();
+    for number in [16, 32] {
+        assert!(told.contains(&number), "{told:?}");
+    }
+    assert!(!told.contains(&17), "{told:?}");
+}
+
+#[test]
+fn a_run_that_goes_no_further_flushes_first() {
+    for (answer, then) in [
+        (failure("3"), "flush"),
+        (Observation::LockNotAvailable(Vec::new()), "flush"),
+    ] {
+        let mut database = Simulated {
+            script_answers: [recorded(false), recorded(false), answer].into(),
+            ..Simulated::default()
+        };
+        let (all, outcome) = told_before_each(task(&["1", "2", "3"]), &mut database);
+        let scripts = from_first_script(&all);
+        assert_eq!(scripts[3], (then, 0));
+        assert!(versions(&outcome).starts_with(&["1".to_owned(), "2".to_owned()]));
+        if let Some(again) = scripts.get(4) {
+            assert_eq!(*again, ("apply 3", 2));
+        }
+    }
+}
+
+#[test]
+fn a_stop_between_two_versions_flushes_first() {
+    let mut database = Simulated::default();
+    let outcome = run_limited(task(&["1", "2", "3"]), &mut database, 2);
+    assert!(matches!(outcome.end(), End::Interrupted));
+    assert_eq!(database.asked.last().map(String::as_str), Some("flush"));
+    assert_eq!(versions(&outcome), ["1", "2"]);
+}
+
+#[test]
+fn a_window_that_closes_closes_behind_a_flush() {
+    use crate::engine::hold::OutsideWindow;
+
+    let mut database = Simulated::default();
+    let mut machine = Machine::new(task(&["1", "2", "3"]));
+    let (mut event, mut checkpoints) = (Event::Begin, 0);
+    let outcome = loop {
+        event = match machine.step(event) {
+            Next::Ask(request) => Event::Observed(Box::new(database.answer(&request).unwrap())),
+            Next::Checkpoint(_) if checkpoints == 2 => {
+                Event::Held(Box::new(Hold::Window(OutsideWindow::new(&[], None))))
+            }
+            Next::Checkpoint(_) => {
+                checkpoints += 1;
+                Event::Continue
+            }
+            Next::MayRun => Event::Continue,
+            Next::Pause(_) => panic!("nobody waits"),
+            Next::Done(outcome) => break outcome,
+        };
+    };
+    assert!(matches!(outcome.stop(), Some(Stop::Held(_))));
+    assert_eq!(database.asked.last().map(String::as_str), Some("flush"));
+    assert_eq!(versions(&outcome), ["1", "2"]);
+}
+
+#[test]
+fn what_may_have_gone_with_a_lost_connection_is_not_told_and_said_so() {
+    let lost_at = |request| Simulated {
+        fail_at: Some(request),
+        ..Simulated::default()
+    };
+    // inspect, lock, inspect, prepare, and two versions.
+    let (all, outcome) = told_before_each(task(&["1", "2", "3"]), &mut lost_at(6));
+    assert_eq!(
+        from_first_script(&all),
+        [("apply 1", 0), ("apply 2", 0), ("apply 3", 0)]
+    );
+    assert!(outcome.done().is_empty());
+    assert_eq!(
+        outcome.history().map(|history| history.iter().count()),
+        Some(0)
+    );
+    let message = outcome.message();
+    assert!(
+        message.ends_with(
+            "It was at 3 t. 1 to 2 before it were committed; only a crash of the server can have taken \
+             them back."
+        ),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_flush_that_fails_leaves_them_untold() {
+    let mut database = Simulated {
+        script_answers: [recorded(false), failure("2")].into(),
+        fail_at: Some(6),
+        ..Simulated::default()
+    };
+    let (all, outcome) = told_before_each(task(&["1", "2"]), &mut database);
+    assert_eq!(
+        from_first_script(&all),
+        [("apply 1", 0), ("apply 2", 0), ("flush", 0)]
+    );
+    assert!(outcome.done().is_empty());
+    assert!(matches!(outcome.stop(), Some(Stop::Database(_))));
+}
+
+#[test]
+fn what_takes_long_or_is_undone_waits_for_nobody_and_nobody_for_it() {
+    let files = |up: &str| {
+        let file = |name: &str, text: &str| SourceFile {
+            name: name.to_owned(),
+            bytes: text.as_bytes().to_vec(),
+        };
+        vec![
+            file("1_t_UP.sql", "CREATE TABLE a (id int);"),
+            file("1_t_DOWN.sql", "DROP TABLE a;"),
+            file("2_t_UP.sql", up),
+            file("2_t_DOWN.sql", "SELECT 1;"),
+        ]
+    };
+    for (up, told) in [
+        ("CREATE INDEX ON a (id);", 0),
+        ("UPDATE a SET id = 1;", 1),
+        ("CREATE INDEX CONCURRENTLY i ON a (id);", 1),
+    ] {
+        let catalog = Catalog::from_files(files(up), "schema_migrations", &|_| false);
+        let task = Task {
+            catalog: catalog.expect("a sound set"),
+            ..task(&[])
+        };
+        let (all, _) = told_before_each(task, &mut Simulated::default());
+        assert_eq!(from_first_script(&all)[1].1, told, "{up}: {all:?}");
+    }
+}
