@@ -63,6 +63,8 @@ pub struct Facts {
 struct Privileged {
     role: String,
     superuser: bool,
+    /// It has CREATEROLE, with which any other of them can be granted up to PostgreSQL 15.
+    can_grant: bool,
 }
 
 /// What names our server session, so that a cancellation never hits a successor with the same pid.
@@ -300,6 +302,13 @@ impl Facts {
             let role = sanitize::name(&found.role);
             if found.superuser {
                 format!("it is a member of \"{role}\", a superuser")
+            } else if found.can_grant && found.role == self.user {
+                "it has CREATEROLE, by which it can grant itself pg_execute_server_program"
+                    .to_owned()
+            } else if found.can_grant {
+                format!(
+                    "it is a member of \"{role}\", whose CREATEROLE can grant pg_execute_server_program"
+                )
             } else {
                 format!("it is a member of {role}")
             }

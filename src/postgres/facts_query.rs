@@ -94,8 +94,11 @@ pub fn query(settings: &Settings) -> String {
             pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000 \
             THEN 'SET' ELSE 'MEMBER' END)), \
          'privileged', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
-            'role', r.rolname, 'superuser', r.rolsuper) ORDER BY r.rolname) FROM pg_catalog.pg_roles r \
-            WHERE CASE WHEN r.rolsuper OR r.rolname IN ('pg_execute_server_program', \
+            'role', r.rolname, 'superuser', r.rolsuper, 'can_grant', r.can_grant) ORDER BY r.rolname) \
+            FROM (SELECT oid, rolname, rolsuper, rolcreaterole AND \
+                pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000 AS can_grant \
+                FROM pg_catalog.pg_roles OFFSET 0) r \
+            WHERE CASE WHEN r.rolsuper OR r.can_grant OR r.rolname IN ('pg_execute_server_program', \
                 'pg_read_server_files', 'pg_write_server_files') \
             THEN pg_catalog.pg_has_role(SESSION_USER, r.oid, 'MEMBER') END), '[]'::pg_catalog.json), \
          'doubtful', {doubtful}\

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::{Ended, Project};
-use crate::harness::{Database, eventually, postgres};
+use crate::harness::{Database, eventually, postgres, postgres_major};
 use crate::operator_rig::{Schema, Tenant, cluster, condition, inline, resource};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -230,6 +230,39 @@ fn a_privileged_role_is_warned_of_once_at_the_command_line() {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         assert_eq!(ended.stderr.matches("warning").count(), 1, "{ended:#?}");
         assert!(ended.stderr.contains(words), "no {words:?} in {ended:#?}");
+    }
+}
+
+/// Up to PostgreSQL 15 it can give itself what it has not.
+#[test]
+fn a_role_that_makes_roles_counts_as_privileged_where_it_can_grant_itself_more() {
+    for (server, counts) in [(postgres_major(15), true), (postgres(), false)] {
+        let database = server.database("makes_roles");
+        let user = &database.user;
+        database.admin_exec(&format!("ALTER ROLE {user} CREATEROLE"));
+        // What the check is about is so.
+        let grant = format!("GRANT pg_execute_server_program TO {user}");
+        let granted = database
+            .try_exec(&format!("BEGIN; {grant}; ROLLBACK"))
+            .status;
+        assert_eq!(granted.success(), counts);
+        let init = |more: &str| {
+            database.admin_exec(more);
+            let output = database.schemaward().arg("init").output();
+            Ended::of(&output.expect("the program starts"))
+        };
+        let ended = init("SELECT 1");
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let own = "it has CREATEROLE, by which it can grant itself pg_execute_server_program.";
+        assert_eq!(ended.stderr.contains(own), counts, "{ended:#?}");
+        // A member of such a role can become it.
+        let ended = init(&format!(
+            "ALTER ROLE {user} NOCREATEROLE; CREATE ROLE {user}_maker CREATEROLE; GRANT {user}_maker TO {user}"
+        ));
+        let other = format!(
+            "it is a member of \"{user}_maker\", whose CREATEROLE can grant pg_execute_server_program."
+        );
+        assert_eq!(ended.stderr.contains(&other), counts, "{ended:#?}");
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Connection {
     pub pooler: Pooler,
 
     /// True: the user may be a superuser, or a member of pg_execute_server_program,
-    /// pg_read_server_files or pg_write_server_files. Then whoever may change a script can run programs
+    /// pg_read_server_files or pg_write_server_files, or have CREATEROLE up to PostgreSQL 15. Then whoever may change a script can run programs
     /// on the database server. Default: false, such a user is refused with PrivilegedRole.
     #[serde(default)]
     pub allow_privileged_role: bool,
