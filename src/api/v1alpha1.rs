@@ -15,6 +15,7 @@
 mod check;
 mod connection;
 mod execution;
+mod gate;
 mod plan;
 mod review;
 mod source;
@@ -35,6 +36,7 @@ pub use connection::{
     TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
+pub use gate::GateSpec;
 pub use plan::{PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement};
 pub use review::{ApprovalSpec, PolicyAction, RequiredApproval, WindowScope, WindowSpec};
 pub use source::{ConfigMapSource, Source};
@@ -234,6 +236,18 @@ pub struct DatabaseSchemaSpec {
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub windows: Option<Vec<WindowSpec>>,
+
+    /// What other objects of this namespace have to say before scripts run, such as that a backup is there.
+    ///
+    /// A plan waits, with reason GateNotMet, until every gate is met. They are read when there is something to
+    /// run, and again under the migration lock. The operator needs the right to get these kinds; the chart has
+    /// rbac.gateRules for it. That holds for a way back, too; the command line reads no gate. At most 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 20),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub gates: Option<Vec<GateSpec>>,
 
     /// How scripts are run.
     #[serde(default)]

@@ -4,6 +4,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
+use super::gate::Gate;
 use super::references::Reference;
 
 /// Whom a grant is for, and what is granted.
@@ -13,6 +14,19 @@ pub struct Grantee {
     pub user: Option<String>,
     /// The `ClusterRole` that a tenant binds.
     pub cluster_role: String,
+}
+
+impl Grantee {
+    /// Us, as a flag of `kubectl create rolebinding`.
+    fn subject(&self) -> String {
+        match self.user.as_deref() {
+            Some(user) => match user.strip_prefix("system:serviceaccount:") {
+                Some(account) => format!("--serviceaccount={account}"),
+                None => format!("--user={user}"),
+            },
+            None => "--serviceaccount=NAMESPACE:NAME".to_owned(),
+        }
+    }
 }
 
 /// Our user name at the API server.
@@ -34,17 +48,24 @@ pub async fn own_user(client: &Client) -> Result<Option<String>, kube::Error> {
 #[must_use]
 pub fn access_denied(reference: &Reference, namespace: &str, grantee: &Grantee) -> String {
     let role = &grantee.cluster_role;
-    let subject = match grantee.user.as_deref() {
-        Some(user) => match user.strip_prefix("system:serviceaccount:") {
-            Some(account) => format!("--serviceaccount={account}"),
-            None => format!("--user={user}"),
-        },
-        None => "--serviceaccount=NAMESPACE:NAME".to_owned(),
-    };
+    let subject = grantee.subject();
     format!(
         "The operator may not read {reference} in namespace {namespace}. Nothing was connected to. \
          Grant it: kubectl create rolebinding {role} --namespace={namespace} --clusterrole={role} \
          {subject}"
+    )
+}
+
+/// The clause for the object of a gate that we may not read, with what grants it.
+#[must_use]
+pub fn gate_denied(gate: &Gate, namespace: &str, grantee: &Grantee) -> String {
+    let (role, group) = (&grantee.cluster_role, &gate.group);
+    format!(
+        "the operator may not read {gate} in namespace {namespace}: let ClusterRole {role} get the resources of {} in \
+         API group {group} (the chart's value rbac.gateRules), and bind it: kubectl create rolebinding {role} \
+         --namespace={namespace} --clusterrole={role} {}",
+        gate.kind,
+        grantee.subject()
     )
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 
+use crate::api::condition::Reason;
 use crate::api::v1alpha1::{APPROVE_ANNOTATION, DatabaseSchema, PolicyAction, RequiredApproval};
+use crate::engine::hold::Hold;
 use crate::engine::outcome::Outcome;
 use crate::engine::review::{self, Approval, Review};
 use crate::engine::task::Owner;
@@ -36,6 +38,7 @@ pub fn review(
             .unwrap_or_default()
             .bounded_by(&configuration.policy.0),
         approval: approval(resource, handled),
+        wal_position: None,
     }
 }
 
@@ -82,6 +85,18 @@ fn context(resource: &DatabaseSchema, owner: &Owner) -> PlanContext {
         role,
     ];
     PlanContext::new(fields.into_iter().chain(path.map(String::as_str)))
+}
+
+/// The reason for Ready of a plan that waits.
+#[must_use]
+pub fn held(hold: &Hold) -> Reason {
+    match hold {
+        Hold::Approval(_) => Reason::AwaitingApproval,
+        Hold::Policy(_) => Reason::PolicyDenied,
+        Hold::Window(_) => Reason::OutsideWindow,
+        Hold::Gate(unmet) if unmet.is_denied => Reason::AccessDenied,
+        Hold::Gate(_) => Reason::GateNotMet,
+    }
 }
 
 /// Concerns that a warning names.

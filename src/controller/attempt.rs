@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::engine::error::DatabaseError;
+use crate::engine::hold::Hold;
 use crate::engine::outcome::{Outcome, Stop};
 use crate::engine::sessions::Activity;
 use crate::migration::file_name::Direction;
@@ -37,6 +38,18 @@ impl Attempt {
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    /// True when it waits for other objects, which nothing tells of.
+    #[must_use]
+    pub fn waits_for_gates(&self) -> bool {
+        match self {
+            Self::Ran(outcome) => matches!(
+                outcome.stop(),
+                Some(Stop::Held(hold)) if matches!(hold.as_ref(), Hold::Gate(_))
+            ),
+            _ => false,
         }
     }
 }

@@ -104,13 +104,21 @@ impl Run<'_> {
         )
         .await;
         let writer = ProgressWriter::start(report.clone(), database.activity());
+        let mut task = self.task(Mode::Migrate);
+        if let (Some(review), false) = (&mut task.review, self.validated.gates.is_empty()) {
+            review.wal_position = database.wal_position().await;
+        }
         let conditions = RunConditions {
             windows: &self.validated.windows,
+            gates: &self.validated.gates,
+            client: &self.context.client,
+            namespace: &self.identity.namespace,
+            grantee: &self.context.grantee,
         };
         let outcome = engine::run_under(
             &conditions,
             &mut database,
-            self.task(Mode::Migrate),
+            task,
             || permit.holds(),
             |progress| writer.note(&progress),
         )

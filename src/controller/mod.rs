@@ -6,7 +6,7 @@
 //! | fetch what the resource refers to | [`dereference`] | API server |
 //! | judge it | [`validate`], [`rules`], [`settings`], [`approval`] | nothing |
 //! | what a person decided | [`decisions`], [`decide`] | database |
-//! | migrate | [`migrate`], [`permit`], [`conditions`], [`window`] | database |
+//! | migrate | [`migrate`], [`permit`], [`conditions`], [`window`], [`gate`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
 //! | say so | [`settle`], [`report`], [`progress`], [`events`] | API server |
 //!
@@ -30,6 +30,7 @@ pub mod dereference;
 pub mod election;
 pub mod events;
 pub mod fingerprint;
+pub mod gate;
 pub mod identity;
 pub mod known;
 pub mod lease;

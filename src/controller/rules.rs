@@ -11,6 +11,7 @@ use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
 use super::approval;
+use super::gate::{self, Gate};
 use super::window::Windows;
 
 const TARGET_AMONG_VERSIONS: &str =
@@ -106,6 +107,7 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
     found.execution(&spec.execution);
     found.0.extend(checks(spec).err().into_iter().flatten());
     found.0.extend(windows(spec).err().into_iter().flatten());
+    found.0.extend(gates(spec).err().into_iter().flatten());
     if let Err(unknown) = approval::policy(&spec.policy) {
         found.unless(false, "policy", &unknown.to_string());
     }
@@ -132,6 +134,15 @@ pub fn defects(spec: &DatabaseSchemaSpec) -> Vec<String> {
 pub fn windows(spec: &DatabaseSchemaSpec) -> Result<Windows, Vec<String>> {
     let specs = spec.windows.as_deref();
     specs.map_or_else(|| Ok(Windows::default()), Windows::new)
+}
+
+/// The gates that `spec` lists.
+///
+/// # Errors
+/// What is wrong with them, each as `field: why`.
+pub fn gates(spec: &DatabaseSchemaSpec) -> Result<Vec<Gate>, Vec<String>> {
+    let specs = spec.gates.as_deref();
+    specs.map_or_else(|| Ok(Vec::new()), gate::gates)
 }
 
 /// The checks that `spec` lists.
@@ -362,7 +373,7 @@ mod tests {
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 18] = [
+    const SAID_AGAIN: [&str; 20] = [
         TARGET_AMONG_VERSIONS,
         BASELINE_AMONG_VERSIONS,
         BASELINE_WITHIN_TARGET,
@@ -381,6 +392,8 @@ mod tests {
         LOCK_TIMEOUT,
         STATEMENT_TIMEOUT,
         window::DURATION_RANGE,
+        gate::LEAST_AGE,
+        gate::BOTH_OR_NONE,
     ];
 
     fn messages(schema: &Value, found: &mut BTreeSet<String>) {

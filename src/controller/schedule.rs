@@ -6,6 +6,8 @@ use super::fingerprint::Fingerprint;
 
 /// Least pause before something is read again that the API server did not give.
 const API_RETRY: Duration = Duration::from_secs(3);
+/// Longest pause before a gate is read again.
+const GATE_POLL: Duration = Duration::from_secs(30);
 /// Longest pause between attempts to reach the API server.
 const API_BACKOFF_MAX: Duration = Duration::from_secs(30);
 
@@ -19,6 +21,12 @@ pub fn random() -> f64 {
 #[must_use]
 pub fn api_retry() -> Duration {
     API_RETRY + API_RETRY.mul_f64(random())
+}
+
+/// Pause before objects are looked at again that a plan waits for: nothing tells of their changes.
+#[must_use]
+pub fn gate_poll() -> Duration {
+    GATE_POLL.mul_f64(0.5 + random() / 2.0)
 }
 
 /// Pause before the attempt after `attempt` (counted from 0) to reach the API server.

@@ -74,7 +74,9 @@ pub async fn settle(
         .having_handled(handled);
     let interval = interval(&resource.spec.interval);
     let next = memory.next_attempt(interval, schedule::random(), now);
-    let next = [next, opening(&attempted.attempt, now)];
+    let gates = attempted.attempt.waits_for_gates();
+    let gates = gates.then(schedule::gate_poll);
+    let next = [next, opening(&attempted.attempt, now), gates];
     let next = next.into_iter().flatten().min();
     let happened = Happened::Attempted {
         attempt: &attempted.attempt,

@@ -12,6 +12,7 @@ use crate::postgres;
 
 use super::attempt::{Invalid, InvalidKind};
 use super::dereference::{Dereferenced, FetchedFile};
+use super::gate::Gate;
 use super::rules;
 use super::settings::settings;
 use super::window::Windows;
@@ -33,6 +34,8 @@ pub struct ValidatedRun {
     pub task: Task,
     /// When scripts may run.
     pub windows: Windows,
+    /// What other objects have to say before.
+    pub gates: Vec<Gate>,
 }
 
 /// Judges what the resource says by itself, before anything is fetched.
@@ -90,6 +93,7 @@ pub fn validate(
             checks: rules::checks(spec).map_err(|defects| invalid_spec(&defects))?,
         },
         windows: rules::windows(spec).map_err(|defects| invalid_spec(&defects))?,
+        gates: rules::gates(spec).map_err(|defects| invalid_spec(&defects))?,
     })
 }
 

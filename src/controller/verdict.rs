@@ -6,7 +6,6 @@ use crate::api::v1alpha1::MigrationDirection;
 use crate::engine::error::{
     DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
 };
-use crate::engine::hold::Hold;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::file_name::Direction;
@@ -15,7 +14,7 @@ use crate::migration::script::{ScriptDefect, ScriptDefectKind};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, DereferenceErrorKind, InvalidKind};
-use super::wording;
+use super::{approval, wording};
 
 /// What one attempt means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +165,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
     };
     match stop {
         Stop::Blocked(blocked) => about(of_blocked(blocked), None),
-        Stop::Held(hold) => about(of_hold(hold), None),
+        Stop::Held(hold) => about(approval::held(hold), None),
         Stop::Script(failure) => {
             let reason = of_script(failure.kind);
             Verdict {
@@ -206,14 +205,6 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
             of_defects(defects),
             Some(concerned(version, None, Some(*direction))),
         ),
-    }
-}
-
-fn of_hold(hold: &Hold) -> Reason {
-    match hold {
-        Hold::Approval(_) => Reason::AwaitingApproval,
-        Hold::Policy(_) => Reason::PolicyDenied,
-        Hold::Window(_) => Reason::OutsideWindow,
     }
 }
 

@@ -52,7 +52,7 @@ pub enum Next {
     /// Wait. Answered by `Waited`.
     Pause(Pause),
     /// Ask the caller whether the plan that was looked through may run, as far as no database knows:
-    /// [`super::run::Conditions`]. Answered by `Continue`, `Interrupt` or `Held`.
+    /// [`super::Conditions`]. Answered by `Continue`, `Interrupt` or `Held`.
     MayRun,
     /// Ask the caller whether the next version may start; the first time with the plan. Answered by
     /// `Continue`, `Interrupt` or `Held`.

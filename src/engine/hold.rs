@@ -19,6 +19,8 @@ pub enum Hold {
     Policy(Denied),
     /// The opening of a window.
     Window(OutsideWindow),
+    /// Other objects.
+    Gate(GateNotMet),
 }
 
 /// A plan that needs an approval and has none.
@@ -188,13 +190,49 @@ impl OutsideWindow {
     }
 }
 
+/// A plan that waits for other objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateNotMet {
+    /// What is left to run, as a clause.
+    what: String,
+    /// What is not as it has to be, each as a clause.
+    unmet: Vec<String>,
+    /// One of the objects may not be read.
+    pub is_denied: bool,
+}
+
+impl GateNotMet {
+    /// These scripts wait for `unmet`, each a clause that names its object.
+    #[must_use]
+    pub fn new(scripts: &[ReviewedScript], unmet: Vec<String>, is_denied: bool) -> Self {
+        Self {
+            what: in_words(scripts),
+            unmet,
+            is_denied,
+        }
+    }
+
+    fn message(&self, so_far: &str) -> String {
+        let named = self.unmet.iter().take(NAMED).cloned().collect::<Vec<_>>();
+        let more = match self.unmet.len() - named.len() {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        format!(
+            "The plan {} waits for spec.gates: {}{more}. {so_far}. It runs by itself once they are met.",
+            self.what,
+            named.join("; ")
+        )
+    }
+}
+
 impl Hold {
     /// When what it waits for comes by itself, where that is known.
     #[must_use]
     pub fn opens_at(&self) -> Option<Timestamp> {
         match self {
             Self::Window(outside) => outside.opens_at(),
-            Self::Approval(_) | Self::Policy(_) => None,
+            Self::Approval(_) | Self::Policy(_) | Self::Gate(_) => None,
         }
     }
 
@@ -205,6 +243,7 @@ impl Hold {
             Self::Approval(awaiting) => awaiting.message(so_far),
             Self::Policy(denied) => denied.message(so_far),
             Self::Window(outside) => outside.message(so_far),
+            Self::Gate(unmet) => unmet.message(so_far),
         }
     }
 }

@@ -25,7 +25,7 @@ pub mod step;
 mod stepwise;
 pub mod task;
 
-pub use run::{Conditions, Leave, Progress, Unconditional, run, run_under};
+pub use run::{Conditions, Progress, Unconditional, run, run_under};
 
 #[cfg(test)]
 mod tests;

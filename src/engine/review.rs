@@ -31,6 +31,8 @@ pub struct Review {
     pub policy: StatementPolicy,
     /// What somebody approved.
     pub approval: Option<Approval>,
+    /// Where the server's write-ahead log was before the run, and when, for the audit.
+    pub wal_position: Option<String>,
 }
 
 /// Which plans need an approval, the strictest last.

@@ -63,22 +63,11 @@ pub enum Progress<'a> {
     },
 }
 
-/// What a caller says to a plan that is about to run.
-#[derive(Debug)]
-pub enum Leave {
-    /// It may run.
-    Given,
-    /// Not now, and nobody has to be told: the run ends as interrupted.
-    Withdrawn,
-    /// Not now, for this reason.
-    Held(Box<Hold>),
-}
-
 /// What has to be so before a reviewed plan runs, apart from its database: the time, other objects. Asked before
 /// the lock is taken and again under it.
 pub trait Conditions {
-    /// Whether these scripts may run.
-    fn may_run(&self, scripts: &[ReviewedScript]) -> impl Future<Output = Leave> + Send;
+    /// Why these scripts may not run, if they may not.
+    fn hold(&self, scripts: &[ReviewedScript]) -> impl Future<Output = Option<Box<Hold>>> + Send;
 
     /// Why the next of these scripts may not start, although the run is under way; of no scripts, nothing.
     fn closed(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>>;
@@ -89,8 +78,8 @@ pub trait Conditions {
 pub struct Unconditional;
 
 impl Conditions for Unconditional {
-    async fn may_run(&self, _: &[ReviewedScript]) -> Leave {
-        Leave::Given
+    async fn hold(&self, _: &[ReviewedScript]) -> Option<Box<Hold>> {
+        None
     }
 
     fn closed(&self, _: &[ReviewedScript]) -> Option<Box<Hold>> {
@@ -150,10 +139,9 @@ pub async fn run_under<D: Database>(
                 let waited = wait(pause_for(&pause, &mut progress), &may_continue).await;
                 after_pause(&pause, waited, conditions, machine.left())
             }
-            Next::MayRun => match conditions.may_run(machine.left()).await {
-                Leave::Given => Event::Continue,
-                Leave::Withdrawn => Event::Interrupt,
-                Leave::Held(hold) => Event::Held(hold),
+            Next::MayRun => match conditions.hold(machine.left()).await {
+                Some(hold) => Event::Held(hold),
+                None => Event::Continue,
             },
             Next::Checkpoint(plan) => {
                 if let Some(plan) = plan {
@@ -294,8 +282,8 @@ mod tests {
     struct Closed;
 
     impl Conditions for Closed {
-        async fn may_run(&self, _: &[ReviewedScript]) -> Leave {
-            Leave::Given
+        async fn hold(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
+            self.closed(scripts)
         }
 
         fn closed(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {

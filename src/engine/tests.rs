@@ -830,6 +830,7 @@ fn reviewed_task(names: &[&str], required: RequiredApproval, approved: Option<Ch
                 by: "annotation, set by field manager kubectl-annotate".to_owned(),
                 is_used: false,
             }),
+            wal_position: None,
         }),
         ..task(names)
     }
@@ -841,7 +842,7 @@ fn awaited(outcome: &Outcome) -> Checksum {
     match outcome.stop() {
         Some(Stop::Held(hold)) => match hold.as_ref() {
             Hold::Approval(awaiting) => awaiting.plan,
-            Hold::Policy(_) | Hold::Window(_) => panic!("{}", outcome.message()),
+            Hold::Policy(_) | Hold::Window(_) | Hold::Gate(_) => panic!("{}", outcome.message()),
         },
         _ => panic!("{}", outcome.message()),
     }

@@ -41,6 +41,7 @@ mod snapshot;
 mod startup;
 mod steps;
 mod stored_text;
+mod wal;
 mod watch;
 
 pub use audit_report::{AuditReport, AuditRow};

@@ -38,6 +38,7 @@ mod engine;
 mod external_secrets;
 mod first_user_operator;
 mod flush;
+mod gates_operator;
 mod github_actions;
 mod hosts;
 mod identity;

@@ -92,6 +92,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
         approval: schemaward::api::v1alpha1::ApprovalSpec::default(),
         policy: std::collections::BTreeMap::new(),
         windows: None,
+        gates: None,
         execution: schemaward::api::v1alpha1::Execution::default(),
         checks: None,
         suspend: false,

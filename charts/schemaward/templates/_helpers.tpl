@@ -77,3 +77,12 @@ subjects:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* What gates may name. */}}
+{{- define "schemaward.gateRules" -}}
+{{- range .Values.rbac.gateRules }}
+- apiGroups: {{ toJson .apiGroups }}
+  resources: {{ toJson .resources }}
+  verbs: [get]
+{{- end }}
+{{- end }}

@@ -150,7 +150,7 @@ impl Machine {
         }
     }
 
-    /// In whose name a version runs, and who approved it, for the audit.
+    /// In whose name a version runs, who approved it, and what it can be restored to, for the audit.
     pub(super) fn actor(&self) -> String {
         let actor = &self.task.actor;
         let approved = self.outcome.reviewed.as_ref().and_then(|plan| {
@@ -161,6 +161,14 @@ impl Machine {
                 approved.by
             ))
         });
-        format!("{actor}{}", approved.unwrap_or_default())
+        let review = self.task.review.as_ref();
+        let wal = review
+            .and_then(|review| review.wal_position.as_ref())
+            .map(|position| format!(", WAL before the run at {position}"));
+        format!(
+            "{actor}{}{}",
+            approved.unwrap_or_default(),
+            wal.unwrap_or_default()
+        )
     }
 }

@@ -35,6 +35,7 @@ impl Part {
     pub fn approved_on(&self, database: &Committed) -> Task {
         let mut task = self.task();
         task.review = Some(Review {
+            wal_position: None,
             context: PlanContext::new(["d"]),
             required: RequiredApproval::Always,
             policy: StatementPolicy::new([]).expect("no name"),

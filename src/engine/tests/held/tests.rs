@@ -7,7 +7,7 @@ use super::super::*;
 use crate::engine::event::Pause;
 use crate::engine::hold::{Opening, OutsideWindow};
 use crate::engine::review::ReviewedScript;
-use crate::engine::{Conditions, Leave, run_under};
+use crate::engine::{Conditions, run_under};
 
 /// Answers in order; afterwards nothing is held.
 #[derive(Default)]
@@ -19,21 +19,20 @@ struct Held {
 }
 
 impl Held {
-    fn hold(answers: &Mutex<VecDeque<bool>>, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
+    fn held(answers: &Mutex<VecDeque<bool>>, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
         let held = answers.lock().unwrap().pop_front().unwrap_or_default();
         held.then(|| outside(scripts))
     }
 }
 
 impl Conditions for Held {
-    fn may_run(&self, scripts: &[ReviewedScript]) -> impl Future<Output = Leave> + Send {
+    fn hold(&self, scripts: &[ReviewedScript]) -> impl Future<Output = Option<Box<Hold>>> + Send {
         self.asked.lock().unwrap().push(scripts.len());
-        let hold = Self::hold(&self.may_run, scripts);
-        ready(hold.map_or(Leave::Given, Leave::Held))
+        ready(Self::held(&self.may_run, scripts))
     }
 
     fn closed(&self, scripts: &[ReviewedScript]) -> Option<Box<Hold>> {
-        Self::hold(&self.closed, scripts)
+        Self::held(&self.closed, scripts)
     }
 }
 
