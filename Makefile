@@ -62,7 +62,7 @@ model-long: ## The same with all faults everywhere, and 1,000,000 random runs fr
 
 .PHONY: integration
 integration: ## Tests on a real PostgreSQL and a real Kubernetes API server
-	@parts/get postgres postgres-all pgbouncer control-plane helm health actionlint moto external-secrets
+	@parts/get postgres postgres-all pgbouncer faketime control-plane helm health actionlint moto external-secrets
 	tests/harness/test_parts.py
 	tests/harness/test_servers.py
 	cargo test --locked --test it

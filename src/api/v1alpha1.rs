@@ -31,9 +31,9 @@ use super::duration::GoDuration;
 
 pub use check::{CheckMoment, CheckSpec};
 pub use connection::{
-    AwsSecret, Certificate, ClientCertificate, Connection, CredentialsSource, DocumentSource,
-    FieldSource, HostSource, KeyReference, PasswordSource, Pooler, PortSource, SecretReference,
-    TextSource, Tls, TlsMode,
+    Auth, AuthType, AwsSecret, Certificate, ClientCertificate, Connection, CredentialsSource,
+    DocumentSource, FieldSource, HostSource, KeyReference, PasswordSource, Pooler, PortSource,
+    SecretReference, TextSource, Tls, TlsMode,
 };
 pub use execution::Execution;
 pub use gate::GateSpec;

@@ -1,4 +1,4 @@
-//! Credentials from Amazon's services: a secret of AWS Secrets Manager.
+//! Credentials from Amazon's services: a secret of AWS Secrets Manager, and tokens to sign in to RDS with.
 //!
 //! Nothing here is touched before somebody asks for it: no file, no variable and no address.
 //!
@@ -8,13 +8,15 @@
 mod error;
 mod http;
 mod identity;
+mod rds;
 mod secrets;
+
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use std::time::Duration;
 use tokio::sync::OnceCell;
 
 pub use self::error::{AwsError, AwsErrorKind};

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::api::credentials::Credentials;
 use crate::postgres::ClientCertificate;
-use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};
+use crate::postgres::{LIVENESS_PERIOD, Origins, Password, Pooler, Settings, Tls, TlsMode};
 
 use super::args::{ExecutionArgs, HistoryArgs, host, read};
 use super::credentials::{CredentialsArgs, Part, complete};
@@ -186,6 +186,14 @@ impl ConnectionArgs {
                 document: of_document(|document| Some(&document.username)),
             },
         ])?;
+        let tls = self.tls(&host)?;
+        let password = if self.credentials.is_by_token() {
+            self.no_password()?;
+            Password::Issued(self.credentials.issuer(tls.mode)?)
+        } else {
+            let of_document = || document.map(|document| document.password.clone());
+            self.password()?.or_else(of_document).into()
+        };
         Ok(Settings {
             port: self
                 .port
@@ -193,10 +201,8 @@ impl ConnectionArgs {
                 .unwrap_or(USUAL_PORT),
             database,
             username,
-            password: self
-                .password()?
-                .or_else(|| document.map(|document| document.password.clone())),
-            tls: self.tls(&host)?,
+            password,
+            tls,
             host,
             pooler: match self.pooler {
                 PoolerMode::None => Pooler::None,
@@ -227,6 +233,16 @@ impl ConnectionArgs {
         Ok(execution.apply_to(self.settings(history).await?))
     }
 
+    /// A password that would silently not be used is a mistake.
+    fn no_password(&self) -> Result<(), Failure> {
+        if self.password()?.is_none() {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "--auth rds-iam takes no password: leave out --password-file and POSTGRES_PASSWORD.",
+        ))
+    }
+
     fn password(&self) -> Result<Option<SecretString>, Failure> {
         let Some(path) = &self.password_file else {
             let given = std::env::var_os("POSTGRES_PASSWORD").filter(|value| !value.is_empty());
@@ -254,6 +270,7 @@ impl ConnectionArgs {
     fn tls(&self, host: &str) -> Result<Tls, Failure> {
         // With a CA or a certificate of our own at hand somebody wants TLS, wherever the server is.
         let wants_tls = self.ca_file.is_some() || self.ssl_cert.is_some();
+        let wants_tls = wants_tls || self.credentials.is_by_token();
         let unprotected = is_loopback(host) && !wants_tls;
         let usual = if unprotected {
             SslMode::Disable
@@ -296,7 +313,6 @@ mod tests {
     use std::fs;
 
     use clap::Parser;
-    use secrecy::ExposeSecret;
 
     use super::*;
     use crate::engine::task::Ledger;
@@ -330,17 +346,20 @@ mod tests {
         let mode = |more: &[&str]| settings(more).unwrap().tls.mode;
         assert_eq!(mode(&[]), TlsMode::VerifyFull);
         assert_eq!(mode(&["--sslmode=require"]), TlsMode::Require);
-        let here = |host: &str| {
-            let sample = ["x", "--db=d", "--user=u", "--host", host];
+        let here_by = |host: &str, auth: &str| {
+            let least = ["x", "--db=d", "--user=u", "--aws-region=r-1"];
+            let sample = least.into_iter().chain([auth, "--host", host]);
             let sample = Sample::try_parse_from(sample).unwrap();
             let settings = now(sample.connection.settings(&sample.history));
             settings.unwrap().tls.mode
         };
+        let here = |host: &str| here_by(host, "--auth=password");
         assert_eq!(here("localhost"), TlsMode::Disable);
         assert_eq!(here("127.0.0.2"), TlsMode::Disable);
         assert_eq!(here("::1"), TlsMode::Disable);
         assert_eq!(here("10.0.0.1"), TlsMode::VerifyFull);
         assert_eq!(here("localhost.example"), TlsMode::VerifyFull);
+        assert_eq!(here_by("localhost", "--auth=rds-iam"), TlsMode::VerifyFull);
     }
 
     #[test]
@@ -359,8 +378,8 @@ mod tests {
         let path = folder.path().join("password");
         fs::write(&path, "a secret \r\n").unwrap();
         let option = format!("--password-file={}", path.display());
-        let password = settings(&[&option]).unwrap().password.unwrap();
-        assert_eq!(password.expose_secret(), "a secret ");
+        let password = settings(&[&option]).unwrap().password;
+        assert_eq!(password.fixed(), "a secret ");
 
         let missing = settings(&["--password-file=/nowhere/password"]).unwrap_err();
         assert_eq!(
@@ -389,7 +408,7 @@ mod tests {
         let all = read(&[]).unwrap();
         let said = (&*all.host, all.port, &*all.database, &*all.username);
         assert_eq!(said, ("db.example", 5433, "d", "u"));
-        assert_eq!(all.password.unwrap().expose_secret(), "sesame");
+        assert_eq!(all.password.fixed(), "sesame");
         assert_eq!(all.tls.mode, TlsMode::VerifyFull);
         let some = read(&["--host=localhost", "--port=5444", "--user=other"]).unwrap();
         let said = (&*some.host, some.port, &*some.database, &*some.username);

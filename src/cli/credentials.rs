@@ -3,12 +3,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::api::credentials::{self, Credentials};
 use crate::aws::{Aws, AwsError, AwsErrorKind, SecretAddress};
+use crate::postgres::{PasswordIssuer, TlsMode};
 
 use super::args::{host, read};
 use super::exit::{Exit, Failure};
@@ -44,7 +46,17 @@ pub(super) struct CredentialsArgs {
     )]
     aws_secret_id: Option<String>,
 
-    /// Region of AWS that the secret is in
+    /// How the role signs in
+    #[arg(
+        long,
+        value_name = "WAY",
+        env = "POSTGRES_AUTH",
+        hide_env_values = true,
+        default_value = "password"
+    )]
+    auth: AuthWay,
+
+    /// Region of AWS that the secret, or the instance for rds-iam, is in
     #[arg(
         long,
         value_name = "REGION",
@@ -54,24 +66,56 @@ pub(super) struct CredentialsArgs {
     aws_region: Option<String>,
 }
 
+/// Ways to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AuthWay {
+    /// By the password, or as the server wants it otherwise
+    Password,
+    /// To Amazon RDS by a token of IAM, signed for each connection; over verified TLS alone
+    RdsIam,
+}
+
 impl CredentialsArgs {
+    /// Whether tokens take the place of a password.
+    pub(super) fn is_by_token(&self) -> bool {
+        self.auth == AuthWay::RdsIam
+    }
+
+    /// What gives the token for each connection.
+    ///
+    /// # Errors
+    /// No region, or TLS that does not tell who the server is.
+    pub(super) fn issuer(&self, tls: TlsMode) -> Result<Arc<dyn PasswordIssuer>, Failure> {
+        if !tls.is_verified() {
+            return Err(Failure::usage(
+                "--auth rds-iam needs --sslmode verify-full or verify-ca: whoever gets a token can use it. Nothing \
+                 was connected to.",
+            ));
+        }
+        let region = self.region("the instance is in")?;
+        Ok(Arc::new(Aws::default()).rds_iam(&region))
+    }
+
+    fn region(&self, what: &str) -> Result<String, Failure> {
+        let region = self.aws_region.clone();
+        let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
+        region.filter(|region| !region.is_empty()).ok_or_else(|| {
+            Failure::usage(format!(
+                "Missing: --aws-region (or AWS_REGION), the region that {what}."
+            ))
+        })
+    }
+
     /// Whether there is a document.
     pub(super) fn is_given(&self) -> bool {
         self.credentials_file.is_some() || self.aws_secret_id.is_some() || variable().is_some()
     }
 
     fn address(&self, id: &str) -> Result<SecretAddress, Failure> {
-        let region = self.aws_region.clone();
-        let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
-        match region.filter(|region| !region.is_empty()) {
-            Some(region) => Ok(SecretAddress {
-                id: id.to_owned(),
-                region,
-            }),
-            None => Err(Failure::usage(
-                "Missing: --aws-region (or AWS_REGION), the region that --aws-secret-id is in.",
-            )),
-        }
+        Ok(SecretAddress {
+            id: id.to_owned(),
+            region: self.region("the secret is in")?,
+        })
     }
 
     /// What the document says; `None`: there is none.

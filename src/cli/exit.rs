@@ -89,12 +89,14 @@ pub(super) fn exit_for_database(kind: DatabaseErrorKind) -> Exit {
         | DatabaseErrorKind::LockLost
         | DatabaseErrorKind::ReadOnlyReplica
         | DatabaseErrorKind::TooManyConnections
-        | DatabaseErrorKind::DiskFull => Exit::Retry,
+        | DatabaseErrorKind::DiskFull
+        | DatabaseErrorKind::IdentityUnavailable => Exit::Retry,
         DatabaseErrorKind::AuthenticationFailed
         | DatabaseErrorKind::DatabaseNotFound
         | DatabaseErrorKind::TlsVerificationFailed
         | DatabaseErrorKind::TlsRequired
         | DatabaseErrorKind::InvalidCredentials
+        | DatabaseErrorKind::AccessDenied
         | DatabaseErrorKind::PermissionDenied
         | DatabaseErrorKind::ForeignHistory
         | DatabaseErrorKind::HistoryUnreadable
@@ -135,11 +137,13 @@ mod tests {
             (Kind::ReadOnlyReplica, Exit::Retry),
             (Kind::TooManyConnections, Exit::Retry),
             (Kind::DiskFull, Exit::Retry),
+            (Kind::IdentityUnavailable, Exit::Retry),
             (Kind::AuthenticationFailed, Exit::NotDone),
             (Kind::DatabaseNotFound, Exit::NotDone),
             (Kind::TlsVerificationFailed, Exit::NotDone),
             (Kind::TlsRequired, Exit::NotDone),
             (Kind::InvalidCredentials, Exit::NotDone),
+            (Kind::AccessDenied, Exit::NotDone),
             (Kind::PermissionDenied, Exit::NotDone),
             (Kind::ForeignHistory, Exit::NotDone),
             (Kind::HistoryUnreadable, Exit::NotDone),

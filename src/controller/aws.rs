@@ -1,8 +1,11 @@
 //! What of Amazon's services a resource gets. The operator acts with one identity for all namespaces, so its
 //! configuration says which of them may have what; nothing else is asked for.
 
-use crate::api::v1alpha1::AwsSecret;
+use std::sync::Arc;
+
+use crate::api::v1alpha1::{AuthType, AwsSecret, Connection};
 use crate::aws::{Aws, AwsError, AwsErrorKind, SecretAddress};
+use crate::postgres::{self, Password, Settings};
 
 use super::attempt::{DereferenceError, DereferenceErrorKind};
 use super::configuration::AwsRules;
@@ -11,7 +14,7 @@ use super::dereference::Given;
 /// The way to AWS for the resources of one namespace.
 pub struct AwsAccess<'a> {
     /// The services.
-    pub aws: &'a Aws,
+    pub aws: &'a Arc<Aws>,
     /// What is allowed; `None`: whoever asks acts in their own name.
     pub rules: Option<&'a AwsRules>,
     /// The namespace.
@@ -45,6 +48,42 @@ impl AwsAccess<'_> {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Lets `settings` sign in by tokens, if `connection` says so.
+    ///
+    /// # Errors
+    /// That the namespace may not sign in so.
+    pub fn sign_in(
+        &self,
+        connection: &Connection,
+        settings: &mut Settings,
+    ) -> Result<(), DereferenceError> {
+        let auth = &connection.auth;
+        let (AuthType::RdsIam, Some(region)) = (auth.type_, &auth.region) else {
+            return Ok(());
+        };
+        let (host, user) = (&settings.host, &settings.username);
+        let allows = |rules: &AwsRules| rules.allow_sign_in(self.namespace, host, user);
+        if !self.rules.is_none_or(allows) {
+            let what = format!(
+                "RDS IAM to sign in to {} as {}",
+                postgres::place(settings),
+                postgres::role(settings)
+            );
+            let is_shown = settings.origins.host.is_none() && settings.origins.username.is_none();
+            let rule = if is_shown {
+                format!(
+                    "aws.rdsIAM: [{{namespaces: [{}], hosts: [{host}], users: [{user}]}}]",
+                    self.namespace
+                )
+            } else {
+                "a rule of aws.rdsIAM with namespaces, hosts and users".to_owned()
+            };
+            return Err(self.not_allowed(&what, &rule));
+        }
+        settings.password = Password::Issued(self.aws.rds_iam(region));
+        Ok(())
     }
 
     fn not_allowed(&self, what: &str, rule: &str) -> DereferenceError {

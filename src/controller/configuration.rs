@@ -54,6 +54,39 @@ pub struct ApprovalBound {
 pub struct AwsRules {
     /// Secrets of AWS Secrets Manager that may be read.
     secrets: Vec<AllowedSecrets>,
+    /// Instances and roles that may be signed in to by RDS IAM.
+    #[serde(rename = "rdsIAM")]
+    rds_iam: Vec<AllowedSignIns>,
+}
+
+/// Roles that some namespaces may sign in as, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AllowedSignIns {
+    namespaces: Vec<NamePattern>,
+    /// By name alone: a token is for a name.
+    hosts: Vec<HostName>,
+    users: Vec<NamePattern>,
+}
+
+/// Hosts by name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct HostName(HostPattern);
+
+impl TryFrom<String> for HostName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let pattern: HostPattern = text.parse().map_err(|error| format!("{error}"))?;
+        match pattern {
+            HostPattern::Network(..) => Err(format!(
+                "{text:?} is an address, and a token is for a name: write one (db.example.com), or names below one \
+                 (*.example.com)"
+            )),
+            HostPattern::Any | HostPattern::Name(_) | HostPattern::Below(_) => Ok(Self(pattern)),
+        }
+    }
 }
 
 /// Secrets that some namespaces may use. Here the namespaces have to be said.
@@ -72,6 +105,16 @@ impl AwsRules {
         self.secrets
             .iter()
             .any(|rule| matches(&rule.namespaces, namespace) && matches(&rule.ids, id))
+    }
+
+    /// True when the resources of a namespace may sign in there as this user, by a token.
+    #[must_use]
+    pub fn allow_sign_in(&self, namespace: &str, host: &str, user: &str) -> bool {
+        self.rds_iam.iter().any(|rule| {
+            matches(&rule.namespaces, namespace)
+                && rule.hosts.iter().any(|pattern| pattern.0.names(host))
+                && matches(&rule.users, user)
+        })
     }
 }
 
@@ -264,6 +307,29 @@ aws:
     }
 
     #[test]
+    fn a_sign_in_is_for_namespace_host_and_user_together() {
+        let text = "
+aws:
+  rdsIAM:
+  - {namespaces: [fluxion], hosts: ['*.rds.amazonaws.com'], users: [migrator, 'shop_*']}
+  - {namespaces: [other], hosts: [db.example], users: ['*']}
+";
+        let rules = Configuration::parse(text).unwrap().aws;
+        for (namespace, host, user, allowed) in [
+            ("fluxion", "a.rds.amazonaws.com", "migrator", true),
+            ("fluxion", "A.rds.amazonaws.com", "shop_1", true),
+            ("fluxion", "a.rds.amazonaws.com", "postgres", false),
+            ("fluxion", "db.example", "migrator", false),
+            ("other", "a.rds.amazonaws.com", "migrator", false),
+            ("other", "db.example", "postgres", true),
+        ] {
+            let found = rules.allow_sign_in(namespace, host, user);
+            assert_eq!(found, allowed, "{namespace} {host} {user}");
+            assert!(!AwsRules::default().allow_sign_in(namespace, host, user));
+        }
+    }
+
+    #[test]
     fn a_file_that_says_nothing_allows_what_is_usual() {
         for text in ["", "# later\n", "{}", "hosts: {}"] {
             let configuration = Configuration::parse(text).unwrap();
@@ -286,6 +352,11 @@ aws:
             ("host: {}\n", 1, "host"),
             ("hosts: [\n", 1, "hosts"),
             ("aws:\n  secrets:\n  - ids: [a]\n", 3, "namespaces"),
+            (
+                "aws:\n  rdsIAM:\n  - {namespaces: [a], hosts: [10.0.0.1], users: [a]}\n",
+                3,
+                "10.0.0.1",
+            ),
             ("policy: {ban-drop-colum: Deny}\n", 1, "ban-drop-colum"),
             ("approval: {required: Sometimes}\n", 1, "Sometimes"),
         ] {

@@ -19,7 +19,8 @@ use super::decisions::Handled;
 use super::lost::LostScript;
 use super::policy::{Retry, backs_off, is_trouble, next_attempt, policy};
 use super::status::{Subject, clip};
-use super::verdict::{Verdict, step_script, verdict};
+use super::step_script::step_script;
+use super::verdict::{Verdict, verdict};
 
 /// The memory of one resource.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -3,7 +3,7 @@
 //! | step | file | needs |
 //! |---|---|---|
 //! | is there anything to do? | [`agenda`], [`fingerprint`] | API server (metadata) |
-//! | fetch what the resource refers to | [`dereference`] | API server |
+//! | fetch what the resource refers to | [`dereference`], [`aws`] | API server, AWS where it is named |
 //! | judge it | [`validate`], [`rules`], [`settings`], [`approval`] | nothing |
 //! | what a person decided | [`decisions`], [`decide`] | database |
 //! | migrate | [`migrate`], [`permit`], [`conditions`], [`window`], [`gate`] | database |
@@ -50,6 +50,7 @@ pub mod schedule;
 pub mod settings;
 pub mod settle;
 pub mod status;
+pub mod step_script;
 pub mod turns;
 pub mod validate;
 pub mod verdict;
@@ -294,6 +295,11 @@ async fn attempt(
         }
     };
     run.settings.guard = Some(context.guard(&identity.namespace));
+    let aws = context.aws_access(&identity.namespace);
+    if let Err(error) = aws.sign_in(&spec.connection, &mut run.settings) {
+        attempted.attempt = Attempt::Waiting(error);
+        return Ok(attempted);
+    }
     context.known.remember(table, &run.task.catalog);
     let place = Place::of(&run.settings);
     let waited_for = turn.filter(|turn| turn.is_at(&place));

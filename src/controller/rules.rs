@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::api::duration::GoDuration;
-use crate::api::v1alpha1::{CredentialsSource, DatabaseSchemaSpec, Execution, Source, TlsMode};
+use crate::api::v1alpha1::{
+    AuthType, Connection, CredentialsSource, DatabaseSchemaSpec, Execution, Source, TlsMode,
+};
 use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
@@ -36,6 +38,11 @@ pub const HOST_FORM: &str = "must be one DNS name or IP address: no slash, no UR
 pub const DATABASE_LENGTH: &str = "a database name has at most 63 characters";
 /// For a user.
 pub const USERNAME_LENGTH: &str = "a user name has at most 63 characters";
+const TOKEN_MODE: &str =
+    "auth.type RDSIAM needs tls.mode VerifyFull or VerifyCA: whoever gets a token can use it";
+const TOKEN_PASSWORD: &str =
+    "password must not be given with auth.type RDSIAM: the token takes its place";
+const TOKEN_REGION: &str = "region must be given with type RDSIAM, and with no other";
 const CA_MODE: &str =
     "ca is only used with mode VerifyCA or VerifyFull: Require checks no certificate";
 const CLIENT_CERTIFICATE_MODE: &str =
@@ -282,6 +289,7 @@ impl Defects {
         if let Some(document) = &connection.credentials_from {
             self.document(document);
         }
+        self.auth(connection);
         for (field, given) in [
             ("connection.host", host.map(|host| host.get().is_some())),
             ("connection.port", port.map(|port| port.get().is_some())),
@@ -322,6 +330,23 @@ impl Defects {
                 ONE_CERTIFICATE_SOURCE,
             );
         }
+    }
+
+    fn auth(&mut self, connection: &Connection) {
+        let auth = &connection.auth;
+        let by_token = auth.type_ == AuthType::RdsIam;
+        let has_region = auth.region.is_some();
+        self.unless(by_token == has_region, "connection.auth", TOKEN_REGION);
+        let region = auth.region.as_deref();
+        self.unless(
+            region.is_none_or(is_region),
+            "connection.auth.region",
+            REGION_FORM,
+        );
+        let verified = matches!(connection.tls.mode, TlsMode::VerifyCa | TlsMode::VerifyFull);
+        self.unless(!by_token || verified, "connection", TOKEN_MODE);
+        let alone = connection.password.is_none();
+        self.unless(!by_token || alone, "connection", TOKEN_PASSWORD);
     }
 
     fn document(&mut self, document: &CredentialsSource) {
@@ -373,7 +398,7 @@ mod tests {
 
     /// Texts of the rules that the operator says again. The CRD also has a rule on changes, which
     /// cannot be seen in one resource alone.
-    const SAID_AGAIN: [&str; 20] = [
+    const SAID_AGAIN: [&str; 23] = [
         TARGET_AMONG_VERSIONS,
         BASELINE_AMONG_VERSIONS,
         BASELINE_WITHIN_TARGET,
@@ -386,6 +411,9 @@ mod tests {
         HOST_FORM,
         DATABASE_LENGTH,
         USERNAME_LENGTH,
+        TOKEN_MODE,
+        TOKEN_PASSWORD,
+        TOKEN_REGION,
         CA_MODE,
         CLIENT_CERTIFICATE_MODE,
         INTERVAL,
@@ -471,6 +499,10 @@ mod tests {
                 aws("a/b", "eu-central-1/canary"),
                 "connection.credentialsFrom",
             ),
+            (
+                json!({"/connection/auth": {"type": "RDSIAM", "region": "a.b-c"}}),
+                "connection.auth.region",
+            ),
             (aws("a/b", "example"), "connection.credentialsFrom"),
             (aws("a b", "eu-central-1"), "connection.credentialsFrom"),
             (aws("", "eu-central-1"), "connection.credentialsFrom"),
@@ -520,6 +552,7 @@ mod tests {
     fn what_the_crd_refuses_is_refused_here() {
         let twice = json!({"value": "a", "secretKeyRef": {"name": "a", "key": "b"}});
         let ca = json!({"secretKeyRef": {"name": "a", "key": "b"}});
+        let token = json!({"type": "RDSIAM", "region": "eu-central-1"});
         for (change, field, why) in [
             (
                 json!({"/targetVersion": "2", "/versions": [{"version": "1"}]}),
@@ -555,6 +588,26 @@ mod tests {
                 json!({"/connection": {"host": {"value": "h"}, "database": {"value": "d"}}}),
                 "connection",
                 COMPLETE_CONNECTION,
+            ),
+            (
+                json!({"/connection/auth": {"type": "RDSIAM"}}),
+                "connection.auth",
+                TOKEN_REGION,
+            ),
+            (
+                json!({"/connection/auth": {"region": "eu-central-1"}}),
+                "connection.auth",
+                TOKEN_REGION,
+            ),
+            (
+                json!({"/connection/auth": token, "/connection/tls": {"mode": "Require"}}),
+                "connection",
+                TOKEN_MODE,
+            ),
+            (
+                json!({"/connection/auth": token, "/connection/password": {"secretKeyRef": {"name": "a", "key": "b"}}}),
+                "connection",
+                TOKEN_PASSWORD,
             ),
             (
                 json!({"/connection/credentialsFrom": {}}),

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::api::credentials::{self, Credentials};
 use crate::api::duration::GoDuration;
-use crate::api::v1alpha1::{DatabaseSchemaSpec, Pooler, TlsMode};
+use crate::api::v1alpha1::{AuthType, DatabaseSchemaSpec, Pooler, TlsMode};
 use crate::engine::task::Ledger;
 use crate::postgres;
 
@@ -59,7 +59,11 @@ pub fn settings(
         port: port(data.port, document)?,
         database: database.filter_valid(is_name, rules::DATABASE_LENGTH)?,
         username: username.filter_valid(is_name, rules::USERNAME_LENGTH)?,
-        password: password(data.password, document)?,
+        password: match spec.connection.auth.type_ {
+            AuthType::Password => password(data.password, document)?.into(),
+            // What issues tokens is added by whoever has it, if this is allowed.
+            AuthType::RdsIam => postgres::Password::None,
+        },
         tls: tls(spec.connection.tls.mode, data.ca, data.client_certificate),
         pooler: match spec.connection.pooler {
             Pooler::None => postgres::Pooler::None,
@@ -367,7 +371,7 @@ mod tests {
         assert_eq!(settings.port, 5433);
         assert_eq!(settings.database, "shop");
         assert_eq!(settings.username, "fluxion");
-        assert_eq!(settings.password.unwrap().expose_secret(), "sesame");
+        assert_eq!(settings.password.fixed(), "sesame");
         let origin = |key: &str| Some(format!("{key} in key credentials of Secret db"));
         assert_eq!(settings.origins.host, origin("host"));
         assert_eq!(settings.origins.database, origin("dbname"));
@@ -392,7 +396,7 @@ mod tests {
         assert_eq!(settings.port, 5432);
         assert_eq!(settings.database, "ledger");
         assert_eq!(settings.username, "migrator");
-        assert_eq!(settings.password.unwrap().expose_secret(), "sesame");
+        assert_eq!(settings.password.fixed(), "sesame");
         assert_eq!(settings.origins, postgres::Origins::default());
 
         let settings = judge(
@@ -405,7 +409,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.port, 5444);
-        assert_eq!(settings.password.unwrap().expose_secret(), "other");
+        assert_eq!(settings.password.fixed(), "other");
     }
 
     #[test]

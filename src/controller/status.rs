@@ -25,7 +25,8 @@ use super::attempt::{Attempt, Running};
 use super::identity;
 use super::memory::Memory;
 use super::policy::{State, backs_off, state, waits};
-use super::verdict::{of_direction, step_script};
+use super::step_script::step_script;
+use super::verdict::of_direction;
 
 mod plan;
 mod running;

@@ -248,7 +248,7 @@ fn listed_version(spec: &VersionSpec) -> Result<Listed, String> {
 mod tests {
     use std::sync::Arc;
 
-    use secrecy::{ExposeSecret, SecretSlice};
+    use secrecy::SecretSlice;
     use serde_json::json;
 
     use super::*;
@@ -324,7 +324,7 @@ mod tests {
         let run = judge(&spec(), files(), data()).unwrap();
         assert_eq!(run.settings.host, "db.example");
         assert_eq!(run.settings.port, 5433);
-        assert_eq!(run.settings.password.unwrap().expose_secret(), "sesame");
+        assert_eq!(run.settings.password.fixed(), "sesame");
         assert_eq!(run.settings.application, "operator n/shop");
         assert_eq!(run.settings.tls.mode, postgres::TlsMode::VerifyFull);
         assert_eq!(run.task.target, Target::Latest);

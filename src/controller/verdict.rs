@@ -9,11 +9,12 @@ use crate::engine::error::{
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::file_name::Direction;
-use crate::migration::plan::{DownSource, Plan, Step};
+use crate::migration::plan::{Plan, Step};
 use crate::migration::script::{ScriptDefect, ScriptDefectKind};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, DereferenceErrorKind, InvalidKind};
+use super::step_script::step_script;
 use super::{approval, wording};
 
 /// What one attempt means.
@@ -253,6 +254,10 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
         DatabaseErrorKind::TlsVerificationFailed => Reason::TlsVerificationFailed,
         DatabaseErrorKind::TlsRequired => Reason::TlsRequired,
         DatabaseErrorKind::InvalidCredentials => Reason::InvalidCredentials,
+        // As for a Secret that cannot be read: why is in the message.
+        DatabaseErrorKind::AccessDenied | DatabaseErrorKind::IdentityUnavailable => {
+            Reason::AccessDenied
+        }
         DatabaseErrorKind::PermissionDenied => Reason::PermissionDenied,
         DatabaseErrorKind::ForeignHistory => Reason::ForeignHistory,
         DatabaseErrorKind::HistoryUnreadable => Reason::HistoryUnreadable,
@@ -346,45 +351,5 @@ pub fn of_direction(direction: Direction) -> MigrationDirection {
     match direction {
         Direction::Up => MigrationDirection::Up,
         Direction::Down => MigrationDirection::Down,
-    }
-}
-
-/// The script that a step of a plan runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepScript<'a> {
-    /// The version.
-    pub version: &'a Version,
-    /// Its name.
-    pub name: &'a str,
-    /// Up or Down.
-    pub direction: MigrationDirection,
-    /// SHA-256 of the text.
-    pub checksum: String,
-}
-
-/// The script that `step` runs.
-#[must_use]
-pub fn step_script(step: &Step) -> StepScript<'_> {
-    match step {
-        Step::Apply {
-            version,
-            name,
-            checksum,
-        } => StepScript {
-            version,
-            name,
-            direction: MigrationDirection::Up,
-            checksum: checksum.to_string(),
-        },
-        Step::Undo {
-            version,
-            name,
-            down: DownSource::Stored(checksum) | DownSource::File(checksum),
-        } => StepScript {
-            version,
-            name,
-            direction: MigrationDirection::Down,
-            checksum: checksum.to_string(),
-        },
     }
 }

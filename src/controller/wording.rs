@@ -8,7 +8,7 @@ use crate::migration::plan::{Plan, Step};
 
 use super::attempt::{Running, Waiting};
 use super::policy::{Retry, policy};
-use super::verdict::step_script;
+use super::step_script::step_script;
 
 /// A run in the middle of it: `Applying 3 versions: 042 to 044; 1 done, 043 add_limits runs`.
 #[must_use]

@@ -35,8 +35,8 @@ impl DatabaseError {
     }
 }
 
-/// The closed list of troubles with a database. Each but [`Self::LockLost`] (a lost connection to status) is a
-/// reason of the same name in the resource's status.
+/// The closed list of troubles with a database. Each but [`Self::LockLost`] (a lost connection to status) and
+/// [`Self::IdentityUnavailable`] (`AccessDenied` there) is a reason of the same name in the resource's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatabaseErrorKind {
     /// No connection: refused, timed out, name not resolved.
@@ -61,6 +61,10 @@ pub enum DatabaseErrorKind {
     TlsRequired,
     /// A CA that is not PEM, or any other connection parameter that cannot be used.
     InvalidCredentials,
+    /// There is no identity to sign in with, or it may not.
+    AccessDenied,
+    /// The service that gives what to sign in with does not answer. The server was not asked.
+    IdentityUnavailable,
     /// A right is missing; the message has the GRANT to run.
     PermissionDenied,
     /// `schema_migrations` belongs to another tool.

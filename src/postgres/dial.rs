@@ -12,11 +12,13 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 
 use super::settings::{ClientCertificate, Settings, TlsMode};
 use super::startup::Startup;
-use super::{error, guard};
+use super::{error, guard, password};
 
 /// Connects and authenticates.
 pub async fn open(settings: &Settings, startup: &Startup) -> Result<PgConnection, DatabaseError> {
-    let options = options(settings, startup)?;
+    // Its time is not the server's, and its failure says nothing about the server.
+    let password = password::for_connection(settings).await?;
+    let options = options(settings, startup, password.expose_secret())?;
     let connected = async {
         guard::admit(settings).await?;
         let connected = options.connect().await;
@@ -29,11 +31,11 @@ pub async fn open(settings: &Settings, startup: &Startup) -> Result<PgConnection
 
 /// The driver's options. Its constructors read PG* variables of the environment, so every field is set;
 /// those that can only be set and not cleared are kept out of the environment by `main`.
-fn options(settings: &Settings, startup: &Startup) -> Result<PgConnectOptions, DatabaseError> {
-    let password = settings
-        .password
-        .as_ref()
-        .map_or("", |password| password.expose_secret());
+fn options(
+    settings: &Settings,
+    startup: &Startup,
+    password: &str,
+) -> Result<PgConnectOptions, DatabaseError> {
     let options = PgConnectOptions::new_without_pgpass()
         .host(&settings.host)
         .port(settings.port)

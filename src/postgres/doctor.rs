@@ -12,8 +12,9 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind};
 use super::connection::Postgres;
 use super::facts::Facts;
 use super::names::{self, place};
+use super::password::ISSUE_TIMEOUT;
 use super::quote::identifier;
-use super::settings::{Pooler, Settings, TlsMode};
+use super::settings::{Password, Pooler, Settings, TlsMode};
 
 /// What is looked at, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +125,7 @@ pub async fn examine(
     let connected = in_time(settings, "the answer to connecting", connecting).await;
     let mut database = connected.map_err(|error| {
         let check = check_of_connecting(settings, error.kind);
-        if check == Check::Login {
+        if check == Check::Login && was_asked(error.kind) {
             passed(Check::Tls, protection(settings).to_owned());
         }
         let remedy = remedy(settings, check, error.kind);
@@ -169,7 +170,12 @@ pub async fn in_time<T>(
     look: impl Future<Output = Result<T, DatabaseError>>,
 ) -> Result<T, DatabaseError> {
     // Connecting has that limit itself, and says more when it is over.
-    let limit = LIMIT.max(settings.connect_timeout + Duration::from_secs(1));
+    let issuing = if is_issued(settings) {
+        ISSUE_TIMEOUT
+    } else {
+        Duration::ZERO
+    };
+    let limit = LIMIT.max(issuing + settings.connect_timeout + Duration::from_secs(1));
     let looked = tokio::time::timeout(limit, Box::pin(look)).await;
     looked.unwrap_or_else(|_| Err(no_answer(settings, what, limit)))
 }
@@ -268,6 +274,11 @@ fn check_of_connecting(settings: &Settings, kind: Kind) -> Check {
     }
 }
 
+/// Whether the server has answered before this went wrong.
+fn was_asked(kind: Kind) -> bool {
+    !matches!(kind, Kind::AccessDenied | Kind::IdentityUnavailable)
+}
+
 fn protection(settings: &Settings) -> &'static str {
     match settings.tls.mode {
         TlsMode::Disable => "not wanted: password and data travel as they are",
@@ -290,12 +301,18 @@ fn remedy(settings: &Settings, check: Check, kind: Kind) -> Option<String> {
             identifier(&settings.database),
             identifier(&settings.username)
         )),
-        (Check::Login, Kind::AuthenticationFailed) if role => Some(format!(
-            "ALTER ROLE {} LOGIN PASSWORD '...';",
-            identifier(&settings.username)
-        )),
+        (Check::Login, Kind::AuthenticationFailed) if role && !is_issued(settings) => {
+            Some(format!(
+                "ALTER ROLE {} LOGIN PASSWORD '...';",
+                identifier(&settings.username)
+            ))
+        }
         _ => None,
     }
+}
+
+fn is_issued(settings: &Settings) -> bool {
+    matches!(settings.password, Password::Issued(_))
 }
 
 fn signed_in(settings: &Settings) -> String {

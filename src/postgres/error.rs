@@ -10,7 +10,7 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailu
 
 use super::names::{database, place, role};
 use super::settings::{Settings, TlsMode};
-use super::{pooler, sanitize};
+use super::{password, pooler, sanitize};
 
 /// `lock_not_available` and `deadlock_detected`: the version may be tried again.
 pub fn is_lock_trouble(code: &str) -> bool {
@@ -307,23 +307,7 @@ fn refused(settings: &Settings, server: &PgDatabaseError) -> DatabaseError {
             "{place} refuses {role} without TLS ({code}). Nothing was changed. Set tls.mode \
              (--sslmode) to VerifyFull."
         ),
-        Kind::AuthenticationFailed => {
-            let shown = if settings.tls.client_certificate.is_some() {
-                "and its client certificate"
-            } else {
-                "and its password"
-            };
-            // What the server says with it: that it has no rule for us, or wants a certificate.
-            let wants = if code == "28000" && settings.tls.client_certificate.is_none() {
-                " If it wants a client certificate, give one in tls.clientCertificate (--ssl-cert)."
-            } else {
-                ""
-            };
-            format!(
-                "{place} did not accept {role} {shown} ({code}). Nothing was changed. \
-                 Correct the credentials, or the server's pg_hba.conf.{wants}"
-            )
-        }
+        Kind::AuthenticationFailed => password::not_accepted(settings, code),
         Kind::DatabaseNotFound => format!(
             "{place} has no {} ({code}). Nothing was changed. Create it, or correct the \
              name; Schemaward does not create databases.",

@@ -26,6 +26,7 @@ mod journal;
 mod look;
 mod names;
 mod outside;
+mod password;
 mod pooler;
 mod prepare;
 mod prepared;
@@ -48,5 +49,9 @@ pub use audit_report::{AuditReport, AuditRow};
 pub use connection::{Canceller, Postgres};
 pub use doctor::{Check, Finding, Trouble, examine, in_time};
 pub use guard::{Guard, HostPattern};
+pub use names::{place, role};
 pub use scratch::{Fate, ScratchDatabase, StatementFailure};
-pub use settings::{ClientCertificate, LIVENESS_PERIOD, Origins, Pooler, Settings, Tls, TlsMode};
+pub use settings::{
+    ClientCertificate, LIVENESS_PERIOD, Origins, Password, PasswordIssuer, Pooler, Settings, Tls,
+    TlsMode,
+};

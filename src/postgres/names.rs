@@ -4,7 +4,8 @@ use super::sanitize;
 use super::settings::Settings;
 
 /// `db.example.com:5432`, or where the host came from.
-pub(super) fn place(settings: &Settings) -> String {
+#[must_use]
+pub fn place(settings: &Settings) -> String {
     match &settings.origins.host {
         None => format!("{}:{}", sanitize::name(&settings.host), settings.port),
         Some(origin) => format!("the server of {origin}, port {}", settings.port),
@@ -12,7 +13,8 @@ pub(super) fn place(settings: &Settings) -> String {
 }
 
 /// `role "fluxion"`, or where its name came from.
-pub(super) fn role(settings: &Settings) -> String {
+#[must_use]
+pub fn role(settings: &Settings) -> String {
     match &settings.origins.username {
         None => format!("role \"{}\"", sanitize::name(&settings.username)),
         Some(origin) => format!("the role of {origin}"),

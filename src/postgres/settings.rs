@@ -1,9 +1,13 @@
 //! How to reach a database and under which settings to run.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use secrecy::{SecretSlice, SecretString};
 
+use crate::engine::error::DatabaseError;
 use crate::engine::task::Ledger;
 
 use super::guard::Guard;
@@ -23,8 +27,8 @@ pub struct Settings {
     pub database: String,
     /// Role to log in as.
     pub username: String,
-    /// Its password; `None` where the server trusts the client otherwise.
-    pub password: Option<SecretString>,
+    /// Its password.
+    pub password: Password,
     /// Encryption and whom to trust.
     pub tls: Tls,
     /// What stands between us and the server, by the user's word.
@@ -50,6 +54,55 @@ pub struct Settings {
     pub origins: Origins,
     /// Where the connection may go; `None`: anywhere, since whoever runs the command line is there already.
     pub guard: Option<Guard>,
+}
+
+/// What a role signs in with.
+#[derive(Debug, Clone, Default)]
+pub enum Password {
+    /// Nothing: the server trusts the client otherwise.
+    #[default]
+    None,
+    /// The same at each connection.
+    Fixed(SecretString),
+    /// Another one at each connection. It goes over verified TLS alone, because whoever gets it can use it.
+    Issued(Arc<dyn PasswordIssuer>),
+}
+
+impl From<Option<SecretString>> for Password {
+    fn from(password: Option<SecretString>) -> Self {
+        password.map_or(Self::None, Self::Fixed)
+    }
+}
+
+#[cfg(test)]
+impl Password {
+    /// The one that is the same at each connection.
+    #[must_use]
+    pub fn fixed(&self) -> &str {
+        use secrecy::ExposeSecret;
+        match self {
+            Self::Fixed(password) => password.expose_secret(),
+            Self::None | Self::Issued(_) => "not fixed",
+        }
+    }
+}
+
+/// Gives a password for one connection.
+pub trait PasswordIssuer: fmt::Debug + Send + Sync {
+    /// A password for `settings`, as they are now.
+    ///
+    /// # Errors
+    /// Why there is none: of a kind that says nothing about the server, which was not asked.
+    fn issue<'a>(
+        &'a self,
+        settings: &'a Settings,
+    ) -> BoxFuture<'a, Result<SecretString, DatabaseError>>;
+
+    /// What it gives, for the message that the server refuses it: `its token of …`.
+    fn name(&self) -> &'static str;
+
+    /// What to do then, a sentence.
+    fn when_refused(&self) -> &'static str;
 }
 
 /// Where the values of a connection were fetched from, for those that came out of a Secret. A message
@@ -108,4 +161,15 @@ pub enum TlsMode {
     /// The certificate must come from a trusted authority and name the host.
     #[default]
     VerifyFull,
+}
+
+impl TlsMode {
+    /// True when it is known who the server is.
+    #[must_use]
+    pub fn is_verified(self) -> bool {
+        match self {
+            Self::Disable | Self::Require => false,
+            Self::VerifyCa | Self::VerifyFull => true,
+        }
+    }
 }

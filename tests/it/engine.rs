@@ -10,7 +10,9 @@ use schemaward::engine::{Progress, run};
 use schemaward::migration::catalog::{Catalog, SourceFile};
 use schemaward::migration::target::{Policy, Rollback, Target};
 use schemaward::migration::version::Version;
-use schemaward::postgres::{LIVENESS_PERIOD, Origins, Pooler, Postgres, Settings, Tls, TlsMode};
+use schemaward::postgres::{
+    LIVENESS_PERIOD, Origins, Password, Pooler, Postgres, Settings, Tls, TlsMode,
+};
 
 use crate::harness::{Database, postgres, postgres_major};
 
@@ -43,7 +45,7 @@ impl Run {
                 port: database.server.port,
                 database: database.name.clone(),
                 username: database.user.clone(),
-                password: Some(database.password.clone().into()),
+                password: Password::Fixed(database.password.clone().into()),
                 pooler: Pooler::None,
                 tls: Tls {
                     mode: TlsMode::Disable,
@@ -535,7 +537,7 @@ async fn a_role_that_cannot_read_the_history_gets_the_grant_to_run() {
     let mut wanted = Run::new(&database, &TWO);
     wanted.task.mode = Mode::Plan;
     wanted.settings.username = format!("{}_ro", database.user);
-    wanted.settings.password = Some("x".to_owned().into());
+    wanted.settings.password = Password::Fixed("x".to_owned().into());
     let message = wanted.go().await.message();
     let user = format!("\"{}_ro\"", database.user);
     for grant in [
@@ -688,7 +690,7 @@ async fn a_missing_right_comes_with_the_grant_to_run() {
     ));
     let mut wanting = Run::new(&database, &TWO);
     wanting.settings.username = format!("{}_app", database.user);
-    wanting.settings.password = Some("x".to_owned().into());
+    wanting.settings.password = Password::Fixed("x".to_owned().into());
     let outcome = wanting.go().await;
     let user = format!("\"{}_app\"", database.user);
     let message = outcome.message();
@@ -709,7 +711,7 @@ async fn a_missing_right_comes_with_the_grant_to_run() {
     ));
     let mut granted = Run::new(&database, &TWO);
     granted.settings.username = format!("{}_app", database.user);
-    granted.settings.password = Some("x".to_owned().into());
+    granted.settings.password = Password::Fixed("x".to_owned().into());
     reached(&granted.go().await);
 }
 

@@ -59,6 +59,7 @@ mod operator_seen;
 mod operator_turns;
 mod pooler;
 mod rds;
+mod rds_iam;
 mod review_operator;
 mod round_trip;
 mod server_identity;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemaward::api::v1alpha1::{
-    ChecksumPin, ConfigMapSource, Connection, DatabaseSchemaSpec, HostSource, Source, TextSource,
-    VersionSpec,
+    Auth, ChecksumPin, ConfigMapSource, Connection, DatabaseSchemaSpec, HostSource, Source,
+    TextSource, VersionSpec,
 };
 use schemaward::controller::attempt::{
     Attempt, DereferenceError, DereferenceErrorKind, Invalid, InvalidKind,
@@ -71,6 +71,7 @@ pub fn spec(versions: &[&str]) -> DatabaseSchemaSpec {
             database: Some(text("ledger")),
             username: Some(text("ledger")),
             password: None,
+            auth: Auth::default(),
             tls: schemaward::api::v1alpha1::Tls::default(),
             pooler: schemaward::api::v1alpha1::Pooler::None,
             allow_privileged_role: false,

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
     validation = Rule::new("has(self.credentialsFrom) || (has(self.host) && has(self.database) && has(self.username))")
-        .message("host, database and username must be given, or credentialsFrom a JSON document that has them")
+        .message("host, database and username must be given, or credentialsFrom a JSON document that has them"),
+    validation = Rule::new("self.auth.type != 'RDSIAM' || self.tls.mode in ['VerifyFull', 'VerifyCA']")
+        .message("auth.type RDSIAM needs tls.mode VerifyFull or VerifyCA: whoever gets a token can use it"),
+    validation = Rule::new("self.auth.type != 'RDSIAM' || !has(self.password)")
+        .message("password must not be given with auth.type RDSIAM: the token takes its place")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
@@ -53,6 +57,10 @@ pub struct Connection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordSource>,
 
+    /// How the user signs in. Default: type Password.
+    #[serde(default)]
+    pub auth: Auth,
+
     /// Encryption of the connection. Default: mode VerifyFull.
     #[serde(default)]
     pub tls: Tls,
@@ -69,6 +77,36 @@ pub struct Connection {
     /// on the database server. Default: false, such a user is refused with PrivilegedRole.
     #[serde(default)]
     pub allow_privileged_role: bool,
+}
+
+/// How the user signs in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("(self.type == 'RDSIAM') == has(self.region)")
+        .message("region must be given with type RDSIAM, and with no other")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth {
+    /// Password (default): by the password, or as the server wants it otherwise. RDSIAM: to Amazon RDS by a
+    /// token of IAM, which the operator signs for each connection with its own identity; no password is read.
+    /// Its configuration (aws.rdsIAM) must allow host and user to this namespace.
+    #[serde(rename = "type", default)]
+    pub type_: AuthType,
+
+    /// The region that the instance is in, such as eu-central-1. Only with RDSIAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-z]+(-[a-z0-9]+)+$"), length(min = 1, max = 32))]
+    pub region: Option<String>,
+}
+
+/// Ways to sign in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains both")]
+pub enum AuthType {
+    #[default]
+    Password,
+    #[serde(rename = "RDSIAM")]
+    RdsIam,
 }
 
 /// What stands between the operator and the server.

@@ -1,6 +1,8 @@
 //! `schemaward doctor databaseschema/NAME`: the operator's own way from the resource to its database, gone with
 //! the rights of whoever asks.
 
+use std::sync::Arc;
+
 use crate::api::condition::{ConditionStatus, ConditionType};
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::aws::Aws;
@@ -79,7 +81,7 @@ async fn subject(resource: &DatabaseSchema, cluster: &Cluster) -> Result<Subject
         cluster_role: String::new(),
     };
     let own = AwsAccess {
-        aws: &Aws::default(),
+        aws: &Arc::new(Aws::default()),
         rules: None,
         namespace: &cluster.namespace,
     };
@@ -98,7 +100,9 @@ async fn subject(resource: &DatabaseSchema, cluster: &Cluster) -> Result<Subject
         name: resource.metadata.name.clone().unwrap_or_default(),
         uid: resource.metadata.uid.clone().unwrap_or_default(),
     };
-    let run = validate(owner, spec, fetched, &|_| false).map_err(|invalid| invalid.message)?;
+    let mut run = validate(owner, spec, fetched, &|_| false).map_err(|invalid| invalid.message)?;
+    own.sign_in(&spec.connection, &mut run.settings)
+        .map_err(|error| error.message)?;
     Ok(of(run))
 }
 

@@ -1,0 +1,68 @@
+//! What a role signs in with, and what is said where the server does not take it.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+
+use super::names::{place, role};
+use super::settings::{Password, Settings};
+
+/// How long the password of one connection may take to be issued.
+pub const ISSUE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The password for one connection; empty: none.
+pub async fn for_connection(settings: &Settings) -> Result<SecretString, DatabaseError> {
+    match &settings.password {
+        Password::None => Ok(SecretString::default()),
+        Password::Fixed(password) => Ok(password.clone()),
+        // Refused before, by whoever reads the settings; here for whoever forgets it.
+        Password::Issued(issuer) if !settings.tls.mode.is_verified() => Err(DatabaseError::new(
+            DatabaseErrorKind::TlsRequired,
+            format!(
+                "{} is sent over TLS alone that verifies the server. Nothing was connected to. Set tls.mode \
+                 (--sslmode) to VerifyFull.",
+                issuer.name()
+            ),
+        )),
+        Password::Issued(issuer) => tokio::time::timeout(ISSUE_TIMEOUT, issuer.issue(settings))
+            .await
+            .unwrap_or_else(|_| Err(no_password(issuer.name()))),
+    }
+}
+
+fn no_password(name: &str) -> DatabaseError {
+    DatabaseError::new(
+        DatabaseErrorKind::IdentityUnavailable,
+        format!(
+            "{name} was not there within {} s. Nothing was connected to. See whether the way to the service that \
+             gives it is open.",
+            ISSUE_TIMEOUT.as_secs()
+        ),
+    )
+}
+
+/// What a server says that does not take it, with this SQLSTATE.
+pub fn not_accepted(settings: &Settings, code: &str) -> String {
+    let has_certificate = settings.tls.client_certificate.is_some();
+    // What the server says with it: that it has no rule for us, or wants a certificate.
+    let wants = if code == "28000" && !has_certificate {
+        " If it wants a client certificate, give one in tls.clientCertificate (--ssl-cert)."
+    } else {
+        ""
+    };
+    let correct = "Correct the credentials, or the server's pg_hba.conf.";
+    let (shown, remedy) = match &settings.password {
+        Password::Issued(issuer) => (issuer.name(), issuer.when_refused().to_owned()),
+        Password::None | Password::Fixed(_) if has_certificate => {
+            ("its client certificate", correct.to_owned())
+        }
+        Password::None | Password::Fixed(_) => ("its password", format!("{correct}{wants}")),
+    };
+    format!(
+        "{} did not accept {} and {shown} ({code}). Nothing was changed. {remedy}",
+        place(settings),
+        role(settings)
+    )
+}
