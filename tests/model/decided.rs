@@ -6,7 +6,7 @@ use schemaward::engine::decision::Verdict;
 use super::exhaustive::{alike, doubts, holds, two};
 use super::scenario::people::{accept, resolve, takeover};
 use super::scenario::{Faults, Part, Scenario, migrated};
-use super::texts::{CHANGED, DETACH, ESCAPES, INDEX, PLAIN, REINDEX, UNPROVABLE};
+use super::texts::{BRIEF, CHANGED, DETACH, ESCAPES, INDEX, PLAIN, REINDEX, UNPROVABLE};
 
 /// What may happen where a person is a third one who comes; [`doubts`] takes minutes there.
 fn fewer() -> Faults {
@@ -71,6 +71,24 @@ pub fn checked() -> Scenario {
         must_reach: false,
         ..alike("two go up to 2, and check", &part)
     }
+}
+
+/// Two that go up to 3 by versions that share a flush, on a server that crashes.
+pub fn flushed_later() -> Scenario {
+    let part = Part::up_to(3).with(1, BRIEF).with(2, BRIEF).with(3, BRIEF);
+    Scenario {
+        faults: Faults {
+            outages: 1,
+            failures: 1,
+            ..fewer()
+        },
+        ..alike("two go up to 3, and share flushes", &part)
+    }
+}
+
+#[test]
+fn versions_that_share_a_flush() {
+    holds(&flushed_later());
 }
 
 #[test]

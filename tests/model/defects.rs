@@ -150,3 +150,9 @@ fn a_check_that_is_answered_from_memory() {
         Invariant::Checks
     );
 }
+
+#[test]
+fn a_flush_that_is_said_and_not_done() {
+    let found = fails_as_it_is(decided::flushed_later(), Defect::EarlyWord);
+    assert_eq!(found, Invariant::Announced);
+}

@@ -19,6 +19,7 @@ const ALL: Faults = Faults {
     failures: 1,
     interrupts: 1,
     spoils: 0,
+    outages: 0,
 };
 
 /// What may happen in the others: that which leaves somebody in doubt. [`ALL`] takes minutes there, and

@@ -1,6 +1,8 @@
 //! What must hold in every state, whatever happens. Nothing here asks the planner or the machine what
 //! it thinks of it.
 
+use std::collections::BTreeSet;
+
 use schemaward::engine::database::{Execution, Preparation, Record, Request};
 use schemaward::engine::error::DatabaseErrorKind;
 use schemaward::engine::outcome::{End, Outcome, Stop};
@@ -39,6 +41,8 @@ pub enum Invariant {
     Decision,
     /// Nothing is applied before the checks have passed, and nothing is Ready without.
     Checks,
+    /// What was told is never taken back.
+    Announced,
     /// What a run says is what the database says.
     Honest,
     /// Every run ends, and one that nothing disturbs ends as it should.
@@ -75,6 +79,16 @@ pub fn of_sessions(world: &World) -> Result<(), Violation> {
     let writing = world.sessions().filter(|session| session.writes()).count();
     hold(writing <= 1, Invariant::NeverTwo, || {
         format!("{writing} sessions have a transaction open that writes")
+    })
+}
+
+/// What was told of is there after the server crashed.
+pub fn of_outage(told: &BTreeSet<usize>, committed: &Committed) -> Result<(), Violation> {
+    let lost = told
+        .iter()
+        .find(|number| committed.fate(**number).row.is_none());
+    hold(lost.is_none(), Invariant::Announced, || {
+        format!("{lost:?} was told of as applied, and is gone")
     })
 }
 

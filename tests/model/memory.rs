@@ -120,6 +120,14 @@ impl<'s> Memory<'s> {
         &self.scenario.tasks[self.position(handle).task]
     }
 
+    /// The versions that a run has told of as applied, at a position.
+    pub fn told(&self, handle: Handle) -> Vec<usize> {
+        let machine = self.position(handle).machine.as_ref();
+        let done = machine.map_or(&[][..], Machine::done);
+        let applied = done.iter().filter(|done| done.direction == Direction::Up);
+        applied.map(|done| texts::number(&done.version)).collect()
+    }
+
     /// A run is over.
     pub fn end(&mut self, handle: Handle) {
         self.ended = Some(handle);

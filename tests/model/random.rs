@@ -132,6 +132,7 @@ fn scenario(dice: &mut Dice) -> Scenario {
             failures: dice.few(3),
             interrupts: dice.few(3),
             spoils: 0,
+            outages: 0,
         },
         defect: None,
         must_reach: false,

@@ -83,6 +83,8 @@ pub struct Faults {
     pub interrupts: u8,
     /// Somebody else makes wrong what the checks ask for, or right again.
     pub spoils: u8,
+    /// The server crashes.
+    pub outages: u8,
 }
 
 impl Faults {
@@ -94,6 +96,7 @@ impl Faults {
             && self.failures >= other.failures
             && self.interrupts >= other.interrupts
             && self.spoils >= other.spoils
+            && self.outages >= other.outages
     }
 }
 
@@ -123,6 +126,8 @@ pub enum Defect {
     NoEscapeNote,
     /// A look does not show what the journal has.
     JournalUnread,
+    /// The server says that something is on its disk when it is not.
+    EarlyWord,
     /// A check is answered from what the session saw first.
     OldAnswer,
     /// A driver approves whatever plan there is.

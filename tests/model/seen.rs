@@ -2,7 +2,7 @@
 //! state from which less can still happen needs no second look: whatever comes from there comes from
 //! the other one, too.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::database::Session;
 use super::memory::Snapshot;
@@ -13,6 +13,8 @@ use super::world::{Run, World};
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Place {
     database: Snapshot,
+    durable: Snapshot,
+    told: BTreeSet<usize>,
     runs: Vec<(usize, Option<Run>)>,
     orphans: Vec<Session>,
 }
@@ -103,6 +105,8 @@ fn split(world: &World) -> (Place, Allowance) {
     let (runs, starts) = runners.into_iter().unzip();
     let place = Place {
         database: world.database,
+        durable: world.durable,
+        told: world.told.clone(),
         runs,
         orphans: world.orphans.clone(),
     };

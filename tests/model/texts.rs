@@ -16,7 +16,7 @@ pub const VERSIONS: usize = 12;
 /// Statements in a script.
 pub const STATEMENTS: usize = 3;
 /// How many different texts a version can have.
-pub const VARIANTS: usize = 8;
+pub const VARIANTS: usize = 9;
 /// The text that everybody means.
 pub const PLAIN: usize = 0;
 /// A changed one.
@@ -33,6 +33,9 @@ pub const REINDEX: usize = 5;
 pub const DETACH: usize = 6;
 /// Its statement in the middle ends the transaction that it runs in; its DOWN is a transaction.
 pub const ESCAPES: usize = 7;
+/// Takes moments, so that the disk may have it later, with the next one.
+pub const BRIEF: usize = 8;
+
 /// Whether the statement in the middle is as good twice.
 pub fn may_run_twice(variant: usize) -> bool {
     matches!(variant, REPEATABLE | REINDEX)
@@ -75,12 +78,12 @@ pub fn up(number: usize, variant: usize) -> String {
         ESCAPES => Some(format!("CALL leave('{number}.{MIDDLE}.{variant}')")),
         _ => None,
     };
-    script(
-        "INSERT INTO marks SELECT",
-        number,
-        variant,
-        middle.as_deref(),
-    )
+    let verb = if variant == BRIEF {
+        "COMMENT ON TABLE marks IS"
+    } else {
+        "INSERT INTO marks SELECT"
+    };
+    script(verb, number, variant, middle.as_deref())
 }
 
 /// The DOWN of a version.

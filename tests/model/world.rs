@@ -1,6 +1,8 @@
 //! A state of the model: the database, the runners, and sessions whose client is gone; and what each
 //! event makes of it.
 
+use std::collections::BTreeSet;
+
 use schemaward::engine::database::Request;
 use schemaward::engine::event::Next;
 
@@ -17,6 +19,10 @@ mod server;
 pub struct World {
     /// What is committed.
     pub database: Snapshot,
+    /// What of it is on the server's disk.
+    pub durable: Snapshot,
+    /// Versions that a run told of as applied, and nobody undid since; kept where the server may crash.
+    pub told: BTreeSet<usize>,
     /// The runners.
     pub runners: Vec<Runner>,
     /// Sessions that the server has not noticed to be alone, sorted.
@@ -91,6 +97,10 @@ pub enum Action {
     End(usize),
     /// Somebody else makes wrong what the checks ask for, or right again.
     Spoil,
+    /// The server writes its log by itself.
+    Flush,
+    /// The server crashes, and comes back with what is on its disk.
+    Outage,
 }
 
 impl Action {
@@ -107,6 +117,7 @@ impl Action {
                 | Self::Interrupt(_)
                 | Self::Crash(_)
                 | Self::Spoil
+                | Self::Outage
         )
     }
 }
@@ -120,8 +131,11 @@ impl World {
             starts: scenario.starts,
             run: None,
         };
+        let database = memory.snapshot(&scenario.database);
         Self {
-            database: memory.snapshot(&scenario.database),
+            database,
+            durable: database,
+            told: BTreeSet::new(),
             runners: scenario.runners.iter().map(runner).collect(),
             orphans: Vec::new(),
             left: scenario.faults,
@@ -132,6 +146,8 @@ impl World {
     pub fn at_rest(database: Snapshot, task: usize) -> Self {
         Self {
             database,
+            durable: database,
+            told: BTreeSet::new(),
             runners: vec![Runner {
                 task,
                 starts: 1,
@@ -221,7 +237,10 @@ impl World {
                 let mut committed = *memory.committed(world.database);
                 committed.spoiled = !committed.spoiled;
                 world.database = memory.snapshot(&committed);
+                world.durable = world.database;
             }
+            Action::Flush => world.durable = world.database,
+            Action::Outage => world.outage(memory)?,
         }
         world
             .orphans
@@ -232,6 +251,31 @@ impl World {
             invariants::of_database(memory, memory.committed(world.database))?;
         }
         Ok(world)
+    }
+
+    /// All sessions end, and what was not on the disk is gone, effects and records.
+    fn outage(&mut self, memory: &Memory<'_>) -> Result<(), Violation> {
+        self.left.outages -= 1;
+        self.database = self.durable;
+        self.orphans.clear();
+        for runner in &mut self.runners {
+            if let Some(run) = &mut runner.run {
+                run.session = None;
+            }
+        }
+        invariants::of_outage(&self.told, memory.committed(self.database))
+    }
+
+    /// Keeps what a run tells of, where the server may crash.
+    fn hear(&mut self, memory: &Memory<'_>, index: usize) {
+        if memory.scenario.faults.outages == 0 {
+            return;
+        }
+        let told = memory.told(self.run_mut(index).at);
+        let committed = memory.committed(self.database);
+        self.told.extend(told);
+        self.told
+            .retain(|number| committed.fate(*number).row.is_some());
     }
 
     fn run_mut(&mut self, index: usize) -> &mut Run {
@@ -291,6 +335,7 @@ impl World {
 
     /// The machine's request is under way; or its run is over, and the session with it.
     fn send(&mut self, memory: &mut Memory<'_>, index: usize) -> Result<(), Violation> {
+        self.hear(memory, index);
         let run = *self.run_mut(index);
         match &memory.position(run.at).next {
             Next::Ask(_) => {

@@ -38,6 +38,12 @@ impl World {
         if self.left.spoils > 0 {
             actions.push(Action::Spoil);
         }
+        if self.left.outages > 0 {
+            actions.push(Action::Outage);
+            if self.durable != self.database {
+                actions.push(Action::Flush);
+            }
+        }
     }
 
     /// What the first one does that is at something of its own; false when there is none.

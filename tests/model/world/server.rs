@@ -17,10 +17,16 @@ impl World {
         let defect = memory.scenario.defect;
         let is_free = !self.sessions().any(|session| session.locked);
         let database = self.database;
-        let session = self.session_mut(which);
-        let Work::Sent(handle) = session.work else {
+        let Work::Sent(handle) = self.session(which).work else {
             panic!("nothing was sent");
         };
+        match memory.request(handle) {
+            // A look waits until what it shows is on the disk.
+            Request::Inspect => self.durable = database,
+            Request::Flush if defect != Some(Defect::EarlyWord) => self.durable = database,
+            _ => {}
+        }
+        let session = self.session_mut(which);
         session.work = match memory.request(handle) {
             Request::Inspect if sees_the_first(defect, memory.task(handle)) => {
                 Work::Answered(Answer::Inspected(*session.saw.get_or_insert(database)))
@@ -88,7 +94,7 @@ impl World {
         let apart = defect == Some(Defect::RecordApart) && matches!(request, Request::Execute(_));
         if done.is_some() && apart {
             session.work = Work::Unrecorded(handle);
-            self.database = memory.snapshot(&committed);
+            self.commit(memory.snapshot(&committed));
             return Ok(());
         }
         let before = *memory.committed(self.database);
@@ -105,8 +111,12 @@ impl World {
             committed_answer(request, &committed),
         );
         let is_checked = !memory.task(handle).checks.is_empty();
+        let waits = matches!(memory.request(handle), Request::Execute(execution) if execution.may_flush_later);
         let snapshot = memory.snapshot(&committed);
         self.database = snapshot;
+        if !waits {
+            self.durable = snapshot;
+        }
         let session = self.session_mut(which);
         session.work = Work::Answered(if is_preparation {
             Answer::Inspected(snapshot)
@@ -118,6 +128,12 @@ impl World {
             session.ran = true;
         }
         Ok(())
+    }
+
+    /// A commit that waits for the disk.
+    fn commit(&mut self, database: Snapshot) {
+        self.database = database;
+        self.durable = database;
     }
 
     /// A statement ends the transaction that it runs in: what was done so far is committed, and the server
@@ -137,7 +153,7 @@ impl World {
             committed.mark(execution, statement);
         }
         self.session_mut(which).work = Work::Answered(Answer::Escaped);
-        self.database = memory.snapshot(&committed);
+        self.commit(memory.snapshot(&committed));
         Ok(())
     }
 
@@ -165,7 +181,7 @@ impl World {
             None => Work::Answered(Answer::ScriptFailed),
         };
         self.session_mut(which).work = work;
-        self.database = memory.snapshot(&committed);
+        self.commit(memory.snapshot(&committed));
         Ok(())
     }
 }
