@@ -37,7 +37,10 @@ pub use connection::{
 };
 pub use execution::Execution;
 pub use gate::GateSpec;
-pub use plan::{PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement};
+pub use plan::{
+    LossKind, PlanStatus, PlannedClass, PlannedFinding, PlannedLoss, PlannedScript,
+    PlannedStatement,
+};
 pub use review::{ApprovalSpec, PolicyAction, RequiredApproval, WindowScope, WindowSpec};
 pub use source::{ConfigMapSource, Source};
 pub use status::{

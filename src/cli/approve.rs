@@ -7,7 +7,8 @@ use clap::Args;
 
 use crate::api::condition::{ConditionType, Reason};
 use crate::api::v1alpha1::{
-    DatabaseSchema, MigrationDirection, PlanStatus, PlannedFinding, PlannedScript, PlannedStatement,
+    DatabaseSchema, LossKind, MigrationDirection, PlanStatus, PlannedFinding, PlannedLoss,
+    PlannedScript, PlannedStatement,
 };
 use crate::migration::checksum::Checksum;
 
@@ -142,11 +143,41 @@ fn in_words(plan: &PlanStatus, terminal: Terminal) -> String {
     if more > 0 {
         let _ = writeln!(text, "{more} more statements are not shown");
     }
+    text.push_str(&losses(plan, terminal));
     let summary = format!(
         "plan {}: scripts {}, statements {}, of them destructive {}\n",
         plan.hash, plan.script_count, plan.statement_count, plan.destructive_count
     );
     text.push_str(&summary);
+    text
+}
+
+/// What ways back take away.
+fn losses(plan: &PlanStatus, terminal: Terminal) -> String {
+    if plan.losses.is_empty() {
+        return String::new();
+    }
+    let row = |loss: &PlannedLoss| {
+        let what = match loss.kind {
+            LossKind::Table => "table ",
+            LossKind::Rows => "all rows of ",
+            LossKind::Column => "column ",
+            LossKind::Schema => "all tables of schema ",
+            LossKind::Unknown => "whatever it takes: ",
+        };
+        vec![
+            Cell::of(Some(format!("  {} line {}", loss.version, loss.line))),
+            Cell::of(Some(format!("{what}{}", loss.object))),
+            Cell::of(Some(loss.amount.clone())),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = plan.losses.iter().map(row).collect();
+    let mut text = format!("Going back loses:\n{}", table::render(&rows, terminal));
+    let more = left_out(plan.loss_count.unwrap_or_default(), plan.losses.len());
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    text.push('\n');
     text
 }
 
@@ -219,7 +250,9 @@ mod tests {
             json!([{"rule": "not-linted", "action": "Warn", "message": "nobody could read it"}]);
         let plan = json!({
             "hash": "4f1c", "direction": "Down", "scriptCount": 3, "statementCount": statement_count,
-            "destructiveCount": 3,
+            "destructiveCount": 3, "lossCount": 22,
+            "losses": [{"version": "002", "line": 1, "kind": "Table", "object": "public.back",
+                "estimatedRows": 7, "amount": "about 7 rows"}],
             "scripts": [script("Down", &json!([])), script("Up", &finding)],
             "statements": [
                 statement("002", "Down", 1, "DROP TABLE back"),
@@ -245,6 +278,10 @@ and 1 more scripts
   077    line 9  DROP TABLE far  destructive  lock ACCESS EXCLUSIVE  -
 
 57 more statements are not shown
+Going back loses:
+  002 line 1  table public.back  about 7 rows
+  and 21 more
+
 plan 4f1c: scripts 3, statements 60, of them destructive 3
 "
         );

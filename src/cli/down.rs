@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
+use crate::engine::review::Review;
 use crate::engine::task::{Mode, Task};
 use crate::migration::history::History;
 use crate::migration::plan::{Plan, Step};
@@ -20,7 +21,8 @@ use super::up::patience;
 /// Undo a version, or all above one, newest first
 ///
 /// What runs is the DOWN text that was stored when the version was applied, so that the file may be
-/// gone by now. Each version is undone in one transaction together with its row in the history table.
+/// gone by now. Before it runs, the tables and columns that it takes away are named, with an estimate of
+/// their rows. Each version is undone in one transaction together with its row in the history table.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub(super) struct Down {
@@ -60,6 +62,7 @@ impl Down {
             mode: Mode::Migrate,
             patience: patience(self.execution.lock_wait.lock_wait),
             checks,
+            review: Some(Review::of_command_line()),
             ..Task::of_command_line(catalog.clone(), ledger)
         };
         let mut session = Session::open(&settings, terminal).await?;

@@ -22,6 +22,7 @@ mod down;
 mod duration;
 mod environment;
 mod exit;
+mod history;
 mod init;
 mod list;
 mod man;
@@ -78,6 +79,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(list::List),
+    History(history::HistoryCommand),
     Up(up::Up),
     Down(down::Down),
     Init(init::Init),
@@ -137,6 +139,7 @@ impl Command {
     fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         match self {
             Self::List(command) => wait_for(command.carry_out(terminal)),
+            Self::History(command) => wait_for(command.carry_out(terminal)),
             Self::Up(command) => wait_for(command.carry_out(terminal)),
             Self::Down(command) => wait_for(command.carry_out(terminal)),
             Self::Init(command) => wait_for(command.carry_out(terminal)),

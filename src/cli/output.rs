@@ -7,12 +7,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::database::Server;
+use crate::engine::loss::{self, DataLoss};
 use crate::migration::blocked::{BegunProblem, Blocked};
 use crate::migration::history::History;
 use crate::migration::overview::{Row, VersionState};
 
+use super::check::json::Level;
 use super::exit::Failure;
 
+pub mod history;
 pub mod verify;
 
 /// How results are printed.
@@ -70,6 +73,8 @@ pub struct Plan {
     pub(super) baseline: Vec<Baselined>,
     /// What would run, in this order. Empty when there is nothing to do, and when there is no plan.
     pub(super) steps: Vec<Step>,
+    /// The data that the ways back among the steps would take away, that with the most rows first.
+    pub(super) losses: Vec<Loss>,
     /// Why there is no plan; null when there is one. The exit code is 1 then.
     pub(super) problem: Option<Problem>,
 }
@@ -167,6 +172,58 @@ pub struct Step {
     pub(super) checksum: String,
     /// Its statements in order, without a BEGIN and COMMIT around them.
     pub(super) statements: Vec<Statement>,
+    /// What `schemaward check` reports of the script as a whole.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Data that a way back would take away.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Loss {
+    /// The version that would be undone.
+    pub(super) version: String,
+    /// The line of its DOWN, from 1.
+    pub(super) line: usize,
+    kind: LossKind,
+    /// The table or column with its schema; of `unknown` the leading words of the statement.
+    object: String,
+    /// Whether what depends on it goes too.
+    cascades: bool,
+    /// How many rows, estimated from the server's statistics and never counted; of a column those with a
+    /// value in it, where that is known. Null when nobody knows.
+    estimated_rows: Option<u64>,
+    /// The same in words, and why there is no number.
+    pub(super) amount: String,
+    /// What it is in words.
+    #[serde(skip)]
+    pub(super) what: String,
+}
+
+/// What is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LossKind {
+    /// A table.
+    Table,
+    /// All rows of a table that stays.
+    Rows,
+    /// A column.
+    Column,
+    /// A schema in which no table was found.
+    Schema,
+    /// The words of the statement do not tell.
+    Unknown,
+}
+
+/// What `schemaward check` reports.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The rule, as docs/lint.md has it.
+    pub(super) rule: &'static str,
+    pub(super) level: Level,
+    /// What was found.
+    pub(super) message: String,
 }
 
 /// Which way a script goes.
@@ -202,6 +259,14 @@ pub struct Statement {
     /// Its leading key words and names, never a value: `CREATE TABLE widgets`.
     pub(super) command: String,
     pub(super) class: StatementClass,
+    /// What it does to a database in use: none, additive, definition, data change, incompatible, blocking,
+    /// rewrite, destructive, or unknown where its words do not tell.
+    pub(super) impact: &'static str,
+    /// The strongest lock that it takes on a table that was there before, in the words of PostgreSQL; none,
+    /// or unknown where its words do not tell.
+    pub(super) lock: String,
+    /// What `schemaward check` reports of it.
+    pub(super) findings: Vec<Finding>,
     /// Whether it is done already: its version was begun by an earlier run.
     pub(super) done: bool,
 }
@@ -214,8 +279,29 @@ pub enum StatementClass {
     Transactional,
     /// Outside of a transaction, since PostgreSQL refuses it inside one.
     NonTransactional,
-    /// The script's own row in the history table, in the version's transaction.
+    /// The script's own row in the history table and nothing else, in the version's transaction.
     SelfRecord,
+}
+
+impl Loss {
+    pub(super) fn of(loss: &DataLoss) -> Self {
+        Self {
+            version: loss.version.to_string(),
+            line: loss.line,
+            kind: match loss.kind {
+                loss::LossKind::Table => LossKind::Table,
+                loss::LossKind::Rows => LossKind::Rows,
+                loss::LossKind::Column => LossKind::Column,
+                loss::LossKind::Schema => LossKind::Schema,
+                loss::LossKind::Untold => LossKind::Unknown,
+            },
+            object: loss.object.clone(),
+            cascades: loss.cascades,
+            estimated_rows: loss.rows.number(),
+            amount: loss.how_much(),
+            what: loss.what(),
+        }
+    }
 }
 
 impl Database {
@@ -311,6 +397,10 @@ mod tests {
             (
                 "verify.json",
                 schema_of().into_root_schema_for::<verify::Verify>(),
+            ),
+            (
+                "history.json",
+                schema_of().into_root_schema_for::<history::History>(),
             ),
             (
                 "check.json",

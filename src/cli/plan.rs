@@ -1,11 +1,16 @@
 //! `schemaward plan`: what would run, to be read before it does.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use clap::Args;
 
+use crate::engine::loss::{DataLoss, MAX_ASKED, data_losses, is_in_catalog};
 use crate::engine::task::Task;
 use crate::migration::begun::Begun;
 use crate::migration::catalog::Catalog;
 use crate::migration::history::History;
+use crate::migration::lint::{self, Assessment, Level, Loss, Role, judge, lacks_down};
 use crate::migration::plan::{DownSource, Plan, Step};
 use crate::migration::script::Script;
 use crate::migration::statement::{Statement, StatementClass};
@@ -13,6 +18,7 @@ use crate::migration::target::{Policy, Rollback, Target};
 use crate::migration::version::Version;
 
 use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
+use super::check::json;
 use super::exit::{Exit, Failure};
 use super::output::{self, Format, FormatArgs};
 use super::plan_text;
@@ -23,7 +29,9 @@ use crate::migration::statement_words::words;
 
 /// Show what `up` would run, statement by statement
 ///
-/// Only reads. With --to a version below the current one it shows the way back, as `down --to` would
+/// Of each statement: how it runs, what it does to a database in use, the strongest lock that it takes, and what
+/// `check` reports of it. Of a way back also which tables and columns it takes away, with an estimate of their
+/// rows. Only reads. With --to a version below the current one it shows the way back, as `down --to` would
 /// go. Of a statement only its key words and names are shown, never a value.
 #[derive(Debug, Args)]
 pub(super) struct PlanCommand {
@@ -63,20 +71,20 @@ impl PlanCommand {
         };
         let mut session = Session::open(&settings, terminal).await?;
         let look = session.look(task).await?;
-        let steps = match &look.plan {
+        let described = match &look.plan {
             Ok(plan) => {
                 describe(plan, &catalog, &look.history, &ledger.table, &mut session).await?
             }
-            Err(_) => Vec::new(),
+            Err(_) => Described::default(),
         };
         session.close().await;
-        show(&look, steps, self.format.output, terminal)
+        show(&look, described, self.format.output, terminal)
     }
 }
 
 fn show(
     look: &Look,
-    steps: Vec<output::Step>,
+    described: Described,
     format: Format,
     terminal: Terminal,
 ) -> Result<Exit, Failure> {
@@ -91,7 +99,8 @@ fn show(
             .map(ToString::to_string),
         adopt: plan.map_or_else(|_| Vec::new(), adoptions),
         baseline: plan.map_or_else(|_| Vec::new(), baselined),
-        steps,
+        steps: described.steps,
+        losses: described.losses.iter().map(output::Loss::of).collect(),
         problem: plan.err().map(output::Problem::of),
     };
     match (format, plan) {
@@ -126,65 +135,113 @@ fn baselined(plan: &Plan) -> Vec<output::Baselined> {
         .collect()
 }
 
-/// The steps with their statements. Texts of ways back are read from the database.
+/// What would run.
+#[derive(Debug, Default)]
+struct Described {
+    steps: Vec<output::Step>,
+    /// What its ways back take away.
+    losses: Vec<DataLoss>,
+}
+
+/// The steps with their statements, and what they take away. Texts of ways back are read from the database.
 async fn describe(
     plan: &Plan,
     catalog: &Catalog,
     history: &History,
     ledger_table: &str,
     session: &mut Session,
-) -> Result<Vec<output::Step>, Failure> {
+) -> Result<Described, Failure> {
     let mut steps = Vec::with_capacity(plan.steps.len());
+    let mut losses: Vec<(Version, Loss)> = Vec::new();
     for step in &plan.steps {
-        steps.push(match step {
+        let (direction, version, name, checksum) = match step {
             Step::Apply {
                 version,
                 name,
                 checksum,
-            } => {
-                let up = catalog.get(version).map(|migration| &migration.up);
-                output::Step {
-                    direction: output::Direction::Up,
-                    version: version.to_string(),
-                    name: name.clone(),
-                    text: output::TextSource::File,
-                    checksum: checksum.to_string(),
-                    statements: up.map_or_else(Vec::new, |up| {
-                        statements(&up.bytes, ledger_table, begun(history, version))
-                    }),
-                }
-            }
+            } => (output::Direction::Up, version, name, checksum),
             Step::Undo {
                 version,
                 name,
-                down,
-            } => {
-                let (text, checksum, bytes) = match down {
-                    DownSource::File(checksum) => {
-                        let migration = catalog.get(version);
-                        let file = migration.and_then(|migration| migration.down.as_ref());
-                        let bytes = file.map_or_else(Vec::new, |file| file.bytes.to_vec());
-                        (output::TextSource::File, checksum, bytes)
-                    }
-                    DownSource::Stored(checksum) => {
-                        let applied = history.get(version);
-                        let recorded = applied.map_or(version, |applied| &applied.version);
-                        let bytes = session.stored_down(recorded).await?;
-                        (output::TextSource::Stored, checksum, bytes)
-                    }
-                };
-                output::Step {
-                    direction: output::Direction::Down,
-                    version: version.to_string(),
-                    name: name.clone(),
-                    text,
-                    checksum: checksum.to_string(),
-                    statements: statements(&bytes, ledger_table, begun(history, version)),
-                }
-            }
+                down: DownSource::File(checksum) | DownSource::Stored(checksum),
+            } => (output::Direction::Down, version, name, checksum),
+        };
+        let (text, bytes) = text(step, catalog, history, session).await?;
+        // A text that does not parse was refused before, or will be by the run; it has no statements to show.
+        let script = Script::parse(&bytes, ledger_table).ok();
+        let assessment = script
+            .as_ref()
+            .map(|script| judge(script, role(step, catalog)));
+        let all = script.as_ref().zip(assessment.as_ref());
+        if let (output::Direction::Down, Some(script)) = (direction, &script) {
+            let taken = lint::losses(script).into_iter();
+            losses.extend(taken.map(|loss| (version.clone(), loss)));
+        }
+        let mut findings = assessment.as_ref().map(findings).unwrap_or_default();
+        steps.push(output::Step {
+            direction,
+            version: version.to_string(),
+            name: name.clone(),
+            text,
+            checksum: checksum.to_string(),
+            findings: findings.remove(&None).unwrap_or_default(),
+            statements: all.map_or_else(Vec::new, |(script, assessment)| {
+                statements(script, assessment, findings, begun(history, version))
+            }),
         });
     }
-    Ok(steps)
+    let losses = estimated(&losses, session).await?;
+    Ok(Described { steps, losses })
+}
+
+/// The text that a step would run, and where it comes from.
+async fn text(
+    step: &Step,
+    catalog: &Catalog,
+    history: &History,
+    session: &mut Session,
+) -> Result<(output::TextSource, Vec<u8>), Failure> {
+    let bytes = match step {
+        Step::Apply { version, .. } => catalog.get(version).map(|known| &known.up),
+        Step::Undo {
+            version,
+            down: DownSource::File(_),
+            ..
+        } => catalog.get(version).and_then(|known| known.down.as_ref()),
+        Step::Undo { version, .. } => {
+            let applied = history.get(version);
+            let recorded = applied.map_or(version, |applied| &applied.version);
+            let bytes = session.stored_down(recorded).await?;
+            return Ok((output::TextSource::Stored, bytes));
+        }
+    };
+    let bytes = bytes.map_or_else(Vec::new, |file| file.bytes.to_vec());
+    Ok((output::TextSource::File, bytes))
+}
+
+fn role(step: &Step, catalog: &Catalog) -> Role {
+    match step {
+        Step::Apply { version, .. } => Role::Up {
+            lacks_down: catalog.get(version).is_some_and(lacks_down),
+        },
+        Step::Undo { .. } => Role::Down,
+    }
+}
+
+/// What is lost, with how many rows. The catalog is asked only when there is something to ask for.
+async fn estimated(
+    losses: &[(Version, Loss)],
+    session: &mut Session,
+) -> Result<Vec<DataLoss>, Failure> {
+    let asked = losses.iter().take(MAX_ASKED);
+    let asked: Arc<[Loss]> = asked.map(|(_, loss)| loss.clone()).collect();
+    let found = if asked.iter().any(is_in_catalog) {
+        session.estimate(asked).await?
+    } else {
+        Vec::new()
+    };
+    let losses = losses.iter().map(|(version, loss)| (version, loss));
+    Ok(data_losses(losses, &found))
 }
 
 /// How far `version` came, when it was begun. Its direction is the plan's: no other plan starts with it.
@@ -192,32 +249,66 @@ fn begun<'a>(history: &'a History, version: &Version) -> Option<&'a Begun> {
     history.begun().filter(|begun| begun.version == *version)
 }
 
-/// A text that does not parse was refused before, or will be by the run; it has no statements to show.
-fn statements(bytes: &[u8], ledger_table: &str, begun: Option<&Begun>) -> Vec<output::Statement> {
-    let Ok(script) = Script::parse(bytes, ledger_table) else {
-        return Vec::new();
-    };
-    script
-        .statements()
-        .iter()
-        .map(|statement| output::Statement {
+fn statements(
+    script: &Script,
+    assessment: &Assessment,
+    mut findings: BTreeMap<Option<usize>, Vec<output::Finding>>,
+    begun: Option<&Begun>,
+) -> Vec<output::Statement> {
+    let statements = script.statements().iter().zip(&assessment.statements);
+    statements
+        .map(|(statement, judged)| output::Statement {
             number: statement.number,
             line: statement.position.line,
             column: statement.position.column,
             command: words(&script.text()[statement.range.clone()]),
             class: class(statement),
+            impact: judged.impact.name(),
+            lock: judged.lock.to_string(),
+            findings: findings.remove(&Some(statement.number)).unwrap_or_default(),
             done: begun.is_some_and(|begun| begun.covers(statement.number)),
         })
         .collect()
 }
 
+/// Those that no comment waives and that `check` reports, by the number of their statement.
+fn findings(assessment: &Assessment) -> BTreeMap<Option<usize>, Vec<output::Finding>> {
+    let mut findings: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for finding in assessment.at_least(Level::Note) {
+        let found = output::Finding {
+            rule: finding.rule.name,
+            level: json::Level::of(finding.level),
+            message: finding.message.clone(),
+        };
+        findings.entry(finding.statement).or_default().push(found);
+    }
+    findings
+}
+
 fn class(statement: &Statement) -> output::StatementClass {
     match statement.class {
         StatementClass::NonTransactional(_) => output::StatementClass::NonTransactional,
-        _ if statement.is_self_record => output::StatementClass::SelfRecord,
+        _ if statement.is_plain_record => output::StatementClass::SelfRecord,
         // The other two classes do not get past the judgement of a script.
         StatementClass::Transactional
         | StatementClass::TransactionControl
         | StatementClass::Refused(_) => output::StatementClass::Transactional,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_record_that_does_nothing_else_is_called_that() {
+        use output::StatementClass::{NonTransactional, SelfRecord, Transactional};
+        let text = "INSERT INTO schema_migrations (version, name) VALUES ('001', 'a');\n\
+                    INSERT INTO schema_migrations SELECT * FROM archive;\n\
+                    DELETE FROM schema_migrations;\nCREATE INDEX CONCURRENTLY i ON t (a);";
+        let script = Script::parse(text.as_bytes(), "schema_migrations").unwrap();
+        let classes: Vec<_> = script.statements().iter().map(class).collect();
+        let expected = [SelfRecord, Transactional, Transactional, NonTransactional];
+        assert_eq!(classes, expected);
     }
 }

@@ -2,12 +2,13 @@
 
 use clap::builder::styling::AnsiColor;
 
-use super::output::{Adoption, Direction, Plan, StatementClass, Step, TextSource};
+use super::check::json::Level;
+use super::output::{Adoption, Direction, Loss, Plan, StatementClass, Step, TextSource};
 use super::table::{self, Cell};
 use super::terminal::Terminal;
 
-/// Characters of a statement that are shown: with its line and its class it fits into 120 columns.
-const WIDTH: usize = 84;
+/// Characters of a statement that are shown: with its line, its class, its impact and its lock it fits into 120 columns.
+const WIDTH: usize = 48;
 
 /// Digits of a checksum that are shown.
 const SHORT: usize = 8;
@@ -27,8 +28,10 @@ pub(super) fn render(plan: &Plan, terminal: Terminal) -> String {
     for step in &plan.steps {
         text.push_str(&heading(step, terminal));
         text.push_str(&statements(step, terminal));
+        text.push_str(&findings(step, terminal));
         text.push('\n');
     }
+    text.push_str(&losses(&plan.losses, terminal));
     text.push_str(&summary(plan));
     text
 }
@@ -78,10 +81,69 @@ fn statements(step: &Step, terminal: Terminal) -> String {
                     Some(colour) => class.in_colour(colour),
                     None => class,
                 },
+                in_the_colour_of(statement.impact, Cell::word(statement.impact)),
+                Cell::of(Some(format!("lock {}", statement.lock))),
             ]
         })
         .collect();
     table::render(&rows, terminal)
+}
+
+/// What loses data, or may, is seen at once.
+fn in_the_colour_of(impact: &str, cell: Cell) -> Cell {
+    match impact {
+        "destructive" => cell.in_colour(AnsiColor::Red),
+        "rewrite" | "blocking" | "unknown" => cell.in_colour(AnsiColor::Yellow),
+        _ => cell,
+    }
+}
+
+/// What `check` warns of, line by line.
+fn findings(step: &Step, terminal: Terminal) -> String {
+    let whole = step.findings.iter().map(|finding| (None, finding));
+    let statements = step.statements.iter().flat_map(|statement| {
+        let findings = statement.findings.iter();
+        findings.map(|finding| (Some(statement.line), finding))
+    });
+    let shown = whole.chain(statements);
+    let shown = shown.filter(|(_, finding)| finding.level >= Level::Warning);
+    let rows: Vec<Vec<Cell>> = shown
+        .map(|(line, finding)| {
+            let place =
+                line.map_or_else(|| "  all of it".to_owned(), |line| format!("  line {line}"));
+            let level = match finding.level {
+                Level::Error => Cell::word("error").in_colour(AnsiColor::Red),
+                Level::Warning | Level::Note => Cell::word("warning").in_colour(AnsiColor::Yellow),
+            };
+            let rule = Cell::word(finding.rule);
+            vec![
+                Cell::of(Some(place)),
+                level,
+                rule,
+                Cell::word(&finding.message),
+            ]
+        })
+        .collect();
+    table::render(&rows, terminal)
+}
+
+/// What ways back take away.
+fn losses(losses: &[Loss], terminal: Terminal) -> String {
+    if losses.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<Cell>> = losses
+        .iter()
+        .map(|loss| {
+            let place = format!("  {} line {}", loss.version, loss.line);
+            vec![
+                Cell::of(Some(place)),
+                Cell::word(&loss.what),
+                Cell::word(&loss.amount).in_colour(AnsiColor::Red),
+            ]
+        })
+        .collect();
+    format!("Going back loses:\n{}\n", table::render(&rows, terminal))
 }
 
 fn shorten(text: &str) -> String {

@@ -1,11 +1,13 @@
 //! What a run shows while it goes on: a line per finished version as a result, waits as messages, and
 //! on a terminal one line that tells what is under way and for how long.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use clap::builder::styling::AnsiColor;
 
 use crate::engine::Progress;
+use crate::engine::loss::DataLoss;
 use crate::engine::outcome::Done;
 use crate::engine::sessions::{Activity, waited_for};
 use crate::migration::file_name::Direction;
@@ -16,10 +18,24 @@ use super::terminal::{Terminal, write_error};
 /// From when on the line that is written over again appears, so that it does not flicker.
 const SHOWN_FROM: Duration = Duration::from_millis(300);
 
+/// Losses that are shown before a run; a plan shows more of them.
+const MAX_LOSSES: usize = 50;
+
 /// Whether a line goes on in the next one at the terminal's edge (DECAWM): of a line that does, only the
 /// end would be written over again.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
+
+/// What is about to be lost, a line each.
+fn lost(losses: &[DataLoss]) -> String {
+    let named = losses.iter().take(MAX_LOSSES);
+    let mut text = "Going back loses:\n".to_owned();
+    text.extend(named.map(|loss| format!("  {loss}\n")));
+    if let Some(more @ 1..) = losses.len().checked_sub(MAX_LOSSES) {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    text
+}
 
 /// Shows a run.
 #[derive(Debug)]
@@ -59,7 +75,12 @@ impl Display {
     /// Shows what the engine tells.
     pub(super) fn show(&mut self, progress: &Progress<'_>) {
         match progress {
-            Progress::Planned(_) => self.enter(None, None),
+            Progress::Planned(announcement) => {
+                self.enter(None, None);
+                if !announcement.losses.is_empty() {
+                    write_error(&lost(&announcement.losses));
+                }
+            }
             Progress::WaitingForLock { holder } => {
                 let holder =
                     holder.map_or_else(|| "another session".to_owned(), ToString::to_string);

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,15 +13,19 @@ use crate::engine::Progress;
 use crate::engine::check::{Check, CheckAnswer};
 use crate::engine::database::{Database, Observation, Request, Server};
 use crate::engine::error::DatabaseError;
+use crate::engine::loss::FoundLoss;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::engine::task::{Mode, Task};
 use crate::migration::blocked::Blocked;
 use crate::migration::history::History;
+use crate::migration::lint::Loss;
 use crate::migration::plan::Plan;
 use crate::migration::script::Script;
 use crate::migration::snapshot::Snapshot;
 use crate::migration::version::Version;
-use crate::postgres::{AuditReport, Canceller, Postgres, Settings, StatementFailure};
+use crate::postgres::{
+    AuditReport, Canceller, Changes, ChangesWanted, Postgres, Settings, StatementFailure,
+};
 
 use super::exit::{Failure, exit_for, exit_for_database};
 use super::progress::Display;
@@ -117,6 +122,27 @@ impl Session {
         }
     }
 
+    /// What the catalog has of `losses`.
+    ///
+    /// # Errors
+    /// When the database does not give it, or a signal comes first.
+    pub(super) async fn estimate(
+        &mut self,
+        losses: Arc<[Loss]>,
+    ) -> Result<Vec<FoundLoss>, Failure> {
+        let request = Request::Estimate(losses);
+        tokio::select! {
+            answer = self.database.perform(&request) => match answer {
+                Ok(Observation::Estimated(found)) => Ok(found),
+                Ok(_) => Err(Failure::not_done(
+                    "What would be lost was asked and something else was answered. Please report it.",
+                )),
+                Err(error) => Err(trouble(&error)),
+            },
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
+    }
+
     /// Asks one check.
     ///
     /// # Errors
@@ -172,6 +198,17 @@ impl Session {
         }
     }
 
+    /// What was changed, when, by whom and how long it took.
+    ///
+    /// # Errors
+    /// When the database does not give it, or a signal comes first.
+    pub(super) async fn changes(&mut self, wanted: &ChangesWanted) -> Result<Changes, Failure> {
+        tokio::select! {
+            changes = self.database.changes(wanted) => changes.map_err(|error| trouble(&error)),
+            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+        }
+    }
+
     /// Runs a task. `accept` sees the plan while the migration lock is held, before its first version.
     ///
     /// # Errors
@@ -190,10 +227,11 @@ impl Session {
             task,
             || !halt.is_wanted(),
             |progress| {
-                if let Progress::Planned(plan) = &progress
-                    && !accept(plan)
+                if let Progress::Planned(announcement) = &progress
+                    && !accept(&announcement.plan)
                 {
                     halt.refuse();
+                    return;
                 }
                 display.borrow_mut().show(&progress);
             },

@@ -8,7 +8,7 @@ use crate::api::condition::Reason;
 use crate::api::v1alpha1::{APPROVE_ANNOTATION, DatabaseSchema, PolicyAction, RequiredApproval};
 use crate::engine::hold::Hold;
 use crate::engine::outcome::Outcome;
-use crate::engine::review::{self, Approval, Review};
+use crate::engine::review::{self, Approval, Judgements, Review};
 use crate::engine::task::Owner;
 use crate::migration::checksum::Checksum;
 use crate::migration::plan_hash::PlanContext;
@@ -39,6 +39,7 @@ pub fn review(
             .bounded_by(&configuration.policy.0),
         approval: approval(resource, handled),
         wal_position: None,
+        judgements: Judgements::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::aws::Aws;
+use crate::engine::review::Judgements;
 use crate::engine::task::Owner;
 use crate::postgres::Guard;
 use crate::telemetry::metrics::Metrics;
@@ -56,6 +57,8 @@ pub struct Context {
     pub agenda: Agenda,
     /// Scripts that were judged before.
     pub known: KnownScripts,
+    /// What was found in scripts before.
+    pub judgements: Judgements,
     /// Writes events.
     pub events: Events,
     /// Counts.

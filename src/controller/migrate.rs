@@ -70,12 +70,16 @@ impl Run<'_> {
 
     fn review(&self) -> Review {
         let owner = self.context.owner(self.identity);
-        review(
+        let asked = review(
             self.resource,
             &owner,
             self.memory.handled(),
             &self.context.configuration,
-        )
+        );
+        Review {
+            judgements: self.context.judgements.clone(),
+            ..asked
+        }
     }
 
     /// Plans, without a lock and without writing.

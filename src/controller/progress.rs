@@ -59,7 +59,8 @@ impl ProgressWriter {
 
 /// True when there is something new to show.
 fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
-    if let Progress::Planned(plan) = progress {
+    if let Progress::Planned(announcement) = progress {
+        let plan = &announcement.plan;
         *latest = Some(Running {
             plan: (*plan).clone(),
             finished: 0,

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::engine::review::Judgements;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -123,6 +124,7 @@ pub async fn run(
         running: Arc::new(Running::default()),
         agenda: Agenda::default(),
         known: KnownScripts::default(),
+        judgements: Judgements::default(),
         events: Events::new(client, options.instance.clone()),
         metrics,
     });

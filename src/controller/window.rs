@@ -305,6 +305,7 @@ mod tests {
                 findings: Vec::new(),
             }],
             findings: Vec::new(),
+            losses: Vec::new(),
         }
     }
 

@@ -9,12 +9,14 @@ use uuid::Uuid;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::history::History;
+use crate::migration::lint::Loss;
 use crate::migration::script::Script;
 use crate::migration::version::Version;
 
 use super::check::{Check, CheckAnswer};
 use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
+use super::loss::FoundLoss;
 use super::server_identity::{ServerIdentity, ServerSeen};
 pub use super::sessions::{Blocker, Holder};
 use super::step::{StepObservation, StepRequest};
@@ -47,6 +49,9 @@ pub enum Request {
     Decide(Box<Settlement>),
     /// Read the stored DOWN text of a version. Answer: `DownLoaded` or `DownMissing`.
     LoadDown(Version),
+    /// Estimate how much data these ways back would take away, from what the server knows of its tables already.
+    /// Answer: `Estimated`.
+    Estimate(Arc<[Loss]>),
     /// Run one script and its record. Answer: `Done`, `Failed` or `LockNotAvailable`.
     Execute(Arc<Execution>),
     /// See to it that everything that this session committed is on the server's disk. Answer: `Flushed`.
@@ -70,6 +75,8 @@ pub enum Observation {
     DownLoaded(Vec<u8>),
     /// There is no such text.
     DownMissing,
+    /// What the catalog has of each loss, in the order of their places.
+    Estimated(Vec<FoundLoss>),
     /// The script and its record are committed.
     Done(Recorded),
     /// No crash of the server takes anything back that was committed.
@@ -94,6 +101,7 @@ impl Observation {
             Self::LockHeld(_) => "LockHeld",
             Self::DownLoaded(_) => "DownLoaded",
             Self::DownMissing => "DownMissing",
+            Self::Estimated(_) => "Estimated",
             Self::Done(_) => "Done",
             Self::Flushed => "Flushed",
             Self::Failed(_) => "Failed",

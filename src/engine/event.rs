@@ -1,5 +1,6 @@
 //! What goes in and out of the step function besides the database's own requests and answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::migration::plan::Plan;
@@ -8,7 +9,9 @@ use crate::migration::version::Version;
 use super::database::{Blocker, Holder, Observation, Request};
 use super::error::DatabaseError;
 use super::hold::Hold;
+use super::loss::DataLoss;
 use super::outcome::Outcome;
+use super::review::{JudgedScript, ScriptKey, ScriptText};
 
 /// What happened since the last step.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub enum Event {
     Observed(Box<Observation>),
     /// The database could not answer.
     Failed(DatabaseError),
+    /// The scripts were judged.
+    Judged(Vec<(ScriptKey, Arc<JudgedScript>)>),
     /// The pause is over; it took this long.
     Waited(Duration),
     /// The caller lets the run go on.
@@ -36,6 +41,7 @@ impl Event {
             Self::Begin => "Begin",
             Self::Observed(observation) => observation.label(),
             Self::Failed(_) => "Failed",
+            Self::Judged(_) => "Judged",
             Self::Waited(_) => "Waited",
             Self::Continue => "Continue",
             Self::Interrupt => "Interrupt",
@@ -49,16 +55,27 @@ impl Event {
 pub enum Next {
     /// Ask the database. Answered by `Observed` or `Failed`.
     Ask(Box<Request>),
+    /// Judge scripts, which takes its time and needs no database. Answered by `Judged` or `Failed`.
+    Judge(Vec<ScriptText>),
     /// Wait. Answered by `Waited`.
     Pause(Pause),
     /// Ask the caller whether the plan that was looked through may run, as far as no database knows:
     /// [`super::Conditions`]. Answered by `Continue`, `Interrupt` or `Held`.
     MayRun,
-    /// Ask the caller whether the next version may start; the first time with the plan. Answered by
+    /// Ask the caller whether the next version may start; the first time with what would run. Answered by
     /// `Continue`, `Interrupt` or `Held`.
-    Checkpoint(Option<Box<Plan>>),
+    Checkpoint(Option<Box<Announcement>>),
     /// The run is over.
     Done(Box<Outcome>),
+}
+
+/// What is about to run.
+#[derive(Debug)]
+pub struct Announcement {
+    /// The plan, as it was made under the lock.
+    pub plan: Plan,
+    /// The data that its ways back take away, when the plan was looked through.
+    pub losses: Vec<DataLoss>,
 }
 
 /// Why the run waits.

@@ -32,6 +32,8 @@ pub struct AwaitingApproval {
     pub what: String,
     /// Why it needs one.
     pub because: Because,
+    /// What data it takes away, as a sentence.
+    pub loses: Option<String>,
     /// What was approved instead.
     pub given: GivenApproval,
     /// The resource that is annotated.
@@ -259,6 +261,10 @@ impl AwaitingApproval {
             Because::Policy(name) => format!("spec.policy asks for one for {name}"),
         };
         let given = self.given.sentence();
+        let loses = self
+            .loses
+            .as_ref()
+            .map_or_else(String::new, |loses| format!(" {loses}"));
         let (plan, what) = (&self.plan, &self.what);
         let command = self.resource.as_ref().map_or_else(String::new, |owner| {
             format!(
@@ -268,7 +274,7 @@ impl AwaitingApproval {
             )
         });
         format!(
-            "Plan {}, {what}, waits for an approval, because {because}.{given} {so_far}. \
+            "Plan {}, {what}, waits for an approval, because {because}.{loses}{given} {so_far}. \
              status.plan shows what would run.{command}",
             plan.short()
         )

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::migration::lint::Loss;
 use crate::migration::new_tables::NewTables;
 use crate::migration::plan::{DownSource, Step};
 use crate::migration::script::Script;
@@ -21,8 +22,9 @@ use crate::migration::version::Version;
 use super::database::{Execution, Holder, Inspection, Observation, Record, Request};
 use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
-use super::event::{Event, Next, Pause};
+use super::event::{Announcement, Event, Next, Pause};
 use super::judgement::Judgement;
+use super::loss::FoundLoss;
 use super::outcome::{Done, End, Outcome, Stop};
 use super::review::Scripts;
 use super::stepwise::{Heard, Stepwise};
@@ -30,7 +32,7 @@ use super::task::{Mode, Task};
 use checking::{Checking, Then};
 use deciding::Locked;
 use flushing::Unflushed;
-use reviewing::{ReadDown, Stage};
+use reviewing::{ReadDown, Reviewed, Stage};
 
 #[derive(Debug, Clone)]
 enum State {
@@ -45,8 +47,14 @@ enum State {
     /// Reading the text of a way back, to know what it does.
     ReadingDown {
         of: Box<ReadDown>,
-        at: Stage,
-        judgement: Box<Judgement>,
+        then: Box<Reviewed>,
+    },
+    /// Finding out what scripts do.
+    Judging(Box<Reviewed>),
+    /// Asking how much data a way back would take away.
+    Estimating {
+        losses: Arc<[Loss]>,
+        then: Box<Reviewed>,
     },
     Deciding(Vec<Change>),
     /// The caller is asked whether the plan may run.
@@ -82,6 +90,8 @@ pub struct Machine {
     steps: VecDeque<Step>,
     /// What is known of its scripts, when somebody wants to know.
     scripts: Scripts,
+    /// What the ways back of the plan would take away, as it was asked for last, and what the catalog has of it.
+    estimated: Option<(Arc<[Loss]>, Vec<FoundLoss>)>,
     running: Option<Arc<Execution>>,
     /// Versions that are committed and may not be on the server's disk; nothing was told of them.
     unflushed: Vec<Unflushed>,
@@ -109,6 +119,7 @@ impl Machine {
             waited: Duration::ZERO,
             steps: VecDeque::new(),
             scripts: Scripts::default(),
+            estimated: None,
             running: None,
             unflushed: Vec::new(),
             held_back: None,
@@ -127,6 +138,7 @@ impl Machine {
                 history: None,
                 plan: None,
                 reviewed: None,
+                denied: Vec::new(),
                 done: Vec::new(),
                 checks_passed: 0,
                 under_way: None,
@@ -161,8 +173,20 @@ impl Machine {
                 self.stop_in_step(&stepwise, reason)
             }
             (State::NotingEscape(reason), Event::Failed(_)) => self.stop(*reason),
+            (
+                State::ReadingDown { then, .. }
+                | State::Judging(then)
+                | State::Estimating { then, .. },
+                Event::Failed(error),
+            ) => self.unread_because(*then, Stop::Database(error)),
             (_, Event::Failed(error)) => self.stop(Stop::Database(error)),
             (state, Event::Observed(observation)) => self.observed(state, *observation),
+            (State::Judging(then), Event::Judged(judged)) => {
+                for (key, judged) in judged {
+                    self.scripts.take_in(key, judged);
+                }
+                self.look_through(*then)
+            }
             (State::PausedForLock, Event::Waited(time)) => {
                 self.waited += time;
                 self.ask(State::TryingLock, Request::TryLock)
@@ -211,11 +235,15 @@ impl Machine {
             (State::Deciding(changes), Observation::Inspected(seen)) => {
                 self.decided(changes, &seen)
             }
-            (State::ReadingDown { of, at, judgement }, Observation::DownLoaded(bytes)) => {
-                self.down_read(&of, &bytes, at, *judgement)
+            (State::ReadingDown { of, then }, Observation::DownLoaded(bytes)) => {
+                self.down_read(&of, &bytes, *then)
             }
-            (State::ReadingDown { of, at, .. }, Observation::DownMissing) => {
-                self.down_missing(&of, at)
+            (State::Estimating { losses, then }, Observation::Estimated(found)) => {
+                self.estimated = Some((losses, found));
+                self.look_through(*then)
+            }
+            (State::ReadingDown { of, then }, Observation::DownMissing) => {
+                self.down_missing(&of, *then)
             }
             (State::Checking(checking), Observation::Checked(answer)) => {
                 self.checked(checking, answer)
@@ -274,8 +302,8 @@ impl Machine {
 
     fn judged_at(&mut self, at: Stage, seen: &Inspection) -> Next {
         match self.judge(seen) {
-            Err(stop) => self.stop(stop),
-            Ok(judgement) => self.look_through(at, judgement),
+            Err(stop) => self.denied(stop),
+            Ok(judgement) => self.look_through(Reviewed::Run(at, Box::new(judgement))),
         }
     }
 
@@ -314,11 +342,19 @@ impl Machine {
         self.state = State::AtCheckpoint;
         let first = !std::mem::replace(&mut self.announced, true);
         let announcement = if first {
-            self.outcome.plan.clone()
+            self.announcement().map(Box::new)
         } else {
             None
         };
-        Next::Checkpoint(announcement.map(Box::new))
+        Next::Checkpoint(announcement)
+    }
+
+    fn announcement(&self) -> Option<Announcement> {
+        let reviewed = self.outcome.reviewed.as_ref();
+        Some(Announcement {
+            plan: self.outcome.plan.clone()?,
+            losses: reviewed.map_or_else(Vec::new, |plan| plan.losses.clone()),
+        })
     }
 
     fn next_step(&mut self) -> Next {

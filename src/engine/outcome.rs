@@ -17,6 +17,7 @@ use super::database::Server;
 use super::decision::{Change, Refusal};
 use super::error::{DatabaseError, InDoubt, LockHeld, LockTimeout, ScriptFailure, UnderWay};
 use super::hold::Hold;
+use super::loss::{DataLoss, sentence};
 use super::review::ReviewedPlan;
 use super::server_identity::ServerChange;
 use super::task::{Actor, Owner};
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub(super) history: Option<History>,
     pub(super) plan: Option<Plan>,
     pub(super) reviewed: Option<ReviewedPlan>,
+    /// What a way back that nobody allows would take away.
+    pub(super) denied: Vec<DataLoss>,
     pub(super) done: Vec<Done>,
     /// Checks that were asked at the target, all of which passed.
     pub(super) checks_passed: usize,
@@ -293,7 +296,10 @@ impl Outcome {
 
     fn stop_message(&self, stop: &Stop) -> String {
         match stop {
-            Stop::Blocked(blocked) => blocked.to_string(),
+            Stop::Blocked(blocked) => match sentence(&self.denied) {
+                Some(loses) => format!("{blocked} {loses}"),
+                None => blocked.to_string(),
+            },
             Stop::Held(hold) => hold.message(&self.so_far()),
             Stop::Script(failure) => self.script_message(failure),
             Stop::InDoubt(doubt) => self.in_doubt_message(doubt),

@@ -6,7 +6,7 @@
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::history::History;
-use crate::migration::lint::{Impact, TableLock};
+use crate::migration::lint::{Impact, Loss, TableLock};
 use crate::migration::plan::Plan;
 use crate::migration::plan_hash::{PlanContext, is_approved, plan_hash};
 use crate::migration::statement::StatementClass;
@@ -14,14 +14,17 @@ use crate::migration::statement_policy::{Action, StatementPolicy};
 use crate::migration::version::Version;
 
 use super::hold::{AwaitingApproval, Because, Denied, GivenApproval, Hold, in_words};
+use super::loss::{DataLoss, FoundLoss, data_losses, sentence};
 use super::task::Actor;
 
+mod judged;
 mod scripts;
 
+pub use judged::{JudgedScript, Judgements, ScriptKey, ScriptText};
 pub use scripts::Scripts;
 
 /// What is asked of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Review {
     /// What the plan is for.
     pub context: PlanContext,
@@ -33,6 +36,23 @@ pub struct Review {
     pub approval: Option<Approval>,
     /// Where the server's write-ahead log was before the run, and when, for the audit.
     pub wal_position: Option<String>,
+    /// What is known of scripts from other runs.
+    pub judgements: Judgements,
+}
+
+impl Review {
+    /// A look that nothing is held by: whoever is at the command line decides by what is shown.
+    #[must_use]
+    pub fn of_command_line() -> Self {
+        Self {
+            context: PlanContext::default(),
+            required: RequiredApproval::Never,
+            policy: StatementPolicy::default(),
+            approval: None,
+            wal_position: None,
+            judgements: Judgements::default(),
+        }
+    }
 }
 
 /// Which plans need an approval, the strictest last.
@@ -66,6 +86,8 @@ pub struct ReviewedPlan {
     pub hash: Checksum,
     /// The scripts in the order in which they would run.
     pub scripts: Vec<ReviewedScript>,
+    /// The data that its ways back would take away.
+    pub losses: Vec<DataLoss>,
     /// What somebody approved, when it is this plan or this is what is left of it.
     pub approved: Option<Approved>,
 }
@@ -94,6 +116,8 @@ pub struct ReviewedScript {
     pub statements: Vec<ReviewedStatement>,
     /// What is about the script as a whole.
     pub findings: Vec<Concern>,
+    /// What holds data and is taken away, when the script undoes its version.
+    pub losses: Vec<Loss>,
 }
 
 /// One statement of a script.
@@ -163,6 +187,12 @@ impl ReviewedPlan {
         })
     }
 
+    /// What the scripts of its ways back take away, each with the version that is undone.
+    pub(super) fn script_losses(&self) -> impl Iterator<Item = (&Version, &Loss)> {
+        let scripts = self.scripts.iter();
+        scripts.flat_map(|script| script.losses.iter().map(|loss| (&script.version, loss)))
+    }
+
     /// What follows from a policy, each with the version and the line; without a line it is about the script.
     pub fn concerns(&self) -> impl Iterator<Item = (&Version, Option<usize>, &Concern)> {
         self.scripts.iter().flat_map(|script| {
@@ -184,12 +214,13 @@ impl ReviewedPlan {
     }
 }
 
-/// Looks through `plan`.
+/// Looks through `plan`; `found` is what the catalog has of what it takes away.
 pub(super) fn reviewed(
     review: &Review,
     plan: &Plan,
     history: &History,
     scripts: Vec<ReviewedScript>,
+    found: &[FoundLoss],
 ) -> ReviewedPlan {
     let approved = review.approval.as_ref().and_then(|approval| {
         let approved = approval.plan.filter(|_| !approval.is_used)?;
@@ -198,11 +229,14 @@ pub(super) fn reviewed(
             by: approval.by.clone(),
         })
     });
-    ReviewedPlan {
+    let mut plan = ReviewedPlan {
         hash: plan_hash(&review.context, plan, history),
         scripts,
+        losses: Vec::new(),
         approved,
-    }
+    };
+    plan.losses = data_losses(plan.script_losses(), found);
+    plan
 }
 
 /// Why a plan that was looked through may not run, if it may not: what forbids it first, then what a person has
@@ -216,6 +250,7 @@ pub(super) fn hold(review: &Review, plan: &ReviewedPlan, actor: &Actor) -> Optio
         plan: plan.hash,
         what: in_words(&plan.scripts),
         because,
+        loses: sentence(&plan.losses),
         given: GivenApproval::of(review.approval.as_ref()),
         resource: match actor {
             Actor::Resource(owner) => Some(owner.clone()),

@@ -3,22 +3,22 @@
 use std::time::{Duration, Instant};
 
 use crate::migration::file_name::Direction;
-use crate::migration::plan::Plan;
 use crate::migration::version::Version;
 
 use super::database::{Blocker, Database, Execution, Holder, Request};
-use super::event::{Event, Next, Pause};
+use super::error::{DatabaseError, DatabaseErrorKind};
+use super::event::{Announcement, Event, Next, Pause};
 use super::hold::Hold;
 use super::machine::Machine;
 use super::outcome::{Done, Outcome};
-use super::review::ReviewedScript;
+use super::review::{Judgements, ReviewedScript, ScriptText};
 use super::task::Task;
 
 /// What a caller may show while a run goes on.
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// There is work to do; the lock is ours and the first version is about to start.
-    Planned(&'a Plan),
+    Planned(&'a Announcement),
     /// The migration lock is held by somebody else.
     WaitingForLock {
         /// Who holds it, where known.
@@ -118,6 +118,8 @@ pub async fn run_under<D: Database>(
     may_continue: impl Fn() -> bool,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Outcome {
+    let review = task.review.as_ref();
+    let judgements = review.map_or_else(Judgements::default, |review| review.judgements.clone());
     let mut machine = Machine::new(task);
     let mut event = Event::Begin;
     let mut told = 0;
@@ -135,6 +137,7 @@ pub async fn run_under<D: Database>(
                     Err(error) => Event::Failed(error),
                 }
             }
+            Next::Judge(scripts) => judge(scripts, judgements.clone()).await,
             Next::Pause(pause) => {
                 let waited = wait(pause_for(&pause, &mut progress), &may_continue).await;
                 after_pause(&pause, waited, conditions, machine.left())
@@ -143,9 +146,9 @@ pub async fn run_under<D: Database>(
                 Some(hold) => Event::Held(hold),
                 None => Event::Continue,
             },
-            Next::Checkpoint(plan) => {
-                if let Some(plan) = plan {
-                    progress(Progress::Planned(&plan));
+            Next::Checkpoint(announcement) => {
+                if let Some(announcement) = announcement {
+                    progress(Progress::Planned(&announcement));
                 }
                 match conditions.closed(machine.left()) {
                     _ if !may_continue() => Event::Interrupt,
@@ -175,6 +178,24 @@ fn after_pause(
     match (waited, conditions.closed(left)) {
         (Event::Waited(_), Some(hold)) if !goes_on => Event::Held(hold),
         (waited, _) => waited,
+    }
+}
+
+/// Judges scripts where that keeps nobody waiting.
+async fn judge(scripts: Vec<ScriptText>, judgements: Judgements) -> Event {
+    let work = move || {
+        let judged = scripts.into_iter().map(|script| {
+            let judged = judgements.of(&script);
+            (script.key, judged)
+        });
+        judged.collect()
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(judged) => Event::Judged(judged),
+        Err(_) => Event::Failed(DatabaseError::new(
+            DatabaseErrorKind::Internal,
+            "Schemaward could not judge the scripts of the plan. Nothing was changed. Please report it.",
+        )),
     }
 }
 

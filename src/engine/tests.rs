@@ -29,9 +29,10 @@ use super::decision::{Change, Verdict};
 use super::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
 use super::event::{Event, Next};
 use super::hold::Hold;
+use super::loss::{FoundLoss, Rows};
 use super::machine::Machine;
 use super::outcome::{End, Outcome, Stop};
-use super::review::{Approval, RequiredApproval, Review};
+use super::review::{Approval, Judgements, RequiredApproval, Review, ScriptText};
 use super::server_identity::{ServerIdentity, ServerSeen};
 use super::step::{StepAction, StepObservation, StepRequest};
 use super::task::{Actor, Ledger, Mode, Owner, Patience, Task};
@@ -49,6 +50,7 @@ struct Simulated {
     server: ServerSeen,
     history: History,
     down_texts: Vec<(Version, Vec<u8>)>,
+    estimates: Vec<FoundLoss>,
     missing_grants: Vec<String>,
     /// How often the lock is refused.
     lock_refusals: usize,
@@ -134,6 +136,7 @@ impl Simulated {
                     .map(|(_, text)| text.clone())
                     .unwrap_or_default(),
             ),
+            Request::Estimate(_) => Observation::Estimated(self.estimates.clone()),
             Request::Execute(execution) => {
                 if let Some(answer) = self.script_answers.pop_front() {
                     return Ok(answer);
@@ -315,6 +318,7 @@ fn label(request: &Request) -> String {
         Request::Prepare(_) => "prepare".to_owned(),
         Request::Decide(_) => "decide".to_owned(),
         Request::LoadDown(version) => format!("load {version}"),
+        Request::Estimate(losses) => format!("estimate {}", losses.len()),
         Request::Check(check) => format!("check {}", check.name),
         Request::Flush => "flush".to_owned(),
         Request::Execute(execution) => match execution.record {
@@ -383,6 +387,15 @@ fn owner(name: &str, uid: &str) -> Owner {
     }
 }
 
+/// What is found in scripts.
+fn judged(scripts: Vec<ScriptText>) -> Event {
+    let judge = |script: ScriptText| {
+        let judged = Judgements::default().of(&script);
+        (script.key, judged)
+    };
+    Event::Judged(scripts.into_iter().map(judge).collect())
+}
+
 /// Runs `task` against `database`; the caller lets `versions` of them start.
 fn run_limited(task: Task, database: &mut Simulated, mut versions: usize) -> Outcome {
     let mut machine = Machine::new(task);
@@ -393,6 +406,7 @@ fn run_limited(task: Task, database: &mut Simulated, mut versions: usize) -> Out
                 Ok(observation) => Event::Observed(Box::new(observation)),
                 Err(error) => Event::Failed(error),
             },
+            Next::Judge(scripts) => judged(scripts),
             Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
             Next::MayRun => Event::Continue,
             Next::Checkpoint(_) if versions == 0 => Event::Interrupt,
@@ -831,6 +845,7 @@ fn reviewed_task(names: &[&str], required: RequiredApproval, approved: Option<Ch
                 is_used: false,
             }),
             wal_position: None,
+            judgements: Judgements::default(),
         }),
         ..task(names)
     }
@@ -935,18 +950,63 @@ fn only_a_way_back_waits_where_only_that_is_asked_for() {
     let outcome = run(reviewed_task(&["1", "2"], Down, None), &mut database);
     assert!(matches!(outcome.end(), End::Reached));
     database.asked.clear();
+    database.estimates = vec![FoundLoss {
+        place: 0,
+        schema: "public".to_owned(),
+        table: "t2".to_owned(),
+        rows: Rows::About(7),
+    }];
     let outcome = run(reviewed_task(&["1"], Down, None), &mut database);
-    assert_eq!(database.asked, ["inspect", "load 2"]);
+    assert_eq!(database.asked, ["inspect", "load 2", "estimate 1"]);
     let hash = awaited(&outcome);
+    let loses = "Going back would lose table public.t2 (about 7 rows).";
+    assert!(outcome.message().contains(loses), "{}", outcome.message());
     let undone = &outcome.reviewed().expect("a plan").scripts[0];
     assert_eq!(undone.statements[0].words, "DROP TABLE t2");
     database.asked.clear();
     run(reviewed_task(&["1"], Down, Some(hash)), &mut database);
-    // The text is read once, for the look and for the run.
+    // The text is read once, for the look and for the run, and what it loses is asked for once.
     assert_eq!(
         database.asked,
-        ["inspect", "load 2", "lock", "inspect", "undo 2"]
+        [
+            "inspect",
+            "load 2",
+            "estimate 1",
+            "lock",
+            "inspect",
+            "undo 2"
+        ]
     );
+}
+
+#[test]
+fn a_way_back_that_is_denied_says_what_it_would_lose() {
+    let mut database = Simulated::default();
+    run(task(&["1", "2"]), &mut database);
+    database.asked.clear();
+    database.estimates = vec![FoundLoss {
+        place: 0,
+        schema: "public".to_owned(),
+        table: "t2".to_owned(),
+        rows: Rows::NeverAnalyzed,
+    }];
+    let denied = || Task {
+        policy: Policy::default(),
+        ..reviewed_task(&["1"], RequiredApproval::Never, None)
+    };
+    let outcome = run(denied(), &mut database);
+    assert!(matches!(outcome.stop(), Some(Stop::Blocked(_))));
+    assert!(outcome.reviewed().is_none(), "nothing would run");
+    let loses = "Going back would lose table public.t2 (number of rows unknown: never analyzed).";
+    assert!(outcome.message().ends_with(loses), "{}", outcome.message());
+    assert_eq!(database.asked, ["inspect", "load 2", "estimate 1"]);
+    // A stored text that is not the recorded one is no other reason than that.
+    for (_, text) in &mut database.down_texts {
+        text.push(b' ');
+    }
+    let outcome = run(denied(), &mut database);
+    assert!(matches!(outcome.stop(), Some(Stop::Blocked(_))));
+    assert!(!outcome.message().contains("lose"), "{}", outcome.message());
 }
 
 /// Between the first look and the lock somebody else changed the history: what was approved is not what would
@@ -971,6 +1031,7 @@ fn an_approval_is_compared_again_under_the_lock() {
                 Event::Observed(Box::new(database.answer(&request).expect("no faults")))
             }
             Next::MayRun => Event::Continue,
+            Next::Judge(scripts) => judged(scripts),
             Next::Checkpoint(_) => panic!("a version is about to start"),
             Next::Pause(_) => panic!("a pause"),
             Next::Done(outcome) => break outcome,
@@ -1261,7 +1322,14 @@ fn a_version_that_is_undone_while_its_text_is_read_is_looked_for_again() {
     assert_eq!(
         database.asked,
         [
-            "inspect", "load 3", "inspect", "load 2", "lock", "inspect", "undo 2"
+            "inspect",
+            "load 3",
+            "inspect",
+            "load 2",
+            "estimate 1",
+            "lock",
+            "inspect",
+            "undo 2"
         ]
     );
 }

@@ -297,6 +297,7 @@ impl Postgres {
                 Some(text) => Observation::DownLoaded(text),
                 None => Observation::DownMissing,
             }),
+            Request::Estimate(losses) => self.estimate(losses).await,
             Request::Execute(execution) => execute::execute(self, execution).await,
             Request::Flush => {
                 self.keep(vec![flushed::flush(&self.settings.ledger)])

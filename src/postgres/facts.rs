@@ -53,7 +53,7 @@ pub struct Facts {
     may_use_our_tables: bool,
     pub may_read_server_identity: bool,
     role_exists: bool,
-    may_take_role: bool,
+    pub may_take_role: bool,
     privileged: Vec<Privileged>,
     doubtful: Vec<Doubtful>,
 }

@@ -87,10 +87,19 @@ impl Postgres {
         &mut self,
         sql: String,
     ) -> Result<T, DatabaseError> {
-        let sql = format!(
-            "BEGIN READ ONLY; {}; {sql}; COMMIT",
-            session::OWN_SEARCH_PATH
-        );
+        self.read_json_after(&[], sql).await
+    }
+
+    /// The same, with other statements before it in its transaction.
+    pub(super) async fn read_json_after<T: serde::de::DeserializeOwned>(
+        &mut self,
+        before: &[String],
+        sql: String,
+    ) -> Result<T, DatabaseError> {
+        let begin = ["BEGIN READ ONLY"].into_iter();
+        let all = begin.chain(before.iter().map(String::as_str));
+        let all = all.chain([session::OWN_SEARCH_PATH, &sql, "COMMIT"]);
+        let sql = all.collect::<Vec<_>>().join("; ");
         let row = self
             .own_despite_cancelling(&sql)
             .await?

@@ -4,6 +4,7 @@
 use std::fs;
 
 use schemaward::migration::file_name::parse_file_name;
+use schemaward::migration::lint::{Role, judge};
 use schemaward::migration::script::Script;
 
 /// What is repeated to make a text.
@@ -120,4 +121,21 @@ fn fifty_megabytes_of_parentheses_and_a_million_comments_get_an_answer() {
         defects[0].to_string(),
         "line 1, column 1: a comment starts here and is never closed"
     );
+}
+
+/// Waivers, wherever they stand: each belongs to a statement, and that is looked for.
+#[test]
+fn time_to_lint_grows_with_the_waivers_and_no_faster() {
+    for piece in [
+        "/* schemaward: allow drop-cascade because it is */",
+        "-- schemaward: allow drop-cascade because it is\n",
+        "SELECT 1; /* squawk-ignore ban-drop-table -- it is */",
+        "-- schemaward: allow-in-file drop-cascade, no, nor because\n",
+    ] {
+        assert_linear(&format!("waivers {piece:?}"), |size| {
+            let text = format!("DROP TABLE a;{}", piece.repeat(size / piece.len()));
+            let script = Script::parse(text.as_bytes(), "schema_migrations").expect("a script");
+            let _ = judge(&script, Role::Down);
+        });
+    }
 }

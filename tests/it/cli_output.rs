@@ -61,12 +61,13 @@ fn plan_reads_like_a_code_review() {
     assert_eq!(
         plan,
         "001 users  apply  CHECKSUM\n  \
-           line 3  CREATE TABLE users             in its transaction\n  \
-           line 4  INSERT INTO users              in its transaction\n  \
-           line 5  INSERT INTO schema_migrations  its own record, in its transaction\n\
+           line 3  CREATE TABLE users             in its transaction                  additive     lock none\n  \
+           line 4  INSERT INTO users              in its transaction                  data change  lock none\n  \
+           line 5  INSERT INTO schema_migrations  its own record, in its transaction  none         lock ROW EXCLUSIVE\n\
          \n\
          002 index  apply  CHECKSUM\n  \
-           line 1  CREATE INDEX CONCURRENTLY users_name ON users  outside of a transaction\n\
+           line 1  CREATE INDEX CONCURRENTLY users_name ON users  outside of a transaction  additive  lock SHARE UPDATE EXCLUSIVE\n  \
+           all of it  warning  down-missing  The version has no DOWN: once applied, it cannot be undone.\n\
          \n\
          2 versions to apply, 4 statements, 1 of them outside of a transaction: from nothing to 002.\n"
             .replacen("CHECKSUM", &checksum_of(&plan, 0), 1)
@@ -94,7 +95,10 @@ fn plan_shows_the_way_back() {
     assert_eq!(
         without_checksums(&plan),
         "002 b  undo, with the DOWN that was stored  CHECKSUM\n  \
-           line 1  DROP TABLE b  in its transaction\n\
+           line 1  DROP TABLE b  in its transaction  destructive  lock ACCESS EXCLUSIVE\n\
+         \n\
+         Going back loses:\n  \
+           002 line 1  table public.b  number of rows unknown: never analyzed\n\
          \n\
          1 version to undo, 1 statement: from 002 to 001.\n"
     );

@@ -130,6 +130,7 @@ fn a_plan_runs_once_its_hash_is_approved_and_not_when_it_changed() {
         status["plan"]["statements"][0]["statement"],
         "DROP TABLE gadgets CASCADE"
     );
+    names_what_it_would_lose(&schema, &status);
     approve(&schema, text(&status, "/plan/hash"));
     schema.reaches("UpToDate");
     assert_eq!(
@@ -142,6 +143,25 @@ fn a_plan_runs_once_its_hash_is_approved_and_not_when_it_changed() {
     approve(&schema, &forth);
     schema.reaches("UpToDate");
     the_same_plan_once_more(&schema, &forth);
+}
+
+/// What a way back would lose stands in status, in the condition and in the Event.
+fn names_what_it_would_lose(schema: &Schema<'_>, status: &Value) {
+    assert_eq!(status["plan"]["lossCount"], 1);
+    assert_eq!(
+        status["plan"]["losses"][0],
+        json!({"version": "002", "line": 1, "kind": "Table", "object": "public.gadgets",
+            "amount": "number of rows unknown: never analyzed"})
+    );
+    let loses = "Going back would lose table public.gadgets and what depends on it (number of rows unknown: never analyzed).";
+    assert!(message(status).contains(loses), "{status:#}");
+    let events = schema.namespace.kubectl(&[
+        "get",
+        "events.events.k8s.io",
+        "-o",
+        "jsonpath={.items[*].note}",
+    ]);
+    assert!(events.contains(loses), "{events}");
 }
 
 /// An approval is for one run: the same versions once more wait again, and are another plan, also for an operator

@@ -205,6 +205,8 @@ pub enum Answer {
     Cancelled,
     /// An error: the server could not go on.
     DiskFull,
+    /// `Estimated`: nobody knows.
+    Estimated,
     /// `DownMissing`. A run that planned under the lock never asks for one.
     NoSuchText,
 }

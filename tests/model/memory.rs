@@ -6,6 +6,7 @@
 //! tells two machines apart.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use schemaward::engine::error::{
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
+use schemaward::engine::review::{Judgements, ScriptText};
 use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::Task;
 use schemaward::migration::file_name::Direction;
@@ -168,7 +170,7 @@ impl<'s> Memory<'s> {
             people::approve(&mut wanted, self.committed(database));
         }
         let mut machine = Machine::new(wanted);
-        let next = machine.step(Event::Begin);
+        let next = next_of(&mut machine, Event::Begin);
         self.keep(task, machine, next)
     }
 
@@ -186,7 +188,7 @@ impl<'s> Memory<'s> {
             position.machine.take()
         };
         let mut machine = machine.expect("each machine is stepped once");
-        let next = machine.step(event);
+        let next = next_of(&mut machine, event);
         let reached = self.keep(task, machine, next);
         if self.interns {
             self.steps.insert((handle, told), reached);
@@ -265,9 +267,24 @@ impl<'s> Memory<'s> {
             Answer::Cancelled => return failed(DatabaseErrorKind::Cancelled),
             Answer::DiskFull => return failed(DatabaseErrorKind::DiskFull),
             Answer::NoSuchText => Observation::DownMissing,
+            Answer::Estimated => Observation::Estimated(Vec::new()),
         };
         Event::Observed(Box::new(observation))
     }
+}
+
+/// What a machine does next. Judging scripts needs nobody, so it is done at once.
+fn next_of(machine: &mut Machine, event: Event) -> Next {
+    static JUDGEMENTS: LazyLock<Judgements> = LazyLock::new(Judgements::default);
+    let mut next = machine.step(event);
+    while let Next::Judge(scripts) = next {
+        let judge = |script: ScriptText| {
+            let judged = JUDGEMENTS.of(&script);
+            (script.key, judged)
+        };
+        next = machine.step(Event::Judged(scripts.into_iter().map(judge).collect()));
+    }
+    next
 }
 
 /// The execution that a request is about.

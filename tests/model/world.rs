@@ -350,7 +350,7 @@ impl World {
                 self.leave(memory, index);
                 self.runners[index].run = None;
             }
-            Next::Pause(_) | Next::MayRun | Next::Checkpoint(_) => {}
+            Next::Pause(_) | Next::MayRun | Next::Checkpoint(_) | Next::Judge(_) => {}
         }
         Ok(())
     }

@@ -26,6 +26,7 @@ use schemaward::engine::error::{
 use schemaward::engine::event::{Event, Next};
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
+use schemaward::engine::review::{Judgements, ScriptText};
 use schemaward::engine::server_identity::ServerSeen;
 use schemaward::engine::sessions::LockOwner;
 use schemaward::engine::step::{StepAction, StepObservation};
@@ -345,6 +346,7 @@ impl Scene {
             (Request::LoadDown(version), _) => {
                 Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
             }
+            (Request::Estimate(_), _) => Observation::Estimated(Vec::new()),
             (Request::Execute(_), Answer::Loses) => {
                 return Err(DatabaseError::new(
                     DatabaseErrorKind::ConnectionLost,
@@ -406,6 +408,13 @@ impl Scene {
                 },
                 Next::Pause(_) => Event::Waited(Duration::from_mins(1)),
                 Next::MayRun | Next::Checkpoint(_) => Event::Continue,
+                Next::Judge(scripts) => {
+                    let judge = |script: ScriptText| {
+                        let judged = Judgements::default().of(&script);
+                        (script.key, judged)
+                    };
+                    Event::Judged(scripts.into_iter().map(judge).collect())
+                }
                 Next::Done(outcome) => return *outcome,
             };
         }

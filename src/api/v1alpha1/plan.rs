@@ -33,6 +33,17 @@ pub struct PlanStatus {
     #[schemars(extend("format" = "int64"))]
     pub destructive_count: i64,
 
+    /// How many tables, columns and the like its ways back would take away with their data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "int64"))]
+    pub loss_count: Option<i64>,
+
+    /// The data that its ways back would take away: at most 20, those with the most rows first. What the
+    /// versions that are applied take away is among the statements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub losses: Vec<PlannedLoss>,
+
     /// The scripts in the order in which they would run; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
@@ -43,6 +54,45 @@ pub struct PlanStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub statements: Vec<PlannedStatement>,
+}
+
+/// Data that a way back would take away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedLoss {
+    /// The version that would be undone.
+    pub version: String,
+
+    /// The line of its DOWN, counted from 1.
+    #[schemars(extend("format" = "int64"))]
+    pub line: i64,
+
+    /// Table: it is dropped. Rows: all rows of a table go, and it stays. Column: it is dropped. Schema: it is
+    /// dropped, and no table was found in it. Unknown: the words of the statement do not tell.
+    pub kind: LossKind,
+
+    /// The table or column with its schema; of Unknown the leading words of the statement.
+    pub object: String,
+
+    /// How many rows, estimated from the server's statistics (pg_class.reltuples, partitions summed up)
+    /// and never counted; of a column those with a value in it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "int64"))]
+    pub estimated_rows: Option<i64>,
+
+    /// The same in words, and why there is no number: never analyzed, not there now.
+    pub amount: String,
+}
+
+/// What a way back takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the field explains them")]
+pub enum LossKind {
+    Table,
+    Rows,
+    Column,
+    Schema,
+    Unknown,
 }
 
 /// A script that would run.

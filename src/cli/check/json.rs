@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::migration::lint;
+
 use super::super::output::{Database, Problem};
 use super::database::Asked;
 use super::findings::{Findings, Found};
@@ -43,7 +45,7 @@ pub struct Finding {
 }
 
 /// How grave a finding is.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Level {
     /// Worth knowing.
@@ -79,16 +81,21 @@ impl Check {
     }
 }
 
+impl Level {
+    pub(in crate::cli) fn of(level: lint::Level) -> Self {
+        match level {
+            lint::Level::Off | lint::Level::Note => Self::Note,
+            lint::Level::Warning => Self::Warning,
+            lint::Level::Error => Self::Error,
+        }
+    }
+}
+
 impl Finding {
     fn of(found: &Found) -> Self {
-        use crate::migration::lint::Level as Known;
         Self {
             rule: found.rule,
-            level: match found.level {
-                Known::Off | Known::Note => Level::Note,
-                Known::Warning => Level::Warning,
-                Known::Error => Level::Error,
-            },
+            level: Level::of(found.level),
             path: found.path.display().to_string(),
             line: found.position.map(|at| at.line),
             column: found.position.map(|at| at.column),

@@ -1,8 +1,10 @@
 //! What would run, as status shows it.
 
 use crate::api::v1alpha1::{
-    PlanStatus, PlannedClass, PlannedFinding, PlannedScript, PlannedStatement,
+    LossKind, PlanStatus, PlannedClass, PlannedFinding, PlannedLoss, PlannedScript,
+    PlannedStatement,
 };
+use crate::engine::loss::{self, DataLoss};
 use crate::engine::outcome::Outcome;
 use crate::engine::review::{Concern, ReviewedPlan, ReviewedScript, ReviewedStatement};
 use crate::migration::lint::Impact;
@@ -13,6 +15,8 @@ use super::{MAX_PENDING, clip_name, clip_to};
 
 /// Statements that status lists.
 pub const MAX_STATEMENTS: usize = 50;
+/// Losses that status lists.
+const MAX_LOSSES: usize = 20;
 /// Findings of one statement that status lists.
 const MAX_FINDINGS: usize = 10;
 /// Longest text of a finding in status, in characters.
@@ -41,6 +45,13 @@ fn shown(plan: &ReviewedPlan) -> PlanStatus {
         script_count: count(plan.scripts.len()),
         statement_count: count(plan.statements().count()),
         destructive_count: count(destructive.count()),
+        loss_count: (!plan.losses.is_empty()).then(|| count(plan.losses.len())),
+        losses: plan
+            .losses
+            .iter()
+            .take(MAX_LOSSES)
+            .map(planned_loss)
+            .collect(),
         statements: kept(plan)
             .into_iter()
             .map(|(script, statement)| planned_statement(script, statement))
@@ -61,6 +72,26 @@ fn kept(plan: &ReviewedPlan) -> Vec<(&ReviewedScript, &ReviewedStatement)> {
 
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn planned_loss(loss: &DataLoss) -> PlannedLoss {
+    PlannedLoss {
+        version: loss.version.to_string(),
+        line: count(loss.line),
+        kind: match loss.kind {
+            loss::LossKind::Table => LossKind::Table,
+            loss::LossKind::Rows => LossKind::Rows,
+            loss::LossKind::Column => LossKind::Column,
+            loss::LossKind::Schema => LossKind::Schema,
+            loss::LossKind::Untold => LossKind::Unknown,
+        },
+        object: clip_to(&loss.object, MAX_STATEMENT),
+        estimated_rows: loss
+            .rows
+            .number()
+            .map(|number| i64::try_from(number).unwrap_or(i64::MAX)),
+        amount: loss.how_much(),
+    }
 }
 
 fn planned_script(script: &ReviewedScript) -> PlannedScript {
@@ -134,10 +165,12 @@ mod tests {
             checksum: Checksum::of(b"a"),
             statements: (1..=71).map(statement).collect(),
             findings: Vec::new(),
+            losses: Vec::new(),
         };
         let shown = shown(&ReviewedPlan {
             hash: Checksum::of(b"plan"),
             scripts: vec![script],
+            losses: Vec::new(),
             approved: None,
         });
         assert_eq!(shown.statement_count, 71);

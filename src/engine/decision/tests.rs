@@ -140,6 +140,7 @@ fn decide(task: Task, seen: &Inspection) -> (Option<Settlement>, End) {
             })),
             Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
             Next::MayRun | Next::Checkpoint(_) => panic!("a decision has no versions"),
+            Next::Judge(_) => panic!("a decision judges no scripts"),
             Next::Done(outcome) => return (written, outcome.end().clone()),
         };
     }

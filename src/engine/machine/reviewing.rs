@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::migration::blocked::Blocked;
 use crate::migration::checksum::Checksum;
-use crate::migration::plan::{DownSource, Step};
+use crate::migration::lint::Loss;
+use crate::migration::plan::{DownSource, Plan, Step, plan};
+use crate::migration::target::{Policy, Rollback};
 use crate::migration::version::Version;
 
 use super::executing::{no_text, other_text};
@@ -11,8 +14,9 @@ use super::{Machine, State};
 use crate::engine::database::Request;
 use crate::engine::event::Next;
 use crate::engine::judgement::Judgement;
+use crate::engine::loss::{MAX_ASKED, is_in_catalog};
 use crate::engine::outcome::Stop;
-use crate::engine::review::{ReviewedScript, hold, reviewed};
+use crate::engine::review::{ReviewedScript, ScriptText, hold, reviewed};
 use crate::engine::task::Mode;
 
 /// Which look a plan is from.
@@ -33,31 +37,85 @@ pub(super) struct ReadDown {
     checksum: Checksum,
 }
 
+/// What follows once a plan was looked through.
+#[derive(Debug, Clone)]
+pub(super) enum Reviewed {
+    /// It runs, unless somebody wants it to wait.
+    Run(Stage, Box<Judgement>),
+    /// The run stops, because nobody allows this way back.
+    Denied(Plan, Box<Stop>),
+}
+
+impl Reviewed {
+    fn plan(&self) -> &Plan {
+        match self {
+            Self::Run(_, judgement) => &judgement.plan,
+            Self::Denied(plan, _) => plan,
+        }
+    }
+}
+
 impl Machine {
-    /// Looks through the plan of a judgement, once all of its texts are read, and goes on unless somebody
-    /// wants it to wait. Without a review it goes on at once.
-    pub(super) fn look_through(&mut self, at: Stage, judgement: Judgement) -> Next {
+    /// Stops; where going back is denied, finds out before what that would take away.
+    pub(super) fn denied(&mut self, stop: Stop) -> Next {
+        let (Some(_), Some(history), Stop::Blocked(Blocked::DatabaseAhead { .. })) =
+            (&self.task.review, &self.outcome.history, &stop)
+        else {
+            return self.stop(stop);
+        };
+        let allowed = Policy {
+            rollback: Rollback::Allow,
+            ..self.task.policy.clone()
+        };
+        match plan(&self.task.catalog, history, &self.task.target, &allowed) {
+            Ok(plan) => {
+                self.steps = plan.steps.clone().into();
+                self.look_through(Reviewed::Denied(plan, Box::new(stop)))
+            }
+            Err(_) => self.stop(stop),
+        }
+    }
+
+    /// Looks through a plan, once all of its texts are read and the catalog told what they take away. Without a review
+    /// the run goes on at once.
+    pub(super) fn look_through(&mut self, then: Reviewed) -> Next {
         if let Some(of) = self.unread() {
             let request = Request::LoadDown(self.as_recorded(&of.version));
-            let state = State::ReadingDown {
-                of: Box::new(of),
-                at,
-                judgement: Box::new(judgement),
-            };
-            return self.ask(state, request);
+            let (of, then) = (Box::new(of), Box::new(then));
+            return self.ask(State::ReadingDown { of, then }, request);
         }
-        if let Some(stop) = self.held(&judgement) {
+        let unjudged = self.unjudged(then.plan());
+        if !unjudged.is_empty() {
+            self.state = State::Judging(Box::new(then));
+            return Next::Judge(unjudged);
+        }
+        self.review(then.plan());
+        if let Some(losses) = self.unestimated() {
+            let request = Request::Estimate(Arc::clone(&losses));
+            let then = Box::new(then);
+            return self.ask(State::Estimating { losses, then }, request);
+        }
+        match then {
+            Reviewed::Run(at, judgement) => self.may_run(at, judgement),
+            Reviewed::Denied(_, stop) => {
+                let reviewed = self.outcome.reviewed.take();
+                self.outcome.denied = reviewed.map_or_else(Vec::new, |plan| plan.losses);
+                self.stop(*stop)
+            }
+        }
+    }
+
+    /// Goes on with a plan that was looked through, unless somebody wants it to wait.
+    fn may_run(&mut self, at: Stage, judgement: Box<Judgement>) -> Next {
+        if let Some(stop) = self.held() {
             return self.stop(stop);
         }
         // What was created meanwhile changes no answer of the caller's.
         let is_asked = !matches!(at, Stage::Prepared) && self.task.mode == Mode::Migrate;
         if !is_asked || self.left().is_empty() {
-            return self.go_on(at, judgement);
+            return self.go_on(at, *judgement);
         }
-        self.state = State::BeforePlan {
-            at,
-            judgement: Box::new(judgement),
-        };
+        self.state = State::BeforePlan { at, judgement };
         Next::MayRun
     }
 
@@ -71,39 +129,41 @@ impl Machine {
             .unwrap_or_default()
     }
 
-    pub(super) fn down_read(
-        &mut self,
-        of: &ReadDown,
-        bytes: &[u8],
-        at: Stage,
-        judgement: Judgement,
-    ) -> Next {
+    /// What would run is not known, and cannot be found out.
+    pub(super) fn unread_because(&mut self, then: Reviewed, why: Stop) -> Next {
+        self.stop(match then {
+            Reviewed::Run(..) => why,
+            Reviewed::Denied(_, stop) => *stop,
+        })
+    }
+
+    pub(super) fn down_read(&mut self, of: &ReadDown, bytes: &[u8], then: Reviewed) -> Next {
         if Checksum::of(bytes) != of.checksum {
-            return self.stop(other_text(&of.version));
+            return self.unread_because(then, other_text(&of.version));
         }
         self.scripts.keep(of.checksum, bytes);
-        self.look_through(at, judgement)
+        self.look_through(then)
     }
 
     /// The text is gone. Without the lock somebody else may have undone the version since the look, so it is looked
     /// again; a text that is missing twice is missing.
-    pub(super) fn down_missing(&mut self, of: &ReadDown, at: Stage) -> Next {
+    pub(super) fn down_missing(&mut self, of: &ReadDown, then: Reviewed) -> Next {
         let is_news = self.missed.as_ref() != Some(&of.version);
-        if matches!(at, Stage::Looked) && is_news {
+        if matches!(then, Reviewed::Run(Stage::Looked, _)) && is_news {
             self.missed = Some(of.version.clone());
             return self.ask(State::Looking, Request::Inspect);
         }
-        self.stop(no_text(&of.version))
+        self.unread_because(then, no_text(&of.version))
     }
 
-    /// Why the plan may not run, if it may not. Keeps what it found for the outcome.
-    fn held(&mut self, judgement: &Judgement) -> Option<Stop> {
-        let review = self.task.review.as_ref()?;
-        let history = self.outcome.history.as_ref()?;
-        let plan = &judgement.plan;
+    /// Looks through a plan that somebody wants to know of, and keeps what it found for the outcome.
+    fn review(&mut self, plan: &Plan) {
         self.outcome.reviewed = None;
+        let (Some(review), Some(history)) = (&self.task.review, &self.outcome.history) else {
+            return;
+        };
         if plan.steps.is_empty() {
-            return None;
+            return;
         }
         let table = &self.task.ledger.table;
         let mut scripts = Vec::with_capacity(plan.steps.len());
@@ -114,12 +174,40 @@ impl Machine {
                 .look_through(step, catalog, &review.policy, table);
             scripts.push(script);
         }
-        let looked_through = reviewed(review, plan, history, scripts);
-        let looked_through = self.outcome.reviewed.insert(looked_through);
+        let found = self.estimated.as_ref().map_or(&[][..], |(_, found)| found);
+        self.outcome.reviewed = Some(reviewed(review, plan, history, scripts, found));
+    }
+
+    /// The scripts of a plan that somebody wants to know of, as far as they were not judged yet.
+    fn unjudged(&self, plan: &Plan) -> Vec<ScriptText> {
+        if self.task.review.is_none() {
+            return Vec::new();
+        }
+        let (catalog, table) = (&self.task.catalog, &self.task.ledger.table);
+        let steps = plan.steps.iter();
+        steps
+            .filter_map(|step| self.scripts.unjudged(step, catalog, table))
+            .collect()
+    }
+
+    /// What the plan's ways back would take away, when the catalog has something to say of it and was not asked.
+    fn unestimated(&self) -> Option<Arc<[Loss]>> {
+        let plan = self.outcome.reviewed.as_ref()?;
+        let losses = plan.script_losses().take(MAX_ASKED);
+        let losses: Arc<[Loss]> = losses.map(|(_, loss)| loss.clone()).collect();
+        let asked = self.estimated.as_ref().map(|(asked, _)| asked);
+        let is_new = asked.is_none_or(|asked| *asked != losses);
+        (is_new && losses.iter().any(is_in_catalog)).then_some(losses)
+    }
+
+    /// Why the plan may not run, if it may not.
+    fn held(&self) -> Option<Stop> {
         if self.task.mode != Mode::Migrate {
             return None;
         }
-        let hold = hold(review, looked_through, &self.task.actor)?;
+        let review = self.task.review.as_ref()?;
+        let plan = self.outcome.reviewed.as_ref()?;
+        let hold = hold(review, plan, &self.task.actor)?;
         Some(Stop::Held(Box::new(hold)))
     }
 

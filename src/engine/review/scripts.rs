@@ -6,22 +6,19 @@ use std::sync::Arc;
 use crate::migration::catalog::Catalog;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
-use crate::migration::lint::{Assessment, Finding, Role, judge, lacks_down};
+use crate::migration::lint::{Role, lacks_down};
 use crate::migration::plan::{DownSource, Step};
-use crate::migration::script::Script;
-use crate::migration::statement::StatementClass;
 use crate::migration::statement_policy::{Action, StatementPolicy};
-use crate::migration::statement_words::words;
-use crate::migration::version::Version;
 
+use super::judged::{Found, JudgedScript, JudgedStatement, ScriptKey, ScriptText};
 use super::{Concern, ReviewedScript, ReviewedStatement};
 
 /// What a run knows of scripts: the DOWN texts that were stored with their versions, as far as they were read,
-/// and what was found in a script, so that it is judged once a run.
+/// and what was found in a script.
 #[derive(Debug, Clone, Default)]
 pub struct Scripts {
     downs: BTreeMap<Checksum, Arc<[u8]>>,
-    judged: BTreeMap<(Direction, Version, Checksum), ReviewedScript>,
+    judged: BTreeMap<ScriptKey, Arc<JudgedScript>>,
 }
 
 impl Scripts {
@@ -35,9 +32,40 @@ impl Scripts {
         self.downs.get(&checksum)
     }
 
+    /// Keeps what was found in a script.
+    pub(in crate::engine) fn take_in(&mut self, key: ScriptKey, judged: Arc<JudgedScript>) {
+        self.judged.insert(key, judged);
+    }
+
+    /// The script of a step, when it was not judged yet.
+    pub(in crate::engine) fn unjudged(
+        &self,
+        step: &Step,
+        catalog: &Catalog,
+        table: &str,
+    ) -> Option<ScriptText> {
+        let key = key(step, catalog, table);
+        if self.judged.contains_key(&key) {
+            return None;
+        }
+        let bytes = match step {
+            Step::Apply { version, .. } => catalog.get(version).map(|known| &known.up.bytes),
+            Step::Undo {
+                down: DownSource::Stored(checksum),
+                ..
+            } => self.downs.get(checksum),
+            Step::Undo { version, .. } => catalog
+                .get(version)
+                .and_then(|known| known.down.as_ref())
+                .map(|file| &file.bytes),
+        };
+        let bytes = Arc::clone(bytes?);
+        Some(ScriptText { key, bytes })
+    }
+
     /// The script of a step, looked through.
     pub(in crate::engine) fn look_through(
-        &mut self,
+        &self,
         step: &Step,
         catalog: &Catalog,
         policy: &StatementPolicy,
@@ -55,95 +83,70 @@ impl Scripts {
                 down: DownSource::Stored(checksum) | DownSource::File(checksum),
             } => (Direction::Down, version, name, *checksum),
         };
-        let key = (direction, version.clone(), checksum);
-        if let Some(script) = self.judged.get(&key) {
-            return script.clone();
-        }
-        let known = catalog.get(version);
-        let bytes = match step {
-            Step::Apply { .. } => known.map(|known| &known.up.bytes),
-            Step::Undo {
-                down: DownSource::Stored(checksum),
-                ..
-            } => self.downs.get(checksum),
-            Step::Undo { .. } => known
-                .and_then(|known| known.down.as_ref())
-                .map(|file| &file.bytes),
-        };
-        let role = match direction {
-            Direction::Up => Role::Up {
-                lacks_down: known.is_some_and(lacks_down),
-            },
-            Direction::Down => Role::Down,
-        };
-        let (statements, findings) = look(bytes, role, policy, table);
-        let script = ReviewedScript {
+        let judged = self.judged.get(&key(step, catalog, table));
+        let statements = judged.iter().flat_map(|judged| &judged.statements);
+        ReviewedScript {
             direction,
             version: version.clone(),
             name: name.clone(),
             checksum,
-            statements,
-            findings,
-        };
-        self.judged.insert(key, script.clone());
-        script
+            statements: statements
+                .map(|statement| reviewed(statement, policy))
+                .collect(),
+            findings: judged.map_or_else(Vec::new, |judged| heeded(None, &judged.findings, policy)),
+            losses: judged.map_or_else(Vec::new, |judged| judged.losses.clone()),
+        }
     }
 }
 
-/// A text that cannot be parsed has no statements to show: its run ends before it.
-fn look(
-    bytes: Option<&Arc<[u8]>>,
-    role: Role,
-    policy: &StatementPolicy,
-    table: &str,
-) -> (Vec<ReviewedStatement>, Vec<Concern>) {
-    let Some(Ok(script)) = bytes.map(|bytes| Script::parse(bytes, table)) else {
-        return (Vec::new(), Vec::new());
-    };
-    let assessment = judge(&script, role);
-    let text = script.text();
-    let judged = script.statements().iter().zip(&assessment.statements);
-    let run = judged.filter(|(statement, _)| {
-        statement.class != StatementClass::TransactionControl && !statement.is_plain_record
-    });
-    let statements = run.map(|(statement, judged)| {
-        let impact = policy.of_impact(judged.impact);
-        let impact = impact.map(|(name, action)| Concern {
-            name,
-            action,
-            message: None,
-        });
-        let of_statement = |finding: &&Finding| finding.statement == Some(statement.number);
-        ReviewedStatement {
-            line: statement.position.line,
-            words: words(&text[statement.range.clone()]),
-            class: statement.class,
-            impact: judged.impact,
-            lock: judged.lock,
-            findings: heeded(impact, &assessment, of_statement, policy),
+fn key(step: &Step, catalog: &Catalog, table: &str) -> ScriptKey {
+    let (checksum, role) = match step {
+        Step::Apply {
+            version, checksum, ..
+        } => {
+            let lacks_down = catalog.get(version).is_some_and(lacks_down);
+            (*checksum, Role::Up { lacks_down })
         }
+        Step::Undo {
+            down: DownSource::Stored(checksum) | DownSource::File(checksum),
+            ..
+        } => (*checksum, Role::Down),
+    };
+    let table = table.to_owned();
+    ScriptKey {
+        checksum,
+        role,
+        table,
+    }
+}
+
+fn reviewed(statement: &JudgedStatement, policy: &StatementPolicy) -> ReviewedStatement {
+    let impact = policy.of_impact(statement.impact);
+    let impact = impact.map(|(name, action)| Concern {
+        name,
+        action,
+        message: None,
     });
-    let of_script = |finding: &&Finding| finding.statement.is_none();
-    let findings = heeded(None, &assessment, of_script, policy);
-    (statements.collect(), findings)
+    ReviewedStatement {
+        line: statement.line,
+        words: statement.words.clone(),
+        class: statement.class,
+        impact: statement.impact,
+        lock: statement.lock,
+        findings: heeded(impact, &statement.findings, policy),
+    }
 }
 
 /// What the policy does not ignore.
-fn heeded(
-    impact: Option<Concern>,
-    assessment: &Assessment,
-    wanted: impl Fn(&&Finding) -> bool,
-    policy: &StatementPolicy,
-) -> Vec<Concern> {
-    let standing = assessment.findings.iter().filter(&wanted);
-    let standing = standing.map(|finding| (finding, policy.of_finding(finding)));
-    let waived = assessment.waived.iter().map(|waived| &waived.finding);
-    let waived = waived.filter(&wanted);
-    let waived = waived.map(|finding| (finding, policy.of_waived(finding)));
-    let findings = standing.chain(waived).map(|(finding, action)| Concern {
-        name: finding.rule.name,
-        action,
-        message: Some(finding.message.clone()),
+fn heeded(impact: Option<Concern>, findings: &[Found], policy: &StatementPolicy) -> Vec<Concern> {
+    let findings = findings.iter().map(|found| Concern {
+        name: found.finding.rule.name,
+        action: if found.is_waived {
+            policy.of_waived(&found.finding)
+        } else {
+            policy.of_finding(&found.finding)
+        },
+        message: Some(found.finding.message.clone()),
     });
     let all = impact.into_iter().chain(findings);
     all.filter(|concern| concern.action != Action::Ignore)

@@ -19,9 +19,7 @@ pub(super) fn judge(mut cursor: Cursor<'_, '_>, created: &Created) -> Effect {
     let Some(table) = cursor.name() else {
         return Effect::UNKNOWN;
     };
-    if cursor.rest().first().is_some_and(|word| word.is_mark("*")) {
-        cursor = Cursor(&cursor.rest()[1..]);
-    }
+    cursor.take_mark("*");
     let is_new = created.has(&table);
     let is_surely_new = created.is_surely_new(&table);
     parts(cursor.rest())

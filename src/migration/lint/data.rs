@@ -56,25 +56,28 @@ fn change(words: &[Word<'_>], created: &Created) -> Effect {
 
 /// Whether some DELETE in the words has no WHERE.
 fn deletes_all(words: &[Word<'_>]) -> bool {
-    // For each open parenthesis, whether a DELETE in it has met no WHERE yet.
-    let mut open = vec![false];
+    !deletes_without_where(words).is_empty()
+}
+
+/// Where each DELETE FROM begins that has no WHERE.
+pub(super) fn deletes_without_where(words: &[Word<'_>]) -> Vec<usize> {
+    let mut found = Vec::new();
+    // For each open parenthesis, the DELETE in it that has met no WHERE yet.
+    let mut open = vec![None];
     for (at, word) in words.iter().enumerate() {
         while open.len() > word.depth + 1 {
-            if open.pop() == Some(true) {
-                return true;
-            }
+            found.extend(open.pop().flatten());
         }
-        open.resize(word.depth + 1, false);
+        open.resize(word.depth + 1, None);
         if word.is("DELETE") && Cursor(&words[at + 1..]).at(&["FROM"]) {
-            if open[word.depth] {
-                return true;
-            }
-            open[word.depth] = true;
+            found.extend(open[word.depth].replace(at));
         } else if word.is("WHERE") {
-            open[word.depth] = false;
+            open[word.depth] = None;
         }
     }
-    open.contains(&true)
+    found.extend(open.into_iter().flatten());
+    found.sort_unstable();
+    found
 }
 
 /// SELECT, VALUES, TABLE, and WITH, which may hold changes.

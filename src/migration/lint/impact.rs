@@ -98,9 +98,14 @@ fn of(script: &Script, statement: &Statement, created: &mut Created) -> Effect {
         return Effect::new(Impact::None, RowExclusive);
     }
     let (words, is_cut) = words(&script.text()[statement.range.clone()]);
-    let effect = of_words(&words, created);
+    judge_words(&words, is_cut, created)
+}
+
+/// The effect of one statement, of which there may be more words. Remembers what it creates and makes uncertain.
+pub(super) fn judge_words(words: &[Word<'_>], is_cut: bool, created: &mut Created) -> Effect {
+    let effect = of_words(words, created);
     let impact = if is_cut { Unknown } else { effect.impact };
-    created.after(&words, impact);
+    created.after(words, impact);
     // What was not read may be worse than what was; rows are only more rows.
     if is_cut && effect.impact != DataChange {
         return effect.and(Effect::UNKNOWN);

@@ -21,6 +21,7 @@ mod data;
 mod drop;
 mod impact;
 mod library;
+mod loss;
 mod nesting;
 mod own;
 mod rule;
@@ -30,6 +31,7 @@ mod words;
 
 pub use self::assessment::{Assessment, Finding, Impact, Judged, LockMode, TableLock, Waived};
 pub use self::library::THREAD;
+pub use self::loss::{Loss, Lost, Schemas, TableName, losses};
 pub use self::own::claims_idempotence;
 pub use self::rule::{Level, Origin, RULES, Rule};
 pub use self::shown::shown;
@@ -40,7 +42,7 @@ use super::file_name::{Direction, parse_file_name};
 use super::script::Script;
 
 /// What a script is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// It applies a version.
     Up {

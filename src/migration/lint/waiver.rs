@@ -110,6 +110,7 @@ impl Index {
 /// The waivers of a script, and what is wrong with the others.
 fn read(script: &Script) -> (Vec<Waiver>, Vec<Finding>) {
     let mut positions = Positions::new(script.text());
+    let mut line_starts = LineStarts::of(script.text());
     let (mut waivers, mut wrong) = (Vec::new(), Vec::new());
     for comment in comments(script.text()) {
         let Some(said) = said(comment.text) else {
@@ -119,7 +120,7 @@ fn read(script: &Script) -> (Vec<Waiver>, Vec<Finding>) {
         let statement = if said.in_file {
             None
         } else {
-            statement_of(script, &comment)
+            statement_of(script, &comment, &mut line_starts)
         };
         let mut rules = Vec::new();
         let names = said
@@ -226,15 +227,48 @@ fn said(comment: &str) -> Option<Said<'_>> {
     })
 }
 
+/// Finds where lines start. Ascending offsets cost one pass in all, however long the lines are.
+struct LineStarts<'a> {
+    text: &'a [u8],
+    offset: usize,
+    last: usize,
+}
+
+impl<'a> LineStarts<'a> {
+    fn of(text: &'a str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            offset: 0,
+            last: 0,
+        }
+    }
+
+    /// The start of the line that this byte is in.
+    fn before(&mut self, offset: usize) -> usize {
+        let passed = &self.text[self.offset..offset];
+        if let Some(end) = passed
+            .iter()
+            .rposition(|byte| matches!(byte, b'\n' | b'\r'))
+        {
+            self.last = self.offset + end + 1;
+        }
+        self.offset = offset;
+        self.last
+    }
+}
+
 /// The statement that a comment is about: the one before it on the same line, or else the one that it stands in or above.
-fn statement_of(script: &Script, comment: &Comment<'_>) -> Option<usize> {
+fn statement_of(
+    script: &Script,
+    comment: &Comment<'_>,
+    line_starts: &mut LineStarts<'_>,
+) -> Option<usize> {
     let statements = script.statements();
     let next = statement_at(script, comment.range.start);
     let ended = statements.partition_point(|statement| statement.range.end <= comment.range.start);
     let before = ended.checked_sub(1).and_then(|index| statements.get(index));
-    let same_line = before.filter(|before| {
-        !script.text()[before.range.end..comment.range.start].contains(['\n', '\r'])
-    });
+    let line = line_starts.before(comment.range.start);
+    let same_line = before.filter(|before| line <= before.range.end);
     same_line
         .or(next)
         .or(before)

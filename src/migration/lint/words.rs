@@ -82,6 +82,17 @@ impl<'w, 'a> Cursor<'w, 'a> {
         found
     }
 
+    /// Goes past this mark, if it comes next.
+    pub(super) fn take_mark(&mut self, mark: &str) -> bool {
+        match self.0.split_first() {
+            Some((word, rest)) if word.is_mark(mark) => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Goes past any of these keywords, in any order.
     pub(super) fn skip(&mut self, keywords: &[&str]) {
         while self.at_any(keywords) {
@@ -96,9 +107,8 @@ impl<'w, 'a> Cursor<'w, 'a> {
             let (word, rest) = self.0.split_first()?;
             parts.push(identifier(&word.token)?.into_owned());
             self.0 = rest;
-            match self.0.split_first() {
-                Some((dot, rest)) if dot.is_mark(".") => self.0 = rest,
-                _ => return Some(parts),
+            if !self.take_mark(".") {
+                return Some(parts);
             }
         }
     }
@@ -109,14 +119,9 @@ impl<'w, 'a> Cursor<'w, 'a> {
         loop {
             self.take(&["ONLY"]);
             names.push(self.name()?);
-            if let Some((star, rest)) = self.0.split_first()
-                && star.is_mark("*")
-            {
-                self.0 = rest;
-            }
-            match self.0.split_first() {
-                Some((comma, rest)) if comma.is_mark(",") => self.0 = rest,
-                _ => return Some(names),
+            self.take_mark("*");
+            if !self.take_mark(",") {
+                return Some(names);
             }
         }
     }

@@ -7,7 +7,7 @@ use schemaward::engine::check::Check;
 use schemaward::engine::decision::{
     AcceptedText, Decision, PresentOwner, Resolution, Verdict, Wish,
 };
-use schemaward::engine::review::{Approval, RequiredApproval, Review};
+use schemaward::engine::review::{Approval, Judgements, RequiredApproval, Review};
 use schemaward::engine::task::{Mode, Task};
 use schemaward::migration::plan::plan;
 use schemaward::migration::plan_hash::{PlanContext, plan_hash};
@@ -40,6 +40,7 @@ impl Part {
             required: RequiredApproval::Always,
             policy: StatementPolicy::new([]).expect("no name"),
             approval: None,
+            judgements: Judgements::default(),
         });
         approve(&mut task, database);
         task

@@ -89,6 +89,7 @@ impl World {
                     actions.push(Action::Interrupt(index));
                 }
             }
+            Next::Judge(_) => panic!("scripts are judged at once"),
             Next::Done(outcome) => panic!("a run that is over still goes on: {outcome:?}"),
         }
         if self.left.losses > 0

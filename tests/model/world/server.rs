@@ -42,6 +42,7 @@ impl World {
                 })
             }
             Request::Flush => Work::Answered(Answer::Flushed),
+            Request::Estimate(_) => Work::Answered(Answer::Estimated),
             Request::LoadDown(version) => Work::Answered(stored_down(memory, database, version)),
             Request::Check(_) => {
                 let asked = match defect {

@@ -144,6 +144,7 @@ fn a_pause_may_end_with_the_window_closed() {
             }
             Next::Pause(Pause::ForLock { .. }) => panic!("the lock is free"),
             Next::MayRun | Next::Checkpoint(_) => Event::Continue,
+            Next::Judge(scripts) => super::super::judged(scripts),
             Next::Done(outcome) => break outcome,
         };
     };
