@@ -178,8 +178,8 @@ struct Told {
     message: String,
     /// Ready had another reason before, or this one for another cause.
     changed: bool,
-    /// Versions ran.
-    worked: bool,
+    /// Versions ran: which, how long each took, and who approved it.
+    ran: Option<String>,
     /// The attempts that status counted before, when it counted those of Ready's reason.
     shown: Option<u32>,
 }
@@ -193,7 +193,10 @@ impl Told {
     ) -> Self {
         let before = resource.status.as_ref();
         let after = ready(wanted);
-        let worked = matches!(attempt, Attempt::Ran(outcome) if !outcome.done().is_empty());
+        let ran = match attempt {
+            Attempt::Ran(outcome) => outcome.what_ran(),
+            _ => None,
+        };
         let (reason, message) = match after {
             Some((reason, message)) => (Reason::parse(reason), message.to_owned()),
             None => (memory.reason(), String::new()),
@@ -202,7 +205,7 @@ impl Told {
             reason: reason.unwrap_or_else(|| verdict(attempt).reason),
             message,
             changed: is_news(before, wanted),
-            worked,
+            ran,
             shown: before.and_then(attempts),
         }
     }
@@ -219,11 +222,12 @@ impl Told {
             reason,
             message,
             changed,
-            worked,
+            ran,
             shown,
         } = self;
         let reason = reason.as_str();
-        if *changed || *worked {
+        let is_news = *changed || ran.is_some();
+        if is_news {
             tracing::info!(reason, "{message}");
         } else {
             tracing::debug!(reason, "{message}");
@@ -236,22 +240,31 @@ impl Told {
         );
         // A version that ran is news, also when the reason is the same as before.
         let shown = shown.unwrap_or_else(|| before.attempts());
-        let severity = match event(self.reason, *changed || *worked, shown, memory.attempts()) {
+        let severity = match event(self.reason, is_news, shown, memory.attempts()) {
             None => return,
             Some(EventType::Normal) => Severity::Normal,
             Some(EventType::Warning) => Severity::Warning,
+        };
+        let note = match ran {
+            Some(ran) => format!("{message}{} {ran}", full_stop(message)),
+            None => message.clone(),
         };
         let text = EventText {
             severity,
             reason,
             action: "Reconcile",
-            note: message,
+            note: &note,
         };
         context
             .events
             .publish(&resource.object_ref(&()), text)
             .await;
     }
+}
+
+/// What a clause lacks before a sentence.
+fn full_stop(text: &str) -> &'static str {
+    if text.ends_with('.') { "" } else { "." }
 }
 
 /// The attempts that a status counts of what Ready says; it may show a failed script instead.

@@ -70,7 +70,7 @@ pub enum Next {
 }
 
 /// What is about to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Announcement {
     /// The plan, as it was made under the lock.
     pub plan: Plan,

@@ -22,14 +22,14 @@ use crate::migration::version::Version;
 use super::database::{Execution, Holder, Inspection, Observation, Record, Request};
 use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
-use super::event::{Announcement, Event, Next, Pause};
+use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
 use super::loss::FoundLoss;
 use super::outcome::{Done, End, Outcome, Stop};
 use super::review::Scripts;
 use super::stepwise::{Heard, Stepwise};
 use super::task::{Mode, Task};
-use checking::{Checking, Then};
+use checking::Checking;
 use deciding::Locked;
 use flushing::Unflushed;
 use reviewing::{ReadDown, Reviewed, Stage};
@@ -307,34 +307,6 @@ impl Machine {
         }
     }
 
-    /// What follows from a look, once its plan may run.
-    fn go_on(&mut self, at: Stage, judgement: Judgement) -> Next {
-        let idle = judgement.nothing_to_do();
-        match at {
-            Stage::Looked if self.task.mode == Mode::Plan => self.end(End::Planned),
-            Stage::Looked if idle => self.check_after(),
-            Stage::Looked => {
-                self.is_optional = judgement.only_notes_the_server();
-                self.ask(State::TryingLock, Request::TryLock)
-            }
-            Stage::Locked => match judgement.preparation {
-                Some(preparation) => {
-                    self.outcome.server_change = judgement.server_change;
-                    self.check_before(Then::Prepare(Box::new(preparation)))
-                }
-                None => self.check_before(Then::Begin),
-            },
-            Stage::Prepared
-                if judgement
-                    .preparation
-                    .is_some_and(|preparation| preparation.is_essential) =>
-            {
-                self.impossible("the preparation did not last")
-            }
-            Stage::Prepared => self.checkpoint(),
-        }
-    }
-
     fn checkpoint(&mut self) -> Next {
         if self.steps.is_empty() {
             return self.check_after();
@@ -347,14 +319,6 @@ impl Machine {
             None
         };
         Next::Checkpoint(announcement)
-    }
-
-    fn announcement(&self) -> Option<Announcement> {
-        let reviewed = self.outcome.reviewed.as_ref();
-        Some(Announcement {
-            plan: self.outcome.plan.clone()?,
-            losses: reviewed.map_or_else(Vec::new, |plan| plan.losses.clone()),
-        })
     }
 
     fn next_step(&mut self) -> Next {

@@ -22,6 +22,7 @@ use super::review::ReviewedPlan;
 use super::server_identity::ServerChange;
 use super::task::{Actor, Owner};
 
+mod ran;
 mod version;
 
 /// The result of one run: where the database stands, what was done, and why it ended.

@@ -903,12 +903,18 @@ fn a_plan_waits_for_its_approval_without_the_lock_and_runs_with_it() {
     assert_eq!(database.applied(), [""; 0]);
 
     let approved = || reviewed_task(&["1", "2"], Always, Some(hash));
+    assert_eq!(outcome.what_ran(), None);
     // Stopped half way, what is left of the plan is still approved.
     let outcome = run_limited(approved(), &mut database, 1);
     assert!(matches!(outcome.end(), End::Interrupted));
     let outcome = run(approved(), &mut database);
     assert!(matches!(outcome.end(), End::Reached));
     assert_eq!(database.applied(), ["1", "2"]);
+    let expected = format!(
+        "Applied: 2 t in 1 ms. Plan {} was approved by annotation, set by field manager kubectl-annotate.",
+        hash.short()
+    );
+    assert_eq!(outcome.what_ran(), Some(expected));
 }
 
 /// An approval is used once all of its plan ran, also when a check fails then; and should nobody remember that, the

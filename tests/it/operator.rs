@@ -33,6 +33,17 @@ fn sleeps(database: &Database<'_>) {
     });
 }
 
+/// Whether an event tells which versions ran, and how long each took.
+fn told_what_ran(event: &str) -> bool {
+    let words = event.split(' ').map(|word| match word.parse::<u32>() {
+        Ok(_) if word.len() < 3 => "N",
+        _ => word,
+    });
+    let words: Vec<&str> = words.collect();
+    words.join(" ")
+        == "Normal UpToDate at version 002. Applied: 001 widgets in N ms, 002 gadgets in N ms."
+}
+
 #[test]
 fn an_inline_source_becomes_ready() {
     let database = postgres().database("inline");
@@ -68,13 +79,7 @@ fn an_inline_source_becomes_ready() {
         ["shop", "True", "UpToDate", "002", "002", "0"]
     );
     eventually(LIMIT, || match schema.events().as_slice() {
-        events
-            if events
-                .last()
-                .is_some_and(|last| last == "Normal UpToDate at version 002") =>
-        {
-            Ok(())
-        }
+        events if events.last().is_some_and(|last| told_what_ran(last)) => Ok(()),
         events => Err(events.to_vec()),
     });
     let gauge = format!(

@@ -75,7 +75,7 @@ impl Machine {
         let sends_the_next = match &next {
             Next::Checkpoint(_) => matches!(self.state, State::AtCheckpoint),
             Next::Ask(request) => matches!(**request, Request::Execute(_)),
-            Next::MayRun | Next::Pause(_) | Next::Done(_) => false,
+            Next::MayRun | Next::Judge(_) | Next::Pause(_) | Next::Done(_) => false,
         };
         if self.unflushed.is_empty() || sends_the_next {
             return next;

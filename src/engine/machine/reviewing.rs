@@ -9,13 +9,14 @@ use crate::migration::plan::{DownSource, Plan, Step, plan};
 use crate::migration::target::{Policy, Rollback};
 use crate::migration::version::Version;
 
+use super::checking::Then;
 use super::executing::{no_text, other_text};
 use super::{Machine, State};
 use crate::engine::database::Request;
-use crate::engine::event::Next;
+use crate::engine::event::{Announcement, Next};
 use crate::engine::judgement::Judgement;
 use crate::engine::loss::{MAX_ASKED, is_in_catalog};
-use crate::engine::outcome::Stop;
+use crate::engine::outcome::{End, Stop};
 use crate::engine::review::{ReviewedScript, ScriptText, hold, reviewed};
 use crate::engine::task::Mode;
 
@@ -117,6 +118,42 @@ impl Machine {
         }
         self.state = State::BeforePlan { at, judgement };
         Next::MayRun
+    }
+
+    /// What follows from a look, once its plan may run.
+    pub(super) fn go_on(&mut self, at: Stage, judgement: Judgement) -> Next {
+        let idle = judgement.nothing_to_do();
+        match at {
+            Stage::Looked if self.task.mode == Mode::Plan => self.end(End::Planned),
+            Stage::Looked if idle => self.check_after(),
+            Stage::Looked => {
+                self.is_optional = judgement.only_notes_the_server();
+                self.ask(State::TryingLock, Request::TryLock)
+            }
+            Stage::Locked => match judgement.preparation {
+                Some(preparation) => {
+                    self.outcome.server_change = judgement.server_change;
+                    self.check_before(Then::Prepare(Box::new(preparation)))
+                }
+                None => self.check_before(Then::Begin),
+            },
+            Stage::Prepared
+                if judgement
+                    .preparation
+                    .is_some_and(|preparation| preparation.is_essential) =>
+            {
+                self.impossible("the preparation did not last")
+            }
+            Stage::Prepared => self.checkpoint(),
+        }
+    }
+
+    pub(super) fn announcement(&self) -> Option<Announcement> {
+        let reviewed = self.outcome.reviewed.as_ref();
+        Some(Announcement {
+            plan: self.outcome.plan.clone()?,
+            losses: reviewed.map_or_else(Vec::new, |plan| plan.losses.clone()),
+        })
     }
 
     /// The scripts of the plan that was looked through which did not run yet; none without a review.

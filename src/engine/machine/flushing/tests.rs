@@ -18,6 +18,7 @@ fn told_before_each(task: Task, database: &mut Simulated) -> (Vec<(String, usize
             }
             Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
             Next::MayRun | Next::Checkpoint(_) => Event::Continue,
+            Next::Judge(scripts) => judged(scripts),
             Next::Done(outcome) => return (all, *outcome),
         };
     }
@@ -146,6 +147,7 @@ fn a_window_that_closes_closes_behind_a_flush() {
                 Event::Continue
             }
             Next::MayRun => Event::Continue,
+            Next::Judge(scripts) => judged(scripts),
             Next::Pause(_) => panic!("nobody waits"),
             Next::Done(outcome) => break outcome,
         };
