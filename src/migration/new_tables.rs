@@ -61,8 +61,12 @@ impl NewTables {
         reader.skip_all(&["or", "replace", "unique"]);
         Some(match reader.word()?.as_str() {
             "table" => {
+                let may_be_there = reader.is("if");
                 reader.skip_all(&["if", "not", "exists"]);
-                self.0.insert(reader.relation()?.to_ascii_lowercase());
+                let table = reader.relation()?.to_ascii_lowercase();
+                if !may_be_there {
+                    self.0.insert(table);
+                }
                 // A query's result, or a partition, whose siblings are searched for rows of it.
                 let is_about_others =
                     |word: &Cow<'_, str>| matches!(word.as_ref(), "AS" | "PARTITION" | "INHERITS");
@@ -131,6 +135,15 @@ mod tests {
             ),
             (
                 "create table s.a (id int); create unique index i on only S.A (id)",
+                true,
+            ),
+            ("CREATE TABLE IF NOT EXISTS a (id int)", true),
+            (
+                "CREATE TABLE IF NOT EXISTS a (id int); CREATE INDEX ON a (id)",
+                false,
+            ),
+            (
+                "CREATE TABLE a (id int); CREATE TABLE IF NOT EXISTS a (id int); CREATE INDEX ON a (id)",
                 true,
             ),
             ("CREATE TABLE a AS SELECT 1", false),
