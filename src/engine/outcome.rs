@@ -45,7 +45,7 @@ pub struct Outcome {
     /// Checks that were asked at the target, all of which passed.
     pub(super) checks_passed: usize,
     pub(super) under_way: Option<UnderWay>,
-    /// Committed, and not known to be on the server's disk when the connection was lost.
+    /// Committed, and not known to be on the server's disk when the run ended.
     pub(super) unflushed: Vec<Version>,
     /// A clause: what there is of a version that was begun in this run and is not recorded.
     pub(super) remains: Option<String>,

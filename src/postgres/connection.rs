@@ -23,8 +23,7 @@ use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::watch::{Subject, Watch};
 use super::{
-    check, decide, error, execute, flushed, pooler, prepare, query, sanitize, session, steps,
-    stored_text,
+    check, decide, error, execute, pooler, prepare, query, sanitize, session, steps, stored_text,
 };
 
 /// A connection to one database, for one run.
@@ -248,6 +247,7 @@ impl Database for Postgres {
     async fn perform(&mut self, request: &Request) -> Result<Observation, DatabaseError> {
         self.work = match request {
             Request::Step(_) => Work::InParts,
+            Request::Flush => Work::Flush,
             _ => Work::Whole,
         };
         let mut watch = self.watch.take().unwrap_or_else(|| {
@@ -300,8 +300,7 @@ impl Postgres {
             Request::Estimate(losses) => self.estimate(losses).await,
             Request::Execute(execution) => execute::execute(self, execution).await,
             Request::Flush => {
-                self.keep(vec![flushed::flush(&self.settings.ledger)])
-                    .await?;
+                self.flush().await?;
                 Ok(Observation::Flushed)
             }
             Request::Check(question) => Ok(Observation::Checked(check::ask(self, question).await?)),

@@ -163,6 +163,8 @@ pub enum Work {
     Whole,
     /// A version in parts, of which some may be done. The engine says how far it is.
     InParts,
+    /// A flush of versions that are committed. The engine names them.
+    Flush,
 }
 
 impl Work {
@@ -170,7 +172,7 @@ impl Work {
     fn whole(self, sentence: &'static str) -> &'static str {
         match self {
             Self::Whole => sentence,
-            Self::InParts => "",
+            Self::InParts | Self::Flush => "",
         }
     }
 }
@@ -229,6 +231,18 @@ pub fn lost(settings: &Settings, work: Work) -> DatabaseError {
                 " A version that was under way is either recorded whole or rolled back; the next look at the \
                  database tells."
             )
+        ),
+    )
+}
+
+/// What a look saw is committed, and the server's disk does not take it.
+pub fn not_on_disk(settings: &Settings) -> DatabaseError {
+    DatabaseError::new(
+        Kind::ConnectionLost,
+        format!(
+            "The server at {} keeps what was seen in memory: it is not on its disk yet, and a crash would take it \
+             back. Nothing was changed. Look at the server's disk if that stays so; the next run looks again.",
+            place(settings)
         ),
     )
 }

@@ -10,15 +10,17 @@ use crate::engine::error::DatabaseError;
 use crate::engine::task::Ledger;
 
 use super::connection::{Postgres, column};
+use super::error;
 use super::history::of_ledger;
 use super::quote::literal;
+use super::session::OWN_SEARCH_PATH;
 
 /// Between two questions whether the disk has it.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
 /// Something that goes to the server's log of changes and changes nothing: the commit behind it flushes all of that
 /// log so far. A lock on one of our rows needs no right that a run does not have anyway.
-pub fn flush(ledger: &Ledger) -> String {
+fn flush(ledger: &Ledger) -> String {
     format!(
         "SELECT FROM schemaward.script s WHERE {} LIMIT 1 FOR KEY SHARE",
         of_ledger(ledger)
@@ -48,6 +50,15 @@ pub fn expression() -> &'static str {
 }
 
 impl Postgres {
+    /// Flushes what is committed. Whoever has the migration lock: a script that released it committed, too.
+    pub(super) async fn flush(&mut self) -> Result<(), DatabaseError> {
+        let mut all = self.startup.again();
+        all.extend(["BEGIN", OWN_SEARCH_PATH].map(str::to_owned));
+        all.extend([flush(&self.settings.ledger), "COMMIT".to_owned()]);
+        self.own_despite_cancelling(&all.join(";\n")).await?;
+        Ok(())
+    }
+
     /// Waits until what a look saw is there to stay: who remembers it would miss it after a crash of the server.
     pub(super) async fn wait_for_disk(
         &mut self,
@@ -58,13 +69,17 @@ impl Postgres {
             literal(&unflushed.lsn)
         );
         let end = Instant::now() + Duration::from_millis(unflushed.milliseconds.into());
+        // The server flushes by itself what was committed, and not what a transaction wrote that goes on. So
+        // something is committed behind that.
+        self.own("SELECT pg_catalog.pg_current_xact_id()".to_owned())
+            .await?;
         while Instant::now() < end {
             let row = self.own(question.clone()).await?;
             if row.map(|row| column::<bool, _>(&row, 0)).transpose()? == Some(true) {
-                break;
+                return Ok(());
             }
             sleep(ASK_EVERY).await;
         }
-        Ok(())
+        Err(error::not_on_disk(&self.settings))
     }
 }

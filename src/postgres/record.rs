@@ -153,7 +153,8 @@ pub const NOT_AS_RECORDED: [&str; 2] = ["22P02", "0A000"];
 ///
 /// Of a version that `may_flush_later` and was quick it says at last that its commit need not wait for the disk
 /// ([decision 0018](../../docs/adr/0018-one-flush-for-several-quick-versions.md)). Behind everything that a script
-/// can set; any other version keeps what the session began with.
+/// can set; any other version keeps what the session began with. Where a commit may have to wait for a synchronous
+/// standby each one does: whoever looks can ask what the server's own disk has, and not what the standby has.
 pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> String {
     let (milliseconds, complete) = match &record.checksum {
         None => (milliseconds, String::new()),
@@ -171,6 +172,7 @@ pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> St
          AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
          THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4, \
          CASE WHEN {may_flush_later} AND {milliseconds} < {QUICK_MS} \
+         AND pg_catalog.current_setting('synchronous_standby_names') = '' \
          THEN pg_catalog.set_config('synchronous_commit', 'off', true) END \
          FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \

@@ -1,12 +1,15 @@
 //! What is told is on the server's disk (decision 0018). That no crash takes it back is shown in `tests/faults`.
 
-use schemaward::engine::Progress;
+use std::process::Command;
+
 use schemaward::engine::database::{Database as _, Observation, Request};
-use schemaward::engine::run;
+use schemaward::engine::error::DatabaseErrorKind;
+use schemaward::engine::outcome::{Outcome, Stop};
+use schemaward::engine::{Progress, run};
 use schemaward::postgres::Postgres;
 
 use crate::engine::Run;
-use crate::harness::{Database, postgres_major};
+use crate::harness::{self, Database, postgres_major};
 
 const FILES: [(&str, &str); 4] = [
     ("1_a_UP.sql", "CREATE TABLE a (id int);"),
@@ -17,10 +20,13 @@ const FILES: [(&str, &str); 4] = [
 
 /// A database whose commits wait for the disk, unlike those of the other tests.
 fn durable(major: u8, name: &str) -> Database<'static> {
-    let database = postgres_major(major).database(name);
+    waits_for_disk(postgres_major(major).database(name), "on")
+}
+
+fn waits_for_disk<'a>(database: Database<'a>, synchronous_commit: &str) -> Database<'a> {
     let own = &database.name;
     database.admin_exec(&format!(
-        "ALTER DATABASE {own} SET synchronous_commit TO on"
+        "ALTER DATABASE {own} SET synchronous_commit TO {synchronous_commit}"
     ));
     database
 }
@@ -37,22 +43,28 @@ fn is_flushed(database: &Database<'_>, lsn: &str) -> bool {
     database.admin_exec(&question).trim() == "t"
 }
 
+/// Runs `files`; what was told, in order, and how it ended.
+async fn told(database: &Database<'_>, files: &[(&str, &str)]) -> (Vec<String>, Outcome) {
+    let run_to_be = Run::new(database, files);
+    let mut connection = Postgres::connect(&run_to_be.settings)
+        .await
+        .expect("the database can be reached");
+    let mut told = Vec::new();
+    let note = |progress: Progress<'_>| match progress {
+        Progress::Started { version, .. } => told.push(format!("start {version}")),
+        Progress::Finished(done) => told.push(format!("end {}", done.version)),
+        _ => {}
+    };
+    let outcome = run(&mut connection, run_to_be.task, || true, note).await;
+    connection.close().await;
+    (told, outcome)
+}
+
 #[tokio::test]
 async fn a_version_is_told_with_those_before_it_once_one_was_flushed() {
     for major in [14, 18] {
         let database = durable(major, "flush_told");
-        let run_to_be = Run::new(&database, &FILES);
-        let mut connection = Postgres::connect(&run_to_be.settings)
-            .await
-            .expect("the database can be reached");
-        let mut told = Vec::new();
-        let note = |progress: Progress<'_>| match progress {
-            Progress::Started { version, .. } => told.push(format!("start {version}")),
-            Progress::Finished(done) => told.push(format!("end {}", done.version)),
-            _ => {}
-        };
-        run(&mut connection, run_to_be.task, || true, note).await;
-        connection.close().await;
+        let (told, _) = told(&database, &FILES).await;
         // The third takes its time, as far as its text tells, and the fourth does not follow it before it is told.
         let expected = [
             "start 1", "start 2", "end 1", "end 2", "start 3", "start 4", "end 3", "end 4",
@@ -94,4 +106,95 @@ async fn a_look_waits_until_what_it_saw_is_there_to_stay() {
         assert!(is_flushed(&database, &lsn), "PostgreSQL {major}");
         connection.close().await;
     }
+}
+
+/// Nobody can ask what a standby has, so no version is to be seen before it is there.
+#[tokio::test]
+async fn with_a_synchronous_standby_every_version_is_flushed() {
+    let server = harness::Postgres::start(16, &["--set=synchronous_standby_names=nobody"]);
+    // The standby is not there, so the test does not wait for it.
+    let database = waits_for_disk(server.database("flush_standby"), "local");
+    let (told, _) = told(&database, &FILES[..2]).await;
+    assert_eq!(told, ["start 1", "end 1", "start 2", "end 2"]);
+}
+
+#[tokio::test]
+async fn a_version_that_released_the_migration_lock_is_told() {
+    let database = durable(16, "flush_unlocked");
+    let files = [
+        ("1_a_UP.sql", "SELECT pg_advisory_unlock_all();"),
+        ("2_b_UP.sql", "CREATE TABLE b ();"),
+    ];
+    let (told, outcome) = told(&database, &files).await;
+    assert_eq!(told, ["start 1", "start 2", "end 1"]);
+    assert!(
+        matches!(outcome.stop(), Some(Stop::Database(error)) if error.kind == DatabaseErrorKind::LockLost),
+        "{}",
+        outcome.message()
+    );
+}
+
+/// A process that does nothing until this is dropped.
+struct Suspended(String);
+
+impl Suspended {
+    fn new(pid: String) -> Self {
+        send("-STOP", &pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        send("-CONT", &self.0);
+    }
+}
+
+fn send(signal: &str, pid: &str) {
+    let sent = Command::new("kill").args([signal, pid]).status();
+    assert!(sent.expect("kill").success());
+}
+
+#[tokio::test]
+async fn a_look_at_what_does_not_come_to_the_disk_says_so() {
+    // Nobody but the WAL writer flushes.
+    let server = harness::Postgres::start(
+        16,
+        &[
+            "--set=wal_writer_delay=500",
+            "--set=bgwriter_lru_maxpages=0",
+            "--set=autovacuum=off",
+        ],
+    );
+    let database = waits_for_disk(server.database("flush_never"), "on");
+    Run::new(&database, &FILES).go().await;
+    let settings = Run::new(&database, &FILES).settings;
+    let mut connection = Postgres::connect(&settings).await.expect("a connection");
+    let walwriter =
+        server.admin_exec("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
+    {
+        let _suspended = Suspended::new(walwriter.trim().to_owned());
+        unflushed(&database);
+        let error = connection.perform(&Request::Inspect).await.unwrap_err();
+        assert_eq!(error.kind, DatabaseErrorKind::ConnectionLost);
+        assert_eq!(
+            error.message,
+            format!(
+                "The server at {}:{} keeps what was seen in memory: it is not on its disk yet, and a crash would \
+                 take it back. Nothing was changed. Look at the server's disk if that stays so; the next run looks \
+                 again.",
+                server.host, server.port
+            )
+        );
+    }
+    // What somebody writes and does not commit is no reason to say so.
+    let fifth = [("5_e_UP.sql", "CREATE TABLE e ();")];
+    Run::new(&database, &[&FILES[..], &fifth].concat())
+        .go()
+        .await;
+    let mut writer = database.hold("writer", "BEGIN; INSERT INTO a VALUES (2);");
+    connection.perform(&Request::Inspect).await.expect("a look");
+    connection.close().await;
+    writer.kill().expect("the writer ends");
+    writer.wait().expect("the writer ended");
 }

@@ -56,30 +56,37 @@ impl Outcome {
     }
 
     /// Trouble with the database, with what it was at, and what that means for a version that does not run in
-    /// one transaction.
+    /// one transaction, and for those that nothing was told of.
     pub(super) fn database_message(&self, error: &DatabaseError) -> String {
-        match (&self.remains, &self.under_way) {
+        let is = |kind| error.kind == kind;
+        let changed_nothing = self.done.is_empty() && self.unflushed.is_empty();
+        let message = match (&self.remains, &self.under_way) {
             (Some(remains), _) => format!("{error} {remains}, and {}.", self.stands_at()),
-            (None, Some(version)) if error.kind == DatabaseErrorKind::ConnectionLost => {
-                let unflushed = match self.unflushed.as_slice() {
-                    [] => String::new(),
-                    [only] => format!(
-                        " {only} before it was committed; only a crash of the server can have taken it back."
-                    ),
-                    [first, .., last] => format!(
-                        " {first} to {last} before it were committed; only a crash of the server can have taken them back."
-                    ),
-                };
-                format!("{error} It was at {version}.{unflushed}")
+            (None, Some(version)) if is(DatabaseErrorKind::ConnectionLost) => {
+                format!("{error} It was at {version}.")
             }
-            (None, Some(under_way)) if error.kind == DatabaseErrorKind::LockLost => format!(
+            (None, Some(under_way)) if is(DatabaseErrorKind::LockLost) => format!(
                 "{error} {} was not begun; those before it stay.",
                 under_way.version
             ),
-            (None, None) if error.kind == DatabaseErrorKind::LockLost => {
+            (None, None) if is(DatabaseErrorKind::LockLost) && changed_nothing => {
                 format!("{error} Nothing was changed.")
             }
             (None, _) => error.to_string(),
+        };
+        message + &self.untold()
+    }
+
+    /// A sentence about versions of this run that nothing was told of.
+    fn untold(&self) -> String {
+        match self.unflushed.as_slice() {
+            [] => String::new(),
+            [only] => format!(
+                " {only} was committed in this run; only a crash of the server can have taken it back."
+            ),
+            [first, .., last] => format!(
+                " {first} to {last} were committed in this run; only a crash of the server can have taken them back."
+            ),
         }
     }
 

@@ -177,27 +177,65 @@ fn what_may_have_gone_with_a_lost_connection_is_not_told_and_said_so() {
     let message = outcome.message();
     assert!(
         message.ends_with(
-            "It was at 3 t. 1 to 2 before it were committed; only a crash of the server can have taken \
+            "It was at 3 t. 1 to 2 were committed in this run; only a crash of the server can have taken \
              them back."
         ),
         "{message}"
     );
 }
 
-#[test]
-fn a_flush_that_fails_leaves_them_untold() {
+/// Versions 1 and 2 are committed, and 3 ends as `third` says; `None`: the run is stopped before it. The flush fails.
+fn with_a_flush_that_fails(third: Option<Observation>, kind: DatabaseErrorKind) -> Outcome {
+    let mut versions = if third.is_some() { 3 } else { 2 };
     let mut database = Simulated {
-        script_answers: [recorded(false), failure("2")].into(),
-        fail_at: Some(6),
+        script_answers: [recorded(false), recorded(false)]
+            .into_iter()
+            .chain(third)
+            .collect(),
         ..Simulated::default()
     };
-    let (all, outcome) = told_before_each(task(&["1", "2"]), &mut database);
-    assert_eq!(
-        from_first_script(&all),
-        [("apply 1", 0), ("apply 2", 0), ("flush", 0)]
-    );
-    assert!(outcome.done().is_empty());
-    assert!(matches!(outcome.stop(), Some(Stop::Database(_))));
+    let mut machine = Machine::new(task(&["1", "2", "3"]));
+    let mut event = Event::Begin;
+    loop {
+        event = match machine.step(event) {
+            Next::Ask(request) if matches!(*request, Request::Flush) => {
+                Event::Failed(DatabaseError::new(kind, "No flush."))
+            }
+            Next::Ask(request) => Event::Observed(Box::new(database.answer(&request).unwrap())),
+            Next::Checkpoint(_) if versions == 0 => Event::Interrupt,
+            Next::Checkpoint(_) => {
+                versions -= 1;
+                Event::Continue
+            }
+            Next::MayRun => Event::Continue,
+            Next::Pause(_) | Next::Judge(_) => panic!("nobody waits"),
+            Next::Done(outcome) => return *outcome,
+        };
+    }
+}
+
+#[test]
+fn a_flush_that_fails_leaves_them_untold_and_names_them() {
+    use DatabaseErrorKind::{ConnectionLost, LockLost, PermissionDenied};
+
+    let named =
+        "1 to 2 were committed in this run; only a crash of the server can have taken them back.";
+    for (third, kind, before) in [
+        (None, PermissionDenied, "No flush."),
+        (None, LockLost, "No flush."),
+        (None, ConnectionLost, "No flush."),
+        (Some(failure("3")), PermissionDenied, "No flush."),
+        (
+            Some(failure("3")),
+            ConnectionLost,
+            "No flush. It was at 3 t.",
+        ),
+    ] {
+        let outcome = with_a_flush_that_fails(third, kind);
+        assert!(outcome.done().is_empty());
+        assert!(matches!(outcome.stop(), Some(Stop::Database(_))));
+        assert_eq!(outcome.message(), format!("{before} {named}"), "{kind:?}");
+    }
 }
 
 #[test]
