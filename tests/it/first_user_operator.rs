@@ -74,7 +74,10 @@ fn mended(schema: &Schema<'_>, database: &Database<'_>) {
     assert_eq!(condition(&status, "Stalled"), Value::Null);
     assert_eq!(status["failure"], Value::Null);
     shows(schema, ["True", "UpToDate", "003", "003", "0"]);
-    told(schema, "Normal UpToDate at version 003, 3 checks passed");
+    told(
+        schema,
+        "Normal UpToDate at version 003, 3 checks passed. Applied: 002 add_prices in",
+    );
     assert_eq!(ledger(database), "000|t\n001|t\n002|t\n003|t");
 }
 
@@ -101,7 +104,10 @@ fn back(schema: &Schema<'_>, database: &Database<'_>) {
         .kubectl(&["annotate", "dbs", schema.name, &approval]);
     schema.reaches("UpToDate");
     shows(schema, ["True", "UpToDate", "001", "001", "0"]);
-    told(schema, "Normal UpToDate at version 001, 3 checks passed");
+    told(
+        schema,
+        "Normal UpToDate at version 001, 3 checks passed. Undone: 003 add_limits in",
+    );
     assert!(!has_prices(database));
     assert_eq!(ledger(database), "000|t\n001|t");
     assert_eq!(

@@ -171,7 +171,7 @@ fn a_mixed_file_goes_on_where_it_was_interrupted() {
                 .lines()
                 .find(|text| text.contains(&format!("line {line} ")));
             assert!(
-                of_line.is_some_and(|text| text.ends_with(state)),
+                of_line.is_some_and(|text| text.contains(&format!("  {state}  "))),
                 "{planned}"
             );
         }
