@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
@@ -15,8 +15,21 @@ pub const BOTH_OR_NONE: &str = "maxAge and timePath need each other";
 /// For a group and version.
 const GROUP: &str = "must be a group and a version, such as postgresql.cnpg.io/v1; a kind without a group, such as a \
                      Secret, cannot be a gate";
+/// For a kind.
+const KIND: &str = "must be of letters and digits and start with a letter, such as Backup";
+/// For a name.
+const NAME: &str = "must be the name of an object: lower-case letters, digits, - and ., with a letter or digit at \
+                    both ends, of at most 253 characters";
 /// For a path.
-const PATH: &str = "is no JSONPath that starts with a dot, such as .status.phase";
+const PATH: &str = "is no path that a gate takes: a JSONPath that starts with a dot and leads to one value, of names, \
+                    positions and at most one filter, such as .status.phase or \
+                    .status.conditions[?(@.type==\"Ready\")].status, without functions, and without .., *, $ and the \
+                    comma, in quotes, too";
+/// Characters of a kind, and of a name, an API version or a path.
+const MAX_KIND: usize = 63;
+const MAX_TEXT: usize = 253;
+/// How far ahead of ours the clock of another server may be.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// Gates of one resource.
 const MAX_GATES: usize = 20;
 /// Characters of a found value that a message shows.
@@ -66,8 +79,16 @@ pub fn gates(specs: &[GateSpec]) -> Result<Vec<Gate>, Vec<String>> {
 fn gate(spec: &GateSpec) -> Result<Gate, String> {
     let of_group = spec.api_version.split_once('/');
     let (group, version) = of_group
-        .filter(|(group, version)| group.contains('.') && !version.is_empty())
+        .filter(|_| spec.api_version.len() <= MAX_TEXT)
+        .filter(|(group, version)| group.contains('.') && is_name(group) && is_word(version))
         .ok_or_else(|| format!("spec.gates.apiVersion: {GROUP}"))?;
+    // They are parts of the path that is asked for: none of them may lead elsewhere.
+    if !is_kind(&spec.kind) {
+        return Err(format!("spec.gates.kind: {KIND}"));
+    }
+    if !is_name(&spec.name) {
+        return Err(format!("spec.gates.name: {NAME}"));
+    }
     let fresh = match (&spec.max_age, &spec.time_path) {
         (None, None) => None,
         (Some(age), Some(path)) => {
@@ -93,14 +114,49 @@ fn gate(spec: &GateSpec) -> Result<Gate, String> {
     })
 }
 
+/// A subdomain as RFC 1123 has it, which names of objects and API groups are.
+fn is_name(text: &str) -> bool {
+    let is_end = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= MAX_TEXT
+        && bytes.first().is_some_and(is_end)
+        && bytes.last().is_some_and(is_end)
+        && bytes
+            .iter()
+            .all(|byte| is_end(byte) || b"-.".contains(byte))
+}
+
+/// A version of an API.
+fn is_word(text: &str) -> bool {
+    is_name(text) && !text.contains(['-', '.'])
+}
+
+fn is_kind(text: &str) -> bool {
+    text.len() <= MAX_KIND
+        && text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 fn parse(field: &str, path: &str) -> Result<(String, JsonPath), String> {
-    let parsed = path
-        .starts_with('.')
-        .then(|| JsonPath::parse(&format!("${path}")));
+    let parsed = is_cheap(path).then(|| JsonPath::parse(&format!("${path}")));
     match parsed {
         Some(Ok(parsed)) => Ok((path.to_owned(), parsed)),
         Some(Err(_)) | None => Err(format!("spec.gates.{field}: \"{path}\" {PATH}")),
     }
+}
+
+/// Whether a path can be parsed, and asked of any object, in about the time that it takes to read them. The parser
+/// takes twice as long for each filter in a filter, and a query for each selector that finds the same again. The
+/// characters count in quotes, too: what is a quote is then for the parser alone to say.
+fn is_cheap(path: &str) -> bool {
+    // One pair, around the filter as a whole: the call of a function has its own, and so has nesting.
+    let is_around_filter = |(at, _)| path[..at].trim_end().ends_with('?');
+    path.starts_with('.')
+        && path.len() <= MAX_TEXT
+        && !path.contains("..")
+        && !path.contains(['*', '$', ','])
+        && path.matches('?').count() <= 1
+        && path.match_indices('(').all(is_around_filter)
 }
 
 impl Gate {
@@ -125,6 +181,9 @@ impl Gate {
         let Some(time) = time else {
             return Some(format!("{name} of {self} is no time"));
         };
+        if time.duration_since(now) > CLOCK_SKEW {
+            return Some(format!("{self} is of {time}, which is still to come"));
+        }
         let is_old = Duration::try_from(now.duration_since(time)).is_ok_and(|old| old > *age);
         is_old.then(|| format!("{self} is of {time}, older than {text}: take a new one"))
     }
@@ -212,6 +271,16 @@ mod tests {
                 Some("Backup before is of 2026-03-06T11:59:59Z, older than 24h: take a new one"),
             ),
             (
+                age.clone(),
+                json!({"phase": "completed", "stoppedAt": "2026-03-07T12:05:00Z"}),
+                None,
+            ),
+            (
+                age.clone(),
+                json!({"phase": "completed", "stoppedAt": "2099-01-01T00:00:00Z"}),
+                Some("Backup before is of 2099-01-01T00:00:00Z, which is still to come"),
+            ),
+            (
                 age,
                 json!({"phase": "completed"}),
                 Some(".status.stoppedAt of Backup before is no time"),
@@ -233,12 +302,9 @@ mod tests {
             (json!({"apiVersion": "apps/v1"}), "a kind without a group"),
             (
                 json!({"jsonPath": "status.phase"}),
-                "\"status.phase\" is no JSONPath",
+                "\"status.phase\" is no path",
             ),
-            (
-                json!({"jsonPath": ".status["}),
-                "\".status[\" is no JSONPath",
-            ),
+            (json!({"jsonPath": ".status["}), "\".status[\" is no path"),
             (json!({"maxAge": "1h"}), BOTH_OR_NONE),
             (json!({"timePath": ".status.at"}), BOTH_OR_NONE),
             (json!({"maxAge": "1s", "timePath": ".status.at"}), LEAST_AGE),
@@ -247,5 +313,104 @@ mod tests {
             assert!(defects[0].contains(said), "{change}: {defects:?}");
         }
         assert!(gates(&[]).is_err());
+    }
+
+    /// What is a part of the path that the API server is asked for leads nowhere else.
+    #[test]
+    fn a_gate_names_one_object_and_no_other_path() {
+        for (field, texts) in [
+            (
+                "name",
+                &[
+                    "",
+                    "../x",
+                    "..",
+                    "before/status",
+                    "before?watch=true",
+                    "Before",
+                    "-b",
+                    "b.",
+                    "a%2fb",
+                    "a b",
+                ][..],
+            ),
+            ("kind", &["", "Backup/x", "..", "1Backup", "Back-up"]),
+            (
+                "apiVersion",
+                &[
+                    "../v1", "a.b/..", "a.b/v1/x", "a.b/", "a.b?c/v1", "a.b/v1?x", "A.b/v1",
+                ],
+            ),
+        ] {
+            for text in texts {
+                let defects = gates(&spec(&json!({field: text}))).unwrap_err();
+                let said = format!("spec.gates.{field}: must be ");
+                assert!(defects[0].starts_with(&said), "{text}: {defects:?}");
+            }
+            let long = format!("a.b/{}", "a".repeat(253));
+            assert!(gates(&spec(&json!({field: long}))).is_err());
+        }
+        for name in ["b", "fluxion-before-002", "v1.2-x"] {
+            assert!(gates(&spec(&json!({"name": name}))).is_ok(), "{name}");
+        }
+    }
+
+    /// Each of the refused would keep the process busy for hours, or take all of its stack, when it is parsed or asked.
+    #[test]
+    fn a_path_costs_no_more_than_its_length() {
+        let nested = format!(".a{}@.b{}", "[?@".repeat(60), "]".repeat(60));
+        let anywhere = format!(".a{}..*{}", "..[?$".repeat(8), "]".repeat(8));
+        let parentheses = format!(".a[?{}@.b{}]", "(".repeat(120), ")".repeat(120));
+        for path in [
+            nested.as_str(),
+            &anywhere,
+            &parentheses,
+            &format!(".a[?@.b[?{}", "(".repeat(200)),
+            &format!(".a{}", "[0,0]".repeat(50)),
+            ".a[?@.b][?@.c]",
+            ".a[?@.b[?@.c]]",
+            "..a",
+            ".a..b",
+            ".a..['b']",
+            ".a.*",
+            ".a[*]",
+            ".a[0,0]",
+            ".a['b','b']",
+            ".a[?@.b==$.c]",
+            ".a[?length(@.b)==1]",
+            ".a[?(length(@.b)==1)]",
+            ".a[?match(@.b, 'c')]",
+            ".a[?((@.b))]",
+            ".a[?!(@.b)]",
+            ".a['*']",
+        ] {
+            for change in [
+                json!({"jsonPath": path}),
+                json!({"timePath": path, "maxAge": "1h"}),
+            ] {
+                let defects = gates(&spec(&change)).unwrap_err();
+                assert!(
+                    defects[0].contains("is no path that a gate takes"),
+                    "{defects:?}"
+                );
+            }
+        }
+        for path in [
+            ".status.status",
+            ".status.snapshotCreateTime",
+            ".status.phase",
+            ".status.stoppedAt",
+            ".status.readyToUse",
+            ".status.creationTime",
+            ".status.conditions[?(@.type==\"Ready\")].status",
+            ".status.conditions[?@.type=='Ready' && @.status!='x'].status",
+            ".status.conditions[? (@.type=='Ready')].status",
+            ".metadata.annotations['a.b/c-d']",
+            ".status.items[0].name",
+            ".status.items[-1]",
+        ] {
+            let parsed = gates(&spec(&json!({"jsonPath": path})));
+            assert!(parsed.is_ok(), "{path}: {parsed:?}");
+        }
     }
 }

@@ -76,6 +76,18 @@ fn with(mut resource: Value, path: &str, value: Value) -> Value {
 }
 
 /// What `kubectl create` says to a resource that the server must refuse.
+/// A list of one gate, in which `field` is `value`.
+fn gate(field: &str, value: &str) -> Value {
+    let mut gate = json!({
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Backup",
+        "name": "before",
+        "jsonPath": ".status.phase",
+    });
+    gate[field] = json!(value);
+    json!([gate])
+}
+
 fn refused(namespace: &Namespace, resource: &Value) -> String {
     let arguments = ["-n", &namespace.name, "create", "-f", "-"];
     let output = api().try_kubectl(&arguments, &resource.to_string());
@@ -266,6 +278,21 @@ fn bad_resources_are_refused_with_words_that_help() {
         ("/interval", json!("999ms"), "must be at least 1s"),
         ("/interval", json!("1 hour"), "spec.interval"),
         ("/suspend", json!("yes"), "must be of type boolean"),
+        ("/gates", gate("name", ""), "spec.gates[0].name"),
+        ("/gates", gate("name", "../x"), "spec.gates[0].name"),
+        ("/gates", gate("name", "b/status"), "spec.gates[0].name"),
+        ("/gates", gate("name", "b?watch=true"), "spec.gates[0].name"),
+        ("/gates", gate("kind", "Backup/x"), "spec.gates[0].kind"),
+        (
+            "/gates",
+            gate("apiVersion", "../v1"),
+            "spec.gates[0].apiVersion",
+        ),
+        (
+            "/gates",
+            gate("apiVersion", "a.b/v1/x"),
+            "spec.gates[0].apiVersion",
+        ),
     ] {
         let bad = with(resource("bad"), path, value);
         let said = refused(&namespace, &bad);

@@ -15,7 +15,7 @@ pub struct GateSpec {
     /// Group and version of the object, such as postgresql.cnpg.io/v1. Kinds without a group (Secret,
     /// ConfigMap) cannot be a gate.
     #[schemars(
-        regex(pattern = r"^[a-z0-9.-]+\.[a-z0-9-]+/[a-z0-9]+$"),
+        regex(pattern = r"^[a-z0-9][-a-z0-9.]*\.[-a-z0-9]*[a-z0-9]/[a-z0-9]+$"),
         length(max = 253)
     )]
     pub api_version: String,
@@ -25,11 +25,15 @@ pub struct GateSpec {
     pub kind: String,
 
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
+        length(max = 253)
+    )]
     pub name: String,
 
     /// The field, as a JSONPath that leads to one value: .status.phase, or
-    /// .status.conditions[?(@.type=="Ready")].status.
+    /// .status.conditions[?(@.type=="Ready")].status. It has names, positions and at most one filter; functions,
+    /// the comma, and .., * and $ are refused, in quotes, too.
     #[schemars(length(min = 2, max = 253))]
     pub json_path: String,
 
@@ -38,14 +42,14 @@ pub struct GateSpec {
     #[schemars(length(max = 253))]
     pub equals: String,
 
-    /// How old the time at timePath may be, such as 24h. Default: any age.
+    /// How old the time at timePath may be, such as 24h; one that is still to come is not met. Default: any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new("duration(self) >= duration('1m')").message("must be at least 1m")
     )]
     pub max_age: Option<GoDuration>,
 
-    /// The field that has that time (RFC 3339), as a JSONPath, such as .status.stoppedAt.
+    /// The field that has that time (RFC 3339), as a JSONPath like jsonPath, such as .status.stoppedAt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 253))]
     pub time_path: Option<String>,
