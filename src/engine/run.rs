@@ -1,5 +1,6 @@
 //! Drives the step function: asks the database, waits, tells the caller what goes on.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use crate::migration::file_name::Direction;
@@ -98,7 +99,7 @@ const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 
 /// Carries out `task` on `database`.
 ///
-/// `may_continue` is asked before every version and during pauses; once it says no, the run ends as
+/// `may_continue` is asked before every version, in pauses and while a condition is; once it says no, the run ends as
 /// [`super::outcome::End::Interrupted`] with everything begun finished. Dropping the future does not
 /// stop a statement that the server already runs: use the adapter's canceller for that.
 pub async fn run<D: Database>(
@@ -142,10 +143,13 @@ pub async fn run_under<D: Database>(
                 let waited = wait(pause_for(&pause, &mut progress), &may_continue).await;
                 after_pause(&pause, waited, conditions, machine.left())
             }
-            Next::MayRun => match conditions.hold(machine.left()).await {
-                Some(hold) => Event::Held(hold),
-                None => Event::Continue,
-            },
+            Next::MayRun => {
+                match unless_ended(conditions.hold(machine.left()), &may_continue).await {
+                    None => Event::Interrupt,
+                    Some(Some(hold)) => Event::Held(hold),
+                    Some(None) => Event::Continue,
+                }
+            }
             Next::Checkpoint(announcement) => {
                 if let Some(announcement) = announcement {
                     progress(Progress::Planned(&announcement));
@@ -209,6 +213,21 @@ async fn wait(pause: Duration, may_continue: &impl Fn() -> bool) -> Event {
         tokio::time::sleep(rest.min(INTERRUPT_POLL)).await;
     }
     Event::Waited(began.elapsed())
+}
+
+/// What comes of `question`, unless the run has to end before that: others may take long to answer.
+async fn unless_ended<T>(
+    question: impl Future<Output = T>,
+    may_continue: &impl Fn() -> bool,
+) -> Option<T> {
+    let mut question = pin!(question);
+    loop {
+        match tokio::time::timeout(INTERRUPT_POLL, question.as_mut()).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if !may_continue() => return None,
+            Err(_) => {}
+        }
+    }
 }
 
 /// How long a pause is, told to the caller.

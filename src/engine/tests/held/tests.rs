@@ -107,6 +107,27 @@ async fn a_run_that_is_held_in_the_middle_begins_no_other_version() {
     );
 }
 
+/// Says nothing for ever.
+struct Silent;
+
+impl Conditions for Silent {
+    fn hold(&self, _: &[ReviewedScript]) -> impl Future<Output = Option<Box<Hold>>> + Send {
+        std::future::pending()
+    }
+
+    fn closed(&self, _: &[ReviewedScript]) -> Option<Box<Hold>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_run_ends_although_what_it_waits_for_does_not_answer() {
+    let mut database = Simulated::default();
+    let outcome = run_under(&Silent, &mut database, reviewed(&["1"]), || false, |_| ()).await;
+    assert!(matches!(outcome.end(), End::Interrupted));
+    assert_eq!(database.asked, ["inspect"]);
+}
+
 #[tokio::test]
 async fn nobody_is_asked_where_nothing_runs_or_nobody_reviews() {
     let held = Held::default();
