@@ -152,6 +152,8 @@ pub struct OutsideWindow {
     what: String,
     /// The next opening; `None`: there is none in sight.
     opening: Option<Opening>,
+    /// What is left waits for an approval of its own first.
+    is_approved_anew: bool,
 }
 
 /// When a window opens.
@@ -170,6 +172,7 @@ impl OutsideWindow {
         Self {
             what: in_words(scripts),
             opening,
+            is_approved_anew: false,
         }
     }
 
@@ -179,10 +182,16 @@ impl OutsideWindow {
 
     fn message(&self, so_far: &str) -> String {
         let what = &self.what;
+        let then = if self.is_approved_anew {
+            "What is left of a way back is another plan than the one that was approved: it waits for a new approval, \
+             and runs in a window"
+        } else {
+            "It runs then by itself"
+        };
         match &self.opening {
             Some(Opening { at, local }) => format!(
-                "The plan {what}, waits for the window that opens {at} ({local}), by spec.windows. {so_far}. It \
-                 runs then by itself; to run it sooner, change spec.windows."
+                "The plan {what}, waits for the window that opens {at} ({local}), by spec.windows. {so_far}. {then}; \
+                 to run it sooner, change spec.windows."
             ),
             None => format!(
                 "The plan {what}, waits for a window, and none of spec.windows opens within four years. {so_far}. \
@@ -235,6 +244,18 @@ impl Hold {
         match self {
             Self::Window(outside) => outside.opens_at(),
             Self::Approval(_) | Self::Policy(_) | Self::Gate(_) => None,
+        }
+    }
+
+    /// The same where what is left waits for a new approval as well.
+    #[must_use]
+    pub(super) fn approved_anew(self) -> Self {
+        match self {
+            Self::Window(outside) => Self::Window(OutsideWindow {
+                is_approved_anew: true,
+                ..outside
+            }),
+            other => other,
         }
     }
 

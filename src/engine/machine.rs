@@ -218,7 +218,7 @@ impl Machine {
                 | State::PausedForLock
                 | State::PausedBeforeRetry { .. },
                 Event::Held(hold),
-            ) => self.end(End::Stopped(Stop::Held(hold))),
+            ) => self.hold(*hold),
             (state, event) => self.impossible(&format!("{} while {state:?}", event.label())),
         }
     }

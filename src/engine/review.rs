@@ -259,6 +259,20 @@ pub(super) fn hold(review: &Review, plan: &ReviewedPlan, actor: &Actor) -> Optio
     }))
 }
 
+/// Whether what is left of `plan`, once `ran` of its scripts ran, needs an approval of its own: what is left of an
+/// approved way back is not recognised as such.
+pub(super) fn is_approved_anew(review: &Review, plan: &ReviewedPlan, ran: usize) -> bool {
+    let is_way_back = plan.direction() == Direction::Down;
+    let scripts = plan.scripts.get(ran..).unwrap_or_default();
+    let left = ReviewedPlan {
+        hash: plan.hash,
+        scripts: scripts.to_vec(),
+        losses: Vec::new(),
+        approved: None,
+    };
+    ran > 0 && is_way_back && because(review.required, &left).is_some()
+}
+
 /// Why a plan needs an approval, if it does.
 fn because(required: RequiredApproval, plan: &ReviewedPlan) -> Option<Because> {
     let is_down = plan.direction() == Direction::Down;

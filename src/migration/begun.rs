@@ -113,6 +113,15 @@ impl Begun {
             .filter(move |entry| entry.state == state)
     }
 
+    /// What was begun: `002`, `the DOWN of 002`.
+    #[must_use]
+    pub fn script(&self) -> String {
+        match self.direction {
+            Direction::Up => self.version.to_string(),
+            Direction::Down => format!("the DOWN of {}", self.version),
+        }
+    }
+
     /// How far it came, in words: `statements 1 to 3 are done, 4 was started`.
     #[must_use]
     pub fn progress(&self) -> String {

@@ -258,15 +258,11 @@ fn out_of_reach(
 }
 
 fn begun_problem(f: &mut fmt::Formatter<'_>, begun: &Begun, problem: &BegunProblem) -> fmt::Result {
-    let version = &begun.version;
-    let script = match begun.direction {
-        Direction::Up => "",
-        Direction::Down => "the DOWN of ",
-    };
+    let (script, version) = (begun.script(), &begun.version);
     if *problem == BegunProblem::Escaped {
         return write!(
             f,
-            "{script}{version} ended the transaction that it ran in, so a part of it may be in the database, and it \
+            "{script} ended the transaction that it ran in, so a part of it may be in the database, and it \
              is not recorded. Nothing is run until a person looked at the objects that it names. Then say what is \
              true: `schemaward resolve {version} applied`, or, when nothing of it is left, `schemaward resolve \
              {version} retry`{}.",
@@ -275,7 +271,7 @@ fn begun_problem(f: &mut fmt::Formatter<'_>, begun: &Begun, problem: &BegunProbl
     }
     write!(
         f,
-        "{script}{version} was begun and is not finished ({}), ",
+        "{script} was begun and is not finished ({}), ",
         begun.progress()
     )?;
     match problem {

@@ -14,10 +14,11 @@ use super::executing::{no_text, other_text};
 use super::{Machine, State};
 use crate::engine::database::Request;
 use crate::engine::event::{Announcement, Next};
+use crate::engine::hold::Hold;
 use crate::engine::judgement::Judgement;
 use crate::engine::loss::{MAX_ASKED, is_in_catalog};
 use crate::engine::outcome::{End, Stop};
-use crate::engine::review::{ReviewedScript, ScriptText, hold, reviewed};
+use crate::engine::review::{ReviewedScript, ScriptText, hold, is_approved_anew, reviewed};
 use crate::engine::task::Mode;
 
 /// Which look a plan is from.
@@ -160,10 +161,28 @@ impl Machine {
     #[must_use]
     pub fn left(&self) -> &[ReviewedScript] {
         let scripts = self.outcome.reviewed.as_ref().map(|plan| &plan.scripts);
-        let ran = self.outcome.done.len() + self.unflushed.len();
         scripts
-            .and_then(|scripts| scripts.get(ran..))
+            .and_then(|scripts| scripts.get(self.ran()..))
             .unwrap_or_default()
+    }
+
+    /// How many scripts of the plan ran.
+    fn ran(&self) -> usize {
+        self.outcome.done.len() + self.unflushed.len()
+    }
+
+    /// The caller wants what is left to wait.
+    pub(super) fn hold(&mut self, hold: Hold) -> Next {
+        let review = self.task.review.as_ref();
+        let reviewed = review.zip(self.outcome.reviewed.as_ref());
+        let is_approved_anew =
+            reviewed.is_some_and(|(review, plan)| is_approved_anew(review, plan, self.ran()));
+        let hold = if is_approved_anew {
+            hold.approved_anew()
+        } else {
+            hold
+        };
+        self.end(End::Stopped(Stop::Held(Box::new(hold))))
     }
 
     /// What would run is not known, and cannot be found out.

@@ -35,10 +35,16 @@ impl Outcome {
 
     /// What this run did before it was held, and where the database stands, as a clause that starts a sentence.
     pub(super) fn so_far(&self) -> String {
-        if self.done.is_empty() {
-            format!("Nothing was changed; {}", self.stands_at())
-        } else {
-            self.was_run(Moment::After)
+        let begun = self.history.as_ref().and_then(|history| history.begun());
+        match begun {
+            _ if !self.done.is_empty() => self.was_run(Moment::After),
+            None => format!("Nothing was changed; {}", self.stands_at()),
+            Some(begun) => format!(
+                "Nothing was changed in this run; {} was begun by an earlier one and is not finished ({}); {}",
+                begun.script(),
+                begun.progress(),
+                self.stands_at()
+            ),
         }
     }
 

@@ -107,6 +107,70 @@ async fn a_run_that_is_held_in_the_middle_begins_no_other_version() {
     );
 }
 
+/// The next look does not take what is left of it for what was approved.
+#[tokio::test]
+async fn what_is_left_of_an_approved_way_back_says_that_it_waits_for_another_approval() {
+    use RequiredApproval::{Down, Never};
+    let back = |required, approved| reviewed_task(&["1"], required, approved);
+    for (required, then) in [
+        (
+            Down,
+            "What is left of a way back is another plan than the one that was approved: it waits for a new approval, \
+             and runs in a window",
+        ),
+        (Never, "It runs then by itself"),
+    ] {
+        let free = Held::default();
+        let mut database = Simulated::default();
+        run_held(&free, reviewed(&["1", "2", "3"]), &mut database).await;
+        let planned = run_held(&free, back(Down, None), &mut database).await;
+        let approved = Some(awaited(&planned));
+        let held = Held {
+            closed: Mutex::new([false, true].into()),
+            ..Held::default()
+        };
+        let outcome = run_held(&held, back(required, approved), &mut database).await;
+        assert_eq!(
+            outcome.message(),
+            format!(
+                "The plan to undo 2 t, 1 statement, 1 destructive, waits for the window that opens 2026-03-07T01:00:00Z (Sat \
+                 2026-03-07 02:00 Europe/Berlin), by spec.windows. 3 t was undone and is recorded; the database is \
+                 at 2. {then}; to run it sooner, change spec.windows."
+            )
+        );
+        if required == Down {
+            awaited(&run_held(&free, back(Down, approved), &mut database).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_is_held_says_what_is_begun() {
+    let mut database = Simulated {
+        fail_at: Some(6),
+        ..Simulated::default()
+    };
+    run(mixed("SELECT 1"), &mut database);
+    database.fail_at = None;
+    let held = Held {
+        may_run: Mutex::new([true].into()),
+        ..Held::default()
+    };
+    let task = Task {
+        review: reviewed(&[]).review,
+        ..mixed("SELECT 1")
+    };
+    let outcome = run_held(&held, task, &mut database).await;
+    let message = outcome.message();
+    assert!(
+        message.contains(
+            ". Nothing was changed in this run; 1 was begun by an earlier one and is not finished (statement 1 is \
+             done, 2 was started); the database has no version yet. It runs then"
+        ),
+        "{message}"
+    );
+}
+
 /// Says nothing for ever.
 struct Silent;
 
