@@ -25,12 +25,19 @@ mod resource;
 /// Looks, in this order, at DNS, TCP, TLS, login, privileges, pooler, standby, version, locks and history, from
 /// where it runs. Says what each look saw, and stops at the first thing that is wrong. Only reads. With
 /// `databaseschema/NAME` it takes the connection from the resource, whose Secrets and `ConfigMaps` you must be
-/// allowed to read.
+/// allowed to read. Of AWS it asks nothing then unless you say so.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// A resource, as for kubectl; without it, the database that the connection options name
     #[arg(value_name = "databaseschema/NAME", value_parser = ResourceName::parse)]
     resource: Option<ResourceName>,
+
+    /// Read the secret of AWS that the resource names, or sign a token of RDS IAM, with your own AWS identity
+    ///
+    /// What comes of it is sent to the host that the resource names. Whoever wrote the resource may not be allowed
+    /// to have it: see first what goes where.
+    #[arg(long, requires = "resource")]
+    use_my_aws_identity: bool,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -57,7 +64,10 @@ struct Wanted {
 impl Doctor {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         match &self.resource {
-            Some(name) => resource::examine(name, &self.cluster, terminal).await,
+            Some(name) => {
+                let identity = resource::Identity::new(self.use_my_aws_identity);
+                resource::examine(name, &self.cluster, identity, terminal).await
+            }
             None => self.subject(terminal).await?.examine(terminal).await,
         }
     }

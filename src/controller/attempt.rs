@@ -75,6 +75,8 @@ pub enum DereferenceErrorKind {
     KeyMissing,
     /// The operator may not read it.
     AccessDenied,
+    /// It is AWS', and the operator's configuration or AWS itself refuses it.
+    AwsDenied,
     /// It is there and is no text.
     Unusable,
     /// The API server did not answer.

@@ -46,7 +46,7 @@ impl AwsAccess<'_> {
                 origin: address.to_string(),
                 bytes,
             }),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.unread(&error)),
         }
     }
 
@@ -88,7 +88,7 @@ impl AwsAccess<'_> {
 
     fn not_allowed(&self, what: &str, rule: &str) -> DereferenceError {
         DereferenceError {
-            kind: DereferenceErrorKind::AccessDenied,
+            kind: DereferenceErrorKind::AwsDenied,
             message: format!(
                 "Namespace {} may not use {what}: no rule of the operator's configuration allows it. Nothing was \
                  connected to, and AWS was not asked. Whoever runs the operator allows it by {rule}",
@@ -96,21 +96,26 @@ impl AwsAccess<'_> {
             ),
         }
     }
-}
 
-impl From<AwsError> for DereferenceError {
-    fn from(error: AwsError) -> Self {
+    fn unread(&self, error: &AwsError) -> DereferenceError {
         let kind = match error.kind {
             AwsErrorKind::AccessDenied | AwsErrorKind::Misconfigured => {
-                DereferenceErrorKind::AccessDenied
+                DereferenceErrorKind::AwsDenied
             }
             AwsErrorKind::NotFound => DereferenceErrorKind::SecretNotFound,
             AwsErrorKind::Unusable => DereferenceErrorKind::Unusable,
             AwsErrorKind::Unreachable => DereferenceErrorKind::AwsUnreachable,
         };
-        Self {
+        // Whoever asks in their own name asks once, and what backs off says so by its reason.
+        let is_polled = self.rules.is_some() && kind != DereferenceErrorKind::AwsUnreachable;
+        let next = if is_polled {
+            " It is tried again by itself."
+        } else {
+            ""
+        };
+        DereferenceError {
             kind,
-            message: format!("{} It is tried again by itself.", error.message),
+            message: format!("{}{next}", error.message),
         }
     }
 }

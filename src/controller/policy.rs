@@ -43,7 +43,8 @@ pub enum Shape {
 pub enum Retry {
     /// After `spec.interval`.
     Interval,
-    /// Every few seconds, and every minute once it has lasted for [`PATIENCE`]: it costs one GET.
+    /// Every few seconds, and every minute once it has lasted for [`PATIENCE`]: it costs a GET of each object
+    /// that is referred to, and a call of AWS where the connection needs one.
     Poll,
     /// After a random part of an exponentially growing time, never less than `floor`.
     Backoff {

@@ -101,8 +101,10 @@ fn of_dereference(kind: DereferenceErrorKind) -> Reason {
         DereferenceErrorKind::KeyMissing => Reason::KeyMissing,
         // The nearest of the closed list: the object could not be read, and why is in the message.
         DereferenceErrorKind::AccessDenied
-        | DereferenceErrorKind::ApiUnavailable
-        | DereferenceErrorKind::AwsUnreachable => Reason::AccessDenied,
+        | DereferenceErrorKind::AwsDenied
+        | DereferenceErrorKind::ApiUnavailable => Reason::AccessDenied,
+        // What lies on the way to the database does not answer, and heals by itself.
+        DereferenceErrorKind::AwsUnreachable => Reason::DatabaseUnreachable,
         DereferenceErrorKind::Unusable => Reason::InvalidCredentials,
     }
 }
@@ -244,7 +246,10 @@ fn of_script(kind: ScriptFailureKind) -> Reason {
 /// `in_progress` is what a cancelled run was at.
 fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
     match kind {
-        DatabaseErrorKind::Unreachable => Reason::DatabaseUnreachable,
+        // Without what to sign in with, the database is as far away as without a network.
+        DatabaseErrorKind::Unreachable | DatabaseErrorKind::IdentityUnavailable => {
+            Reason::DatabaseUnreachable
+        }
         DatabaseErrorKind::ConnectionLost | DatabaseErrorKind::LockLost => Reason::ConnectionLost,
         DatabaseErrorKind::ReadOnlyReplica => Reason::ReadOnlyReplica,
         DatabaseErrorKind::TooManyConnections => Reason::TooManyConnections,
@@ -255,9 +260,7 @@ fn of_database(kind: DatabaseErrorKind, in_progress: Reason) -> Reason {
         DatabaseErrorKind::TlsRequired => Reason::TlsRequired,
         DatabaseErrorKind::InvalidCredentials => Reason::InvalidCredentials,
         // As for a Secret that cannot be read: why is in the message.
-        DatabaseErrorKind::AccessDenied | DatabaseErrorKind::IdentityUnavailable => {
-            Reason::AccessDenied
-        }
+        DatabaseErrorKind::AccessDenied => Reason::AccessDenied,
         DatabaseErrorKind::PermissionDenied => Reason::PermissionDenied,
         DatabaseErrorKind::ForeignHistory => Reason::ForeignHistory,
         DatabaseErrorKind::HistoryUnreadable => Reason::HistoryUnreadable,

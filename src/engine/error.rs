@@ -36,7 +36,7 @@ impl DatabaseError {
 }
 
 /// The closed list of troubles with a database. Each but [`Self::LockLost`] (a lost connection to status) and
-/// [`Self::IdentityUnavailable`] (`AccessDenied` there) is a reason of the same name in the resource's status.
+/// [`Self::IdentityUnavailable`] (`DatabaseUnreachable` there) is a reason of the same name in the resource's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatabaseErrorKind {
     /// No connection: refused, timed out, name not resolved.

@@ -21,23 +21,27 @@ pub async fn for_connection(settings: &Settings) -> Result<SecretString, Databas
         Password::Issued(issuer) if !settings.tls.mode.is_verified() => Err(DatabaseError::new(
             DatabaseErrorKind::TlsRequired,
             format!(
-                "{} is sent over TLS alone that verifies the server. Nothing was connected to. Set tls.mode \
-                 (--sslmode) to VerifyFull.",
+                "No connection to {} as {}: {} is sent over TLS alone that verifies the server. Nothing was \
+                 connected to. Set tls.mode to VerifyFull (--sslmode verify-full).",
+                place(settings),
+                role(settings),
                 issuer.name()
             ),
         )),
         Password::Issued(issuer) => tokio::time::timeout(ISSUE_TIMEOUT, issuer.issue(settings))
             .await
-            .unwrap_or_else(|_| Err(no_password(issuer.name()))),
+            .unwrap_or_else(|_| Err(no_password(settings, issuer.name()))),
     }
 }
 
-fn no_password(name: &str) -> DatabaseError {
+fn no_password(settings: &Settings, name: &str) -> DatabaseError {
     DatabaseError::new(
         DatabaseErrorKind::IdentityUnavailable,
         format!(
-            "{name} was not there within {} s. Nothing was connected to. See whether the way to the service that \
-             gives it is open.",
+            "No connection to {} as {}: {name} was not there within {} s. Nothing was connected to. See \
+             whether the way to the service that gives it is open.",
+            place(settings),
+            role(settings),
             ISSUE_TIMEOUT.as_secs()
         ),
     )
@@ -65,4 +69,39 @@ pub fn not_accepted(settings: &Settings, code: &str) -> String {
         place(settings),
         role(settings)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::task::Ledger;
+    use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Tls};
+
+    #[test]
+    fn a_password_that_does_not_come_is_told_with_server_and_role() {
+        let settings = Settings {
+            host: "db.example".to_owned(),
+            port: 5432,
+            database: "fluxion".to_owned(),
+            username: "migrator".to_owned(),
+            password: Password::None,
+            tls: Tls::default(),
+            pooler: Pooler::None,
+            ledger: Ledger::default(),
+            role: None,
+            search_path: Vec::new(),
+            lock_timeout: Duration::ZERO,
+            statement_timeout: Duration::ZERO,
+            application: String::new(),
+            connect_timeout: Duration::ZERO,
+            liveness_period: LIVENESS_PERIOD,
+            origins: Origins::default(),
+            guard: None,
+        };
+        assert_eq!(
+            no_password(&settings, "its token of RDS IAM").message,
+            "No connection to db.example:5432 as role \"migrator\": its token of RDS IAM was not there within 15 s. \
+             Nothing was connected to. See whether the way to the service that gives it is open."
+        );
+    }
 }

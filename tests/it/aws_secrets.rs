@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{Database, Moto, Postgres, free_port, postgres, schemaward};
-use crate::operator_rig::{Apart, Operator, Tenant, apart, condition, inline, resource};
+use crate::operator_rig::{Apart, Operator, Tenant, apart, cluster, condition, inline, resource};
 
 /// The region of the server that stands for AWS.
 const REGION: &str = "us-east-1";
@@ -190,6 +190,101 @@ fn the_operator_gives_a_namespace_no_secret_but_those_that_its_configuration_all
     assert_eq!(applied(&database), "001");
     let said = format!("{}{:?}{}", operator.log(), schema.events(), schema.get());
     assert!(!said.contains("canary"), "a value is told");
+}
+
+#[test]
+fn an_outage_of_aws_is_no_refusal_and_heals_by_itself() {
+    let database = postgres().database("aws_outage");
+    let apart = apart("aws-outage");
+    let namespace = &apart.namespace.name;
+    let allows = format!("aws:\n  secrets:\n  - {{namespaces: [{namespace}], ids: ['*']}}\n");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let environment = [("AWS_ENDPOINT_URL", &*nobody), KEYS[0], KEYS[1]];
+    let (_operator, _folder) = operator(&apart, &allows, &environment);
+    let manifest = with_secret(&database, "any");
+    let schema = apart.namespace.schema("shop", &manifest);
+    let status = schema.reaches("DatabaseUnreachable");
+    let said = message(&status);
+    let begins =
+        format!("secret any of AWS Secrets Manager in {REGION} could not be read: Connection");
+    let ends = "(network policy, VPC endpoint, region). Tries again by itself.";
+    assert!(said.starts_with(&begins) && said.ends_with(ends), "{said}");
+    assert!(said.contains("Nothing was connected to."), "{said}");
+    assert_eq!(condition(&status, "Reconciling")["status"], "True");
+}
+
+// ---- the doctor ----------------------------------------------------------------------------------
+
+/// Whoever wrote the resource may want what whoever asks may have.
+#[test]
+fn the_doctor_asks_aws_for_nothing_in_the_name_of_who_asks_unless_they_say_so() {
+    let aws = Moto::start();
+    let database = postgres().database("aws_doctor");
+    let namespace = cluster().tenant("aws-doctor");
+    aws.create_secret("prod/master", &document(&database, &database.password));
+    let mut manifest = with_secret(&database, "prod/master");
+    manifest["spec"]["connection"]["host"] = json!({"value": database.server.host});
+    let schema = namespace.schema("shop", &manifest);
+    schema.reaches("AccessDenied");
+    let doctor = |url: &str, more: &[&str]| {
+        let mut command = schemaward();
+        command
+            .env("KUBECONFIG", &cluster().api.kubeconfig)
+            .args(["doctor", "databaseschema/shop", "-n", &namespace.name])
+            .args(more)
+            .env("AWS_ENDPOINT_URL", url)
+            .envs(KEYS);
+        let output = command.output().expect("the program starts");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        (stdout, Ended::of(&output))
+    };
+    let before = aws.log();
+    let host = &database.server.host;
+    let wanted =
+        format!("secret prod/master of AWS Secrets Manager in {REGION}, to sign in to host {host}");
+    let (stdout, ended) = doctor(&aws.url, &[]);
+    assert!(stdout.ends_with("references  failed\n"), "{stdout}");
+    ended.refuses(
+        1,
+        &[
+            &format!(
+                "AWS was not asked and nothing was connected to: the resource wants {wanted}."
+            ),
+            "add --use-my-aws-identity",
+        ],
+    );
+    assert_eq!(aws.log(), before);
+
+    let own = ["--use-my-aws-identity"];
+    let (stdout, _) = doctor(&aws.url, &own);
+    let told = format!("AWS         ok      is asked with your own identity for {wanted}\n");
+    assert!(stdout.contains(&told), "{stdout}");
+    assert!(stdout.contains("login       ok"), "{stdout}");
+    assert_ne!(aws.log(), before);
+
+    // What AWS says to that is told as it is.
+    let denial = r#"{"__type": "AccessDeniedException", "Message": "not authorized"}"#;
+    let (denying, _) = answering("400 Bad Request", denial);
+    let (_, ended) = doctor(&denying, &own);
+    ended.refuses(
+        1,
+        &["may not be read (AccessDeniedException: not authorized). Nothing was connected to."],
+    );
+    assert!(!ended.1.contains("ConfigMaps"), "{ended:?}");
+    assert!(!ended.1.contains("tried again"), "{ended:?}");
+
+    // A token is a password for a while.
+    schema.patch(&json!({"spec": {"connection": {
+        "credentialsFrom": null, "auth": {"type": "RDSIAM", "region": REGION}, "tls": {"mode": "VerifyFull"},
+        "database": {"value": "any"}, "username": {"value": "any"},
+    }}}));
+    let (_, ended) = doctor(&aws.url, &[]);
+    ended.refuses(
+        1,
+        &[&format!(
+            "the resource wants a token of RDS IAM, to sign in to host {host}."
+        )],
+    );
 }
 
 // ---- the command line ----------------------------------------------------------------------------

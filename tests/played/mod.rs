@@ -504,9 +504,14 @@ pub fn attempts() -> Vec<(&'static str, Attempt)> {
         ),
         ("KeyMissing", waiting(DereferenceErrorKind::KeyMissing)),
         ("AccessDenied", waiting(DereferenceErrorKind::AccessDenied)),
+        ("AccessDenied", waiting(DereferenceErrorKind::AwsDenied)),
         (
             "AccessDenied",
             waiting(DereferenceErrorKind::ApiUnavailable),
+        ),
+        (
+            "DatabaseUnreachable",
+            waiting(DereferenceErrorKind::AwsUnreachable),
         ),
         ("InvalidSpec", invalid(InvalidKind::InvalidSpec)),
         ("InvalidSource", invalid(InvalidKind::InvalidSource)),
@@ -627,6 +632,11 @@ pub fn attempts() -> Vec<(&'static str, Attempt)> {
     cases.extend(
         [
             ("DatabaseUnreachable", DatabaseErrorKind::Unreachable),
+            (
+                "DatabaseUnreachable",
+                DatabaseErrorKind::IdentityUnavailable,
+            ),
+            ("AccessDenied", DatabaseErrorKind::AccessDenied),
             ("ConnectionLost", DatabaseErrorKind::ConnectionLost),
             ("ReadOnlyReplica", DatabaseErrorKind::ReadOnlyReplica),
             ("TooManyConnections", DatabaseErrorKind::TooManyConnections),
