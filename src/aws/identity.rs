@@ -53,7 +53,8 @@ fn lasts(credentials: &Credentials) -> bool {
 
 fn chain(http: &Http, region: &str) -> CredentialsProviderChain {
     let own = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-    let own = own.into_iter().find_map(|name| std::env::var(name).ok());
+    let mut own = own.into_iter().filter_map(|name| std::env::var(name).ok());
+    let own = own.find(|region| !region.is_empty());
     let region = own.unwrap_or_else(|| region.to_owned());
     let config = ProviderConfig::without_region()
         .with_region(Some(Region::new(region)))

@@ -11,9 +11,10 @@ use crate::api::credentials::Credentials;
 use crate::postgres::ClientCertificate;
 use crate::postgres::{LIVENESS_PERIOD, Origins, Password, Pooler, Settings, Tls, TlsMode};
 
-use super::args::{ExecutionArgs, HistoryArgs, host, read};
+use super::args::{ExecutionArgs, HistoryArgs, read};
 use super::credentials::{CredentialsArgs, Part, complete};
 use super::exit::Failure;
+use super::server_host::HostArg;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,9 +29,8 @@ const PASSWORD_LIMIT: usize = 64 * 1024;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// Host name or address of the PostgreSQL server
-    #[arg(long, value_name = "HOST", env = "POSTGRES_HOST", hide_env_values = true, value_parser = host)]
-    host: Option<String>,
+    #[command(flatten)]
+    host: HostArg,
 
     /// Port of the server [default: 5432]
     #[arg(
@@ -152,7 +152,7 @@ enum SslMode {
 impl ConnectionArgs {
     /// Whether somebody said, by option or variable, which database.
     pub(super) fn is_given(&self) -> bool {
-        self.host.is_some() || self.credentials.is_given()
+        self.host.get().is_some() || self.credentials.is_given()
     }
 
     /// What the database adapter needs, for a command that runs no scripts.
@@ -160,15 +160,19 @@ impl ConnectionArgs {
     /// # Errors
     /// A file that cannot be read, or options that contradict each other.
     pub(super) async fn settings(&self, history: &HistoryArgs) -> Result<Settings, Failure> {
+        if self.credentials.is_in_aws() {
+            self.no_password("--aws-secret-id reads the password from the secret")?;
+        }
         let document = self.credentials.document().await?;
         let document = document.as_ref();
+        self.host.agrees_with(document)?;
         let of_document = |value: fn(&Credentials) -> Option<&String>| document.and_then(value);
         let [host, database, username] = complete([
             Part {
                 flag: "--host",
                 variable: "POSTGRES_HOST",
                 key: "host",
-                option: self.host.as_ref(),
+                option: self.host.get(),
                 document: of_document(|document| document.host.as_ref()),
             },
             Part {
@@ -188,7 +192,7 @@ impl ConnectionArgs {
         ])?;
         let tls = self.tls(&host)?;
         let password = if self.credentials.is_by_token() {
-            self.no_password()?;
+            self.no_password("--auth rds-iam takes no password")?;
             Password::Issued(self.credentials.issuer(tls.mode)?)
         } else {
             let of_document = || document.map(|document| document.password.clone());
@@ -234,13 +238,13 @@ impl ConnectionArgs {
     }
 
     /// A password that would silently not be used is a mistake.
-    fn no_password(&self) -> Result<(), Failure> {
+    fn no_password(&self, because: &str) -> Result<(), Failure> {
         if self.password()?.is_none() {
             return Ok(());
         }
-        Err(Failure::usage(
-            "--auth rds-iam takes no password: leave out --password-file and POSTGRES_PASSWORD.",
-        ))
+        Err(Failure::usage(format!(
+            "{because}: leave out --password-file and POSTGRES_PASSWORD."
+        )))
     }
 
     fn password(&self) -> Result<Option<SecretString>, Failure> {

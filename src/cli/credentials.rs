@@ -97,13 +97,19 @@ impl CredentialsArgs {
     }
 
     fn region(&self, what: &str) -> Result<String, Failure> {
-        let region = self.aws_region.clone();
-        let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
-        region.filter(|region| !region.is_empty()).ok_or_else(|| {
+        let region = self.aws_region.clone().filter(|given| !given.is_empty());
+        let usual = || std::env::var("AWS_DEFAULT_REGION").ok();
+        let region = region.or_else(|| usual().filter(|given| !given.is_empty()));
+        region.ok_or_else(|| {
             Failure::usage(format!(
                 "Missing: --aws-region (or AWS_REGION), the region that {what}."
             ))
         })
+    }
+
+    /// Whether the document is a secret of AWS.
+    pub(super) fn is_in_aws(&self) -> bool {
+        self.aws_secret_id.is_some()
     }
 
     /// Whether there is a document.

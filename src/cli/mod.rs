@@ -34,6 +34,7 @@ mod progress;
 mod report;
 mod resolve;
 mod run;
+mod server_host;
 mod session;
 mod snippet;
 mod source;

@@ -385,13 +385,53 @@ fn the_command_line_reads_a_secret_by_name_or_arn() {
     let mut nowhere = shop.up(&url, "cli/secret");
     let output = nowhere.envs(KEYS).env_remove("AWS_REGION").output();
     Ended::of(&output.expect("the program starts")).refuses(2, &["Missing: --aws-region"]);
-    let both = [
-        KEYS[0],
-        KEYS[1],
-        ("POSTGRES_CREDENTIALS", &*whole.to_string()),
+    let with = |name: &'static str, value: &str| {
+        let before = aws.log();
+        let ended = shop.up_as(&url, "cli/secret", &[KEYS[0], KEYS[1], (name, value)]);
+        (ended, aws.log() == before)
+    };
+    let (ended, _) = with("POSTGRES_CREDENTIALS", &whole.to_string());
+    ended.refuses(2, &["give one of them"]);
+    // A variable that was left over changes nothing in silence.
+    let (ended, is_unasked) = with("POSTGRES_PASSWORD", "canary");
+    ended.refuses(
+        2,
+        &["--aws-secret-id reads the password from the secret: leave out --password-file and POSTGRES_PASSWORD."],
+    );
+    assert!(is_unasked);
+    let (ended, _) = with("POSTGRES_HOST", "left-over.example");
+    ended.refuses(
+        2,
+        &["POSTGRES_HOST says left-over.example, and the document of credentials names another host. Nothing was"],
+    );
+    let mut by_option = shop.up(&url, "cli/secret");
+    by_option.args(["--host", &shop.database.server.host]);
+    let output = by_option
+        .envs(KEYS)
+        .env("POSTGRES_HOST", "left-over.example")
+        .output();
+    let ended = Ended::of(&output.expect("the program starts"));
+    assert_eq!(ended.0, Some(0), "{ended:?}");
+}
+
+#[test]
+fn an_empty_region_is_none() {
+    let aws = Moto::start();
+    let shop = Shop::new("aws_region");
+    let whole = document(&shop.database, &shop.database.password);
+    aws.create_secret("region", &whole);
+    let token = shop.write("token", "canary-token");
+    let identity = [
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/schemaward"),
+        (
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            token.to_str().expect("UTF-8"),
+        ),
+        ("AWS_REGION", ""),
+        ("AWS_DEFAULT_REGION", REGION),
     ];
-    shop.up_as(&url, "cli/secret", &both)
-        .refuses(2, &["give one of them"]);
+    let ended = shop.up_as(&aws.url, "region", &identity);
+    assert_eq!(ended.0, Some(0), "{ended:?}");
 }
 
 #[test]
