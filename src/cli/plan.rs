@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::engine::loss::{DataLoss, MAX_ASKED, data_losses, is_in_catalog};
+use crate::engine::loss::{DataLoss, Estimate, MAX_ASKED, data_losses, is_in_catalog};
 use crate::engine::task::Task;
 use crate::migration::begun::Begun;
 use crate::migration::catalog::Catalog;
@@ -238,7 +238,7 @@ async fn estimated(
     let found = if asked.iter().any(is_in_catalog) {
         session.estimate(asked).await?
     } else {
-        Vec::new()
+        Estimate::default()
     };
     let losses = losses.iter().map(|(version, loss)| (version, loss));
     Ok(data_losses(losses, &found))

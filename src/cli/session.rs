@@ -13,7 +13,7 @@ use crate::engine::Progress;
 use crate::engine::check::{Check, CheckAnswer};
 use crate::engine::database::{Database, Observation, Request, Server};
 use crate::engine::error::DatabaseError;
-use crate::engine::loss::FoundLoss;
+use crate::engine::loss::Estimate;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::engine::task::{Mode, Task};
 use crate::migration::blocked::Blocked;
@@ -126,10 +126,7 @@ impl Session {
     ///
     /// # Errors
     /// When the database does not give it, or a signal comes first.
-    pub(super) async fn estimate(
-        &mut self,
-        losses: Arc<[Loss]>,
-    ) -> Result<Vec<FoundLoss>, Failure> {
+    pub(super) async fn estimate(&mut self, losses: Arc<[Loss]>) -> Result<Estimate, Failure> {
         let request = Request::Estimate(losses);
         tokio::select! {
             answer = self.database.perform(&request) => match answer {

@@ -16,7 +16,7 @@ use crate::migration::version::Version;
 use super::check::{Check, CheckAnswer};
 use super::decision::Settlement;
 use super::error::{DatabaseError, ScriptFailure};
-use super::loss::FoundLoss;
+use super::loss::Estimate;
 use super::server_identity::{ServerIdentity, ServerSeen};
 pub use super::sessions::{Blocker, Holder};
 use super::step::{StepObservation, StepRequest};
@@ -76,7 +76,7 @@ pub enum Observation {
     /// There is no such text.
     DownMissing,
     /// What the catalog has of each loss, in the order of their places.
-    Estimated(Vec<FoundLoss>),
+    Estimated(Estimate),
     /// The script and its record are committed.
     Done(Recorded),
     /// No crash of the server takes anything back that was committed.

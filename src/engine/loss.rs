@@ -88,13 +88,24 @@ pub struct FoundLoss {
     pub rows: Rows,
 }
 
-/// The losses of a plan, `found` being what the catalog has of them in the order of their places: those with the
-/// most rows first, then what is not known, and last what has none.
+/// What the catalog has of the losses that it was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// In the order of their places.
+    pub found: Vec<FoundLoss>,
+    /// From this place on there may be more than was found; the default: nothing was answered.
+    pub ends_at: usize,
+}
+
+/// The losses of a plan with what the catalog has of them: those with the most rows first, then what is not known, and
+/// last what has none.
 #[must_use]
 pub fn data_losses<'a>(
     losses: impl Iterator<Item = (&'a Version, &'a Loss)>,
-    found: &[FoundLoss],
+    estimate: &Estimate,
 ) -> Vec<DataLoss> {
+    let found = &estimate.found;
+    let asked = estimate.ends_at.min(MAX_ASKED);
     let mut all = Vec::new();
     for (place, (version, loss)) in losses.enumerate() {
         let of = |kind, object, rows| DataLoss {
@@ -126,15 +137,26 @@ pub fn data_losses<'a>(
                 }
             }
         }));
-        if all.len() == before {
+        // What was found is all of it, unless too much was.
+        if all.len() == before || place >= asked {
             all.push(match &loss.what {
-                Lost::Table(table) => of(LossKind::Table, table.to_string(), absent(table, place)),
-                Lost::Rows(table) => of(LossKind::Rows, table.to_string(), absent(table, place)),
+                Lost::Table(table) => of(
+                    LossKind::Table,
+                    table.to_string(),
+                    absent(table, place, asked),
+                ),
+                Lost::Rows(table) => of(
+                    LossKind::Rows,
+                    table.to_string(),
+                    absent(table, place, asked),
+                ),
                 Lost::Column { table, column } => {
                     let object = format!("{table}.{column}");
-                    of(LossKind::Column, object, absent(table, place))
+                    of(LossKind::Column, object, absent(table, place, asked))
                 }
-                Lost::Schema(schema) => of(LossKind::Schema, schema.clone(), not_found(place)),
+                Lost::Schema(schema) => {
+                    of(LossKind::Schema, schema.clone(), not_found(place, asked))
+                }
                 Lost::Untold(words) => of(LossKind::Untold, words.clone(), Rows::Unknown),
             });
         }
@@ -149,16 +171,16 @@ pub fn data_losses<'a>(
 }
 
 /// What is known of a table that the catalog said nothing of.
-fn absent(table: &TableName, place: usize) -> Rows {
+fn absent(table: &TableName, place: usize, asked: usize) -> Rows {
     if is_asked(table) {
-        not_found(place)
+        not_found(place, asked)
     } else {
         Rows::Unknown
     }
 }
 
-fn not_found(place: usize) -> Rows {
-    if place < MAX_ASKED {
+fn not_found(place: usize, asked: usize) -> Rows {
+    if place < asked {
         Rows::NotThere
     } else {
         Rows::Unknown
@@ -275,11 +297,15 @@ mod tests {
         }
     }
 
-    fn said(text: &str, found: &[FoundLoss]) -> Vec<String> {
+    fn said(text: &str, found: &[FoundLoss], ends_at: usize) -> Vec<String> {
+        let estimate = Estimate {
+            found: found.to_vec(),
+            ends_at,
+        };
         let script = Script::parse(text.as_bytes(), "schema_migrations").unwrap();
         let version = Version::parse("003").unwrap();
         let losses = losses(&script);
-        let losses = data_losses(losses.iter().map(|loss| (&version, loss)), found);
+        let losses = data_losses(losses.iter().map(|loss| (&version, loss)), &estimate);
         losses.iter().map(ToString::to_string).collect()
     }
 
@@ -298,7 +324,7 @@ mod tests {
             found(8, "e", Rows::About(5)),
         ];
         assert_eq!(
-            said(text, &found),
+            said(text, &found, MAX_ASKED),
             [
                 "column public.b.x (in about 900 rows)",
                 "all rows of public.d (about 40 rows, and partitions never analyzed)",
@@ -311,6 +337,23 @@ mod tests {
                 "table gone (not there now)",
                 "table public.t and what depends on it (about 0 rows)",
                 "all tables of schema empty (there is none now)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_not_answered_is_not_said_to_be_gone() {
+        let text =
+            "DROP TABLE gone;\nDROP SCHEMA s CASCADE;\nDROP TABLE orders;\nDROP SCHEMA t CASCADE";
+        let found = [found(1, "a", Rows::About(3))];
+        assert_eq!(
+            said(text, &found, 1),
+            [
+                "table public.a and what depends on it (about 3 rows)",
+                "all tables of schema s (number of rows unknown)",
+                "table orders (number of rows unknown)",
+                "all tables of schema t (number of rows unknown)",
+                "table gone (not there now)",
             ]
         );
     }

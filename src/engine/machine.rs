@@ -24,7 +24,7 @@ use super::decision::Change;
 use super::error::{DatabaseError, DatabaseErrorKind, LockHeld, UnderWay};
 use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
-use super::loss::FoundLoss;
+use super::loss::Estimate;
 use super::outcome::{Done, End, Outcome, Stop};
 use super::review::Scripts;
 use super::stepwise::{Heard, Stepwise};
@@ -91,7 +91,7 @@ pub struct Machine {
     /// What is known of its scripts, when somebody wants to know.
     scripts: Scripts,
     /// What the ways back of the plan would take away, as it was asked for last, and what the catalog has of it.
-    estimated: Option<(Arc<[Loss]>, Vec<FoundLoss>)>,
+    estimated: Option<(Arc<[Loss]>, Estimate)>,
     running: Option<Arc<Execution>>,
     /// Versions that are committed and may not be on the server's disk; nothing was told of them.
     unflushed: Vec<Unflushed>,
@@ -173,12 +173,12 @@ impl Machine {
                 self.stop_in_step(&stepwise, reason)
             }
             (State::NotingEscape(reason), Event::Failed(_)) => self.stop(*reason),
-            (
-                State::ReadingDown { then, .. }
-                | State::Judging(then)
-                | State::Estimating { then, .. },
-                Event::Failed(error),
-            ) => self.unread_because(*then, Stop::Database(error)),
+            (State::Estimating { losses, then }, Event::Failed(error)) => {
+                self.not_estimated(losses, *then, error)
+            }
+            (State::ReadingDown { then, .. } | State::Judging(then), Event::Failed(error)) => {
+                self.unread_because(*then, Stop::Database(error))
+            }
             (_, Event::Failed(error)) => self.stop(Stop::Database(error)),
             (state, Event::Observed(observation)) => self.observed(state, *observation),
             (State::Judging(then), Event::Judged(judged)) => {
@@ -239,8 +239,7 @@ impl Machine {
                 self.down_read(&of, &bytes, *then)
             }
             (State::Estimating { losses, then }, Observation::Estimated(found)) => {
-                self.estimated = Some((losses, found));
-                self.look_through(*then)
+                self.estimated(losses, found, *then)
             }
             (State::ReadingDown { of, then }, Observation::DownMissing) => {
                 self.down_missing(&of, *then)

@@ -14,7 +14,7 @@ use crate::migration::statement_policy::{Action, StatementPolicy};
 use crate::migration::version::Version;
 
 use super::hold::{AwaitingApproval, Because, Denied, GivenApproval, Hold, in_words};
-use super::loss::{DataLoss, FoundLoss, data_losses, sentence};
+use super::loss::{DataLoss, Estimate, data_losses, sentence};
 use super::task::Actor;
 
 mod judged;
@@ -214,13 +214,13 @@ impl ReviewedPlan {
     }
 }
 
-/// Looks through `plan`; `found` is what the catalog has of what it takes away.
+/// Looks through `plan`; `estimate` is what the catalog has of what it takes away.
 pub(super) fn reviewed(
     review: &Review,
     plan: &Plan,
     history: &History,
     scripts: Vec<ReviewedScript>,
-    found: &[FoundLoss],
+    estimate: &Estimate,
 ) -> ReviewedPlan {
     let approved = review.approval.as_ref().and_then(|approval| {
         let approved = approval.plan.filter(|_| !approval.is_used)?;
@@ -235,7 +235,7 @@ pub(super) fn reviewed(
         losses: Vec::new(),
         approved,
     };
-    plan.losses = data_losses(plan.script_losses(), found);
+    plan.losses = data_losses(plan.script_losses(), estimate);
     plan
 }
 

@@ -29,7 +29,7 @@ use super::decision::{Change, Verdict};
 use super::error::{DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind};
 use super::event::{Event, Next};
 use super::hold::Hold;
-use super::loss::{FoundLoss, Rows};
+use super::loss::{Estimate, FoundLoss, MAX_ASKED, Rows};
 use super::machine::Machine;
 use super::outcome::{End, Outcome, Stop};
 use super::review::{Approval, Judgements, RequiredApproval, Review, ScriptText};
@@ -51,6 +51,8 @@ struct Simulated {
     history: History,
     down_texts: Vec<(Version, Vec<u8>)>,
     estimates: Vec<FoundLoss>,
+    /// What the next estimate ends in.
+    estimate_error: Option<DatabaseError>,
     missing_grants: Vec<String>,
     /// How often the lock is refused.
     lock_refusals: usize,
@@ -136,7 +138,15 @@ impl Simulated {
                     .map(|(_, text)| text.clone())
                     .unwrap_or_default(),
             ),
-            Request::Estimate(_) => Observation::Estimated(self.estimates.clone()),
+            Request::Estimate(_) => {
+                if let Some(error) = self.estimate_error.take() {
+                    return Err(error);
+                }
+                Observation::Estimated(Estimate {
+                    found: self.estimates.clone(),
+                    ends_at: MAX_ASKED,
+                })
+            }
             Request::Execute(execution) => {
                 if let Some(answer) = self.script_answers.pop_front() {
                     return Ok(answer);
@@ -983,6 +993,28 @@ fn only_a_way_back_waits_where_only_that_is_asked_for() {
             "undo 2"
         ]
     );
+}
+
+#[test]
+fn an_estimate_that_fails_is_not_known_and_stops_no_way_back() {
+    use RequiredApproval::Never;
+    let gone = DatabaseError::new(DatabaseErrorKind::ConnectionLost, "gone");
+    let timed_out = DatabaseError {
+        sqlstate: Some("57014".to_owned()),
+        ..gone.clone()
+    };
+    for (error, stops) in [(timed_out, false), (gone, true)] {
+        let mut database = Simulated::default();
+        run(task(&["1", "2"]), &mut database);
+        database.estimate_error = Some(error);
+        let outcome = run(reviewed_task(&["1"], Never, None), &mut database);
+        assert_eq!(outcome.stop().is_some(), stops, "{}", outcome.message());
+        if !stops {
+            assert_eq!(database.applied(), ["1"]);
+            let losses = &outcome.reviewed().expect("a plan").losses;
+            assert_eq!(losses[0].rows, Rows::Unknown);
+        }
+    }
 }
 
 #[test]

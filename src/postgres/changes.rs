@@ -79,7 +79,7 @@ struct AuditRow {
 #[derive(Debug, Default, Deserialize)]
 struct Found {
     newest: Vec<AuditRow>,
-    /// Versions whose row in the ledger we wrote.
+    /// Versions whose row in the ledger we wrote, and did not undo since.
     ours: Vec<String>,
 }
 
@@ -183,8 +183,10 @@ fn query(ledger: &Ledger, wanted: &ChangesWanted) -> String {
          'actor', n.actor, 'database_role', n.database_role, 'tool', n.tool) ORDER BY n.id) \
          FROM (SELECT a.* FROM schemaward.audit a WHERE {here} AND a.action NOT IN ({OWN_AFFAIRS})\
          {version}{since} ORDER BY a.id DESC LIMIT {limit}) n), '[]'::pg_catalog.json), \
-         'ours', COALESCE((SELECT pg_catalog.json_agg(DISTINCT a.version) FROM schemaward.audit a \
-         WHERE {here} AND a.action IN ('apply', 'baseline') AND a.version IS NOT NULL), \
+         'ours', COALESCE((SELECT pg_catalog.json_agg(n.version) FROM (\
+         SELECT DISTINCT ON (pg_catalog.ltrim(a.version, '0')) a.version, a.action FROM schemaward.audit a \
+         WHERE {here} AND a.action IN ('apply', 'baseline', 'undo') AND a.version IS NOT NULL \
+         ORDER BY pg_catalog.ltrim(a.version, '0'), a.id DESC) n WHERE n.action <> 'undo'), \
          '[]'::pg_catalog.json))::pg_catalog.text",
         limit = u64::from(wanted.limit) + 1
     )

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::engine::database::Observation;
 use crate::engine::error::DatabaseError;
-use crate::engine::loss::{FoundLoss, Rows};
+use crate::engine::loss::{Estimate, FoundLoss, Rows};
 use crate::migration::lint::{Loss, Lost, Schemas, TableName};
 
 use super::connection::Postgres;
@@ -38,7 +38,7 @@ impl Postgres {
     pub(super) async fn estimate(&mut self, losses: &[Loss]) -> Result<Observation, DatabaseError> {
         let asked: Vec<_> = losses.iter().enumerate().filter_map(asked).collect();
         if asked.is_empty() {
-            return Ok(Observation::Estimated(Vec::new()));
+            return Ok(Observation::Estimated(Estimate::default()));
         }
         let mut settings = self.settings.clone();
         // Whether the role can be taken is judged with the other rights; here it only says what "$user" is.
@@ -52,7 +52,15 @@ impl Postgres {
         ));
         before.push("RESET ROLE".to_owned());
         let found: Vec<Found> = self.read_json_after(&before, query(&asked)).await?;
-        Ok(Observation::Estimated(found.iter().map(told).collect()))
+        Ok(Observation::Estimated(cut(&found, losses.len())))
+    }
+}
+
+/// What is told of `found`, of so many losses that were asked for. One more than is told says where the answer ends.
+fn cut(found: &[Found], asked: usize) -> Estimate {
+    Estimate {
+        found: found.iter().take(MOST).map(told).collect(),
+        ends_at: found.get(MOST).map_or(asked, |first| first.place),
     }
 }
 
@@ -160,10 +168,11 @@ fn query(asked: &[String]) -> String {
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
             WHERE r.part IS NULL OR EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a \
                 WHERE a.attrelid = r.oid AND a.attname = r.part AND NOT a.attisdropped) \
-            ORDER BY r.place, n.nspname, c.relname LIMIT {MOST}) \
+            ORDER BY r.place, n.nspname, c.relname LIMIT {limit}) \
          SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('place', t.place, \
             'schema', t.nspname, 'name', t.relname, 'rows', t.rows, 'unknown', t.unknown, 'nulls', t.nulls) \
             ORDER BY t.place, t.nspname, t.relname), '[]'::pg_catalog.json)::pg_catalog.text FROM told t",
-        asked = asked.join(", ")
+        asked = asked.join(", "),
+        limit = MOST + 1
     )
 }

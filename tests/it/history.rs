@@ -103,4 +103,10 @@ fn it_tells_what_changed_when_by_whom_and_how_long_it_took() {
         lines[4].contains(&format!("command line, role {role}  gadgets")),
         "{text}"
     );
+    // What another program applied again after our undo is its own.
+    project
+        .database
+        .exec("INSERT INTO schema_migrations VALUES ('002', 'again', now(), 7, NULL)");
+    let again = pairs(&[("apply", "002")]);
+    assert_eq!(changes(&project, &[]), [all, again].concat());
 }

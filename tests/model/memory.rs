@@ -16,6 +16,7 @@ use schemaward::engine::error::{
     DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
 };
 use schemaward::engine::event::{Event, Next};
+use schemaward::engine::loss::Estimate;
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
 use schemaward::engine::review::{Judgements, ScriptText};
@@ -267,7 +268,7 @@ impl<'s> Memory<'s> {
             Answer::Cancelled => return failed(DatabaseErrorKind::Cancelled),
             Answer::DiskFull => return failed(DatabaseErrorKind::DiskFull),
             Answer::NoSuchText => Observation::DownMissing,
-            Answer::Estimated => Observation::Estimated(Vec::new()),
+            Answer::Estimated => Observation::Estimated(Estimate::default()),
         };
         Event::Observed(Box::new(observation))
     }

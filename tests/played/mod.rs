@@ -24,6 +24,7 @@ use schemaward::engine::error::{
     DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
 };
 use schemaward::engine::event::{Event, Next};
+use schemaward::engine::loss::Estimate;
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
 use schemaward::engine::review::{Judgements, ScriptText};
@@ -346,7 +347,7 @@ impl Scene {
             (Request::LoadDown(version), _) => {
                 Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
             }
-            (Request::Estimate(_), _) => Observation::Estimated(Vec::new()),
+            (Request::Estimate(_), _) => Observation::Estimated(Estimate::default()),
             (Request::Execute(_), Answer::Loses) => {
                 return Err(DatabaseError::new(
                     DatabaseErrorKind::ConnectionLost,

@@ -13,10 +13,11 @@ use super::checking::Then;
 use super::executing::{no_text, other_text};
 use super::{Machine, State};
 use crate::engine::database::Request;
+use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::event::{Announcement, Next};
 use crate::engine::hold::Hold;
 use crate::engine::judgement::Judgement;
-use crate::engine::loss::{MAX_ASKED, is_in_catalog};
+use crate::engine::loss::{Estimate, MAX_ASKED, is_in_catalog};
 use crate::engine::outcome::{End, Stop};
 use crate::engine::review::{ReviewedScript, ScriptText, hold, is_approved_anew, reviewed};
 use crate::engine::task::Mode;
@@ -193,6 +194,38 @@ impl Machine {
         })
     }
 
+    pub(super) fn estimated(
+        &mut self,
+        losses: Arc<[Loss]>,
+        estimate: Estimate,
+        then: Reviewed,
+    ) -> Next {
+        self.estimated = Some((losses, estimate));
+        self.look_through(then)
+    }
+
+    /// An estimate is for a person to read, and no run depends on it: what it would have said is not known. Where the
+    /// session may be gone, or is not ours, there is nothing to go on with.
+    pub(super) fn not_estimated(
+        &mut self,
+        losses: Arc<[Loss]>,
+        then: Reviewed,
+        error: DatabaseError,
+    ) -> Next {
+        let has_session = match error.kind {
+            DatabaseErrorKind::Cancelled
+            | DatabaseErrorKind::LockLost
+            | DatabaseErrorKind::PoolerDetected => false,
+            DatabaseErrorKind::ConnectionLost => error.sqlstate.is_some(),
+            _ => true,
+        };
+        if has_session {
+            self.estimated(losses, Estimate::default(), then)
+        } else {
+            self.unread_because(then, Stop::Database(error))
+        }
+    }
+
     pub(super) fn down_read(&mut self, of: &ReadDown, bytes: &[u8], then: Reviewed) -> Next {
         if Checksum::of(bytes) != of.checksum {
             return self.unread_because(then, other_text(&of.version));
@@ -230,8 +263,11 @@ impl Machine {
                 .look_through(step, catalog, &review.policy, table);
             scripts.push(script);
         }
-        let found = self.estimated.as_ref().map_or(&[][..], |(_, found)| found);
-        self.outcome.reviewed = Some(reviewed(review, plan, history, scripts, found));
+        let estimate = self.estimated.as_ref();
+        let estimate = estimate
+            .map(|(_, estimate)| estimate.clone())
+            .unwrap_or_default();
+        self.outcome.reviewed = Some(reviewed(review, plan, history, scripts, &estimate));
     }
 
     /// The scripts of a plan that somebody wants to know of, as far as they were not judged yet.

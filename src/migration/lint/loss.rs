@@ -93,6 +93,8 @@ pub fn losses(script: &Script) -> Vec<Loss> {
         let taken = match impact {
             Impact::Destructive => named,
             Impact::Unknown => Vec::new(),
+            // What it brought may be tables.
+            _ if Cursor(&words).at(&["DROP", "EXTENSION"]) => Vec::new(),
             _ => continue,
         };
         let is_told = !taken.is_empty() && !is_cut;

@@ -63,6 +63,7 @@ const SCRIPTS: &[(&str, &[&str])] = &[
         &[],
     ),
     // What the words do not tell is not left out.
+    ("DROP EXTENSION e", &["untold DROP EXTENSION e"]),
     ("DROP TYPE t CASCADE", &["untold DROP TYPE t CASCADE +"]),
     ("DROP OWNED BY boss", &["untold DROP OWNED BY boss"]),
     (
