@@ -23,6 +23,9 @@ pub enum LogFormat {
 #[derive(Debug, Clone)]
 pub struct LogLevel(Targets);
 
+/// How the targets begin that are silent whatever is asked for.
+const SILENT: [&str; 2] = ["sqlx", "aws_"];
+
 impl FromStr for LogLevel {
     type Err = String;
 
@@ -39,8 +42,19 @@ impl FromStr for LogLevel {
                 .parse::<Targets>()
                 .map_err(|_| "write error, warn, info, debug, trace, or directives".to_owned())?,
         };
-        let silent = ["sqlx", "aws_"].map(|target| (target, LevelFilter::OFF));
-        Ok(Self(targets.with_targets(silent)))
+        // A longer target would win over these two.
+        let default = targets.default_level();
+        let others = targets
+            .iter()
+            .filter(|(target, _)| !SILENT.iter().any(|silent| target.starts_with(silent)))
+            .map(|(target, level)| (target.to_owned(), level));
+        let others: Targets = others.collect();
+        let silent = SILENT.map(|target| (target, LevelFilter::OFF));
+        let targets = others.with_targets(silent);
+        Ok(Self(match default {
+            Some(level) => targets.with_default(level),
+            None => targets,
+        }))
     }
 }
 
@@ -82,4 +96,38 @@ pub fn install_panic_hook() {
 #[must_use]
 pub fn take_panic_location() -> Option<String> {
     LAST_PANIC.with(|last| last.borrow_mut().take())
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn no_directive_makes_driver_or_aws_speak() {
+        for text in [
+            "trace",
+            "info,aws_smithy_runtime=trace,sqlx::query=trace",
+            "aws_config::web_identity_token=debug,sqlx=trace,trace",
+        ] {
+            let LogLevel(targets) = text.parse().unwrap();
+            for target in [
+                "aws_smithy_runtime",
+                "aws_smithy_runtime::client::orchestrator",
+                "aws_config::web_identity_token",
+                "sqlx::query",
+                "sqlx_postgres",
+            ] {
+                assert!(
+                    !targets.would_enable(target, &Level::ERROR),
+                    "{text} {target}"
+                );
+            }
+            assert!(targets.would_enable("schemaward", &Level::INFO), "{text}");
+        }
+        let LogLevel(targets) = "info,kube=debug".parse().unwrap();
+        assert!(targets.would_enable("kube::client", &Level::DEBUG));
+        assert!(!targets.would_enable("other", &Level::DEBUG));
+    }
 }
