@@ -37,18 +37,43 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(12);
 /// Attempts for one call.
 const ATTEMPTS: u32 = 3;
 
+/// How long a secret may take to be read, with the question who we are.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// The way to Amazon's services, one for a process.
 #[derive(Debug, Default)]
 pub struct Aws {
+    /// The region of this process where it is not that of the environment.
+    region: Option<String>,
     http: OnceCell<Http>,
     identity: Identity,
 }
 
 impl Aws {
+    /// The way of a process whose own region is this one, whatever its environment says.
+    #[must_use]
+    pub fn in_region(region: &str) -> Self {
+        Self {
+            region: Some(region.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Who we are to AWS.
-    async fn credentials(&self, region: &str) -> Result<Credentials, AwsError> {
+    async fn credentials(&self) -> Result<Credentials, AwsError> {
         let http = self.http().await?;
-        self.identity.credentials(http, region).await
+        self.identity.credentials(http, self.own_region()).await
+    }
+
+    /// The region of this process. What a resource names is the region of a secret or an instance, and never this
+    /// one.
+    fn own_region(&self) -> Option<String> {
+        let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        let found = names
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok());
+        let mut all = self.region.clone().into_iter().chain(found);
+        all.find(|region| !region.is_empty())
     }
 
     async fn http(&self) -> Result<&Http, AwsError> {
@@ -57,7 +82,7 @@ impl Aws {
 
     /// What the clients of services are made from: `AWS_ENDPOINT_URL` and its kin are read for each.
     async fn config(&self, region: &str) -> Result<SdkConfig, AwsError> {
-        let credentials = self.credentials(region).await?;
+        let credentials = self.credentials().await?;
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .http_client(self.http().await?.client())
@@ -69,10 +94,15 @@ impl Aws {
 }
 
 fn timeouts() -> TimeoutConfig {
+    let attempts = attempt_timeouts().into_builder();
+    attempts.operation_timeout(CALL_TIMEOUT).build()
+}
+
+/// The limits of one attempt, for a call whose end is somebody else's.
+fn attempt_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT)
         .build()
 }
 

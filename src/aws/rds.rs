@@ -49,7 +49,7 @@ impl PasswordIssuer for RdsIam {
         settings: &'a Settings,
     ) -> BoxFuture<'a, Result<SecretString, DatabaseError>> {
         Box::pin(async move {
-            let credentials = self.aws.credentials(&self.region).await?;
+            let credentials = self.aws.credentials().await?;
             token(&credentials, &self.region, settings, SystemTime::now()).ok_or_else(|| {
                 DatabaseError::new(
                     DatabaseErrorKind::Internal,
@@ -88,9 +88,10 @@ fn token(
         .settings(how)
         .build()
         .ok()?;
+    // A name in capitals or with a final dot is the same instance, and its token is for the plain one.
+    let host = settings.host.trim_end_matches('.').to_ascii_lowercase();
     let address = format!(
-        "{}:{}/?Action=connect&DBUser={}",
-        settings.host,
+        "{host}:{}/?Action=connect&DBUser={}",
         settings.port,
         percent_encoded(&settings.username)
     );
@@ -149,9 +150,9 @@ mod tests {
     use super::*;
     use crate::postgres::{LIVENESS_PERIOD, Origins, Password, Pooler, Tls};
 
-    fn settings(port: u16, username: &str) -> Settings {
+    fn settings(host: &str, port: u16, username: &str) -> Settings {
         Settings {
-            host: "fluxion.abc.eu-central-1.rds.amazonaws.com".to_owned(),
+            host: host.to_owned(),
             port,
             database: "fluxion".to_owned(),
             username: username.to_owned(),
@@ -185,9 +186,16 @@ mod tests {
     #[test]
     fn a_token_is_the_one_that_amazons_own_library_makes() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045);
-        for (key, session, port, user, expected) in [
-            ("AKIATESTS", None, 5432, "fluxion_migrator", PLAIN),
+        let host = "fluxion.abc.eu-central-1.rds.amazonaws.com";
+        // botocore signs capitals as small letters, too; of a final dot it knows nothing.
+        let capitals = "Fluxion.ABC.eu-central-1.rds.amazonaws.com";
+        let with_dot = "fluxion.abc.eu-central-1.rds.amazonaws.com.";
+        for (host, key, session, port, user, expected) in [
+            (host, "AKIATESTS", None, 5432, "fluxion_migrator", PLAIN),
+            (capitals, "AKIATESTS", None, 5432, "fluxion_migrator", PLAIN),
+            (with_dot, "AKIATESTS", None, 5432, "fluxion_migrator", PLAIN),
             (
+                host,
                 "ASIATESTS",
                 Some("session/token+=".to_owned()),
                 5433,
@@ -196,7 +204,13 @@ mod tests {
             ),
         ] {
             let credentials = Credentials::new(key, "a/secret+key", session, None, "test");
-            let made = token(&credentials, "eu-central-1", &settings(port, user), now).unwrap();
+            let made = token(
+                &credentials,
+                "eu-central-1",
+                &settings(host, port, user),
+                now,
+            )
+            .unwrap();
             assert_eq!(made.expose_secret(), expected);
         }
     }

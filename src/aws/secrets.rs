@@ -4,9 +4,10 @@ use std::fmt;
 
 use aws_sdk_secretsmanager::Client;
 use secrecy::SecretSlice;
+use tokio::time::timeout;
 
-use super::Aws;
 use super::error::{self, AwsError, AwsErrorKind};
+use super::{Aws, SECRET_TIMEOUT};
 
 /// Which secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,15 @@ pub struct SecretAddress {
     pub id: String,
     /// The region that it is in.
     pub region: String,
+}
+
+impl SecretAddress {
+    /// The region that an ARN names, empty if it is cut short; a name has none.
+    #[must_use]
+    pub fn region_of(id: &str) -> Option<&str> {
+        let parts = id.strip_prefix("arn:")?;
+        Some(parts.split(':').nth(2).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for SecretAddress {
@@ -33,6 +43,20 @@ impl Aws {
     /// # Errors
     /// Why it could not be read. No error holds a part of it.
     pub async fn secret(&self, address: &SecretAddress) -> Result<SecretSlice<u8>, AwsError> {
+        let read = timeout(SECRET_TIMEOUT, self.read(address)).await;
+        read.unwrap_or_else(|_| {
+            Err(AwsError {
+                kind: AwsErrorKind::Unreachable,
+                message: format!(
+                    "{address} was not read within {} s. Nothing was connected to. See whether the way to AWS is open \
+                     (network policy, VPC endpoint, region).",
+                    SECRET_TIMEOUT.as_secs()
+                ),
+            })
+        })
+    }
+
+    async fn read(&self, address: &SecretAddress) -> Result<SecretSlice<u8>, AwsError> {
         let http = self.http().await?;
         let config = self.config(&address.region).await?;
         let asked = Client::new(&config)

@@ -93,7 +93,7 @@ impl CredentialsArgs {
             ));
         }
         let region = self.region("the instance is in")?;
-        Ok(Arc::new(Aws::default()).rds_iam(&region))
+        Ok(Arc::new(Aws::in_region(&region)).rds_iam(&region))
     }
 
     fn region(&self, what: &str) -> Result<String, Failure> {
@@ -118,9 +118,16 @@ impl CredentialsArgs {
     }
 
     fn address(&self, id: &str) -> Result<SecretAddress, Failure> {
+        let region = self.region("the secret is in")?;
+        if SecretAddress::region_of(id).is_some_and(|named| named != region) {
+            return Err(Failure::usage(
+                "--aws-region (or AWS_REGION) is not the region that the ARN in --aws-secret-id names. Nothing was \
+                 connected to. Give that one.",
+            ));
+        }
         Ok(SecretAddress {
             id: id.to_owned(),
-            region: self.region("the secret is in")?,
+            region,
         })
     }
 
@@ -139,7 +146,8 @@ impl CredentialsArgs {
             }
             (None, Some(id), None) => {
                 let address = self.address(id)?;
-                let secret = Aws::default().secret(&address).await.map_err(of_aws)?;
+                let secret = Aws::in_region(&address.region).secret(&address).await;
+                let secret = secret.map_err(of_aws)?;
                 (address.to_string(), secret)
             }
             (Some(path), None, _) => (

@@ -31,7 +31,7 @@ impl AwsAccess<'_> {
             id: secret.secret_id.clone(),
             region: secret.region.clone(),
         };
-        let allows = |rules: &AwsRules| rules.allow_secret(self.namespace, &secret.secret_id);
+        let allows = |rules: &AwsRules| rules.allow_secret(self.namespace, &address);
         if !self.rules.is_none_or(allows) {
             return Err(self.not_allowed(
                 &address.to_string(),
@@ -64,7 +64,7 @@ impl AwsAccess<'_> {
             return Ok(());
         };
         let (host, user) = (&settings.host, &settings.username);
-        let allows = |rules: &AwsRules| rules.allow_sign_in(self.namespace, host, user);
+        let allows = |rules: &AwsRules| rules.allow_sign_in(self.namespace, host, user, region);
         if !self.rules.is_none_or(allows) {
             let what = format!(
                 "RDS IAM to sign in to {} as {}",

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use crate::api::v1alpha1::{PolicyAction, RequiredApproval};
+use crate::aws::SecretAddress;
 use crate::migration::statement_policy::{StatementPolicy, UnknownName};
 use crate::postgres::{Guard, HostPattern};
 
@@ -67,6 +68,8 @@ struct AllowedSignIns {
     /// By name alone: a token is for a name.
     hosts: Vec<HostName>,
     users: Vec<NamePattern>,
+    #[serde(default)]
+    regions: Regions,
 }
 
 /// Hosts by name.
@@ -96,24 +99,42 @@ struct AllowedSecrets {
     namespaces: Vec<NamePattern>,
     /// Names or ARNs, as resources write them.
     ids: Vec<NamePattern>,
+    #[serde(default)]
+    regions: Regions,
+}
+
+/// Regions of AWS that a rule is for; without any, it is for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+struct Regions(Option<Vec<NamePattern>>);
+
+impl Regions {
+    fn contain(&self, region: &str) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|patterns| matches(patterns, region))
+    }
 }
 
 impl AwsRules {
     /// True when the resources of a namespace may have what this secret holds.
     #[must_use]
-    pub fn allow_secret(&self, namespace: &str, id: &str) -> bool {
-        self.secrets
-            .iter()
-            .any(|rule| matches(&rule.namespaces, namespace) && matches(&rule.ids, id))
+    pub fn allow_secret(&self, namespace: &str, secret: &SecretAddress) -> bool {
+        self.secrets.iter().any(|rule| {
+            matches(&rule.namespaces, namespace)
+                && matches(&rule.ids, &secret.id)
+                && rule.regions.contain(&secret.region)
+        })
     }
 
     /// True when the resources of a namespace may sign in there as this user, by a token.
     #[must_use]
-    pub fn allow_sign_in(&self, namespace: &str, host: &str, user: &str) -> bool {
+    pub fn allow_sign_in(&self, namespace: &str, host: &str, user: &str, region: &str) -> bool {
         self.rds_iam.iter().any(|rule| {
             matches(&rule.namespaces, namespace)
                 && rule.hosts.iter().any(|pattern| pattern.0.names(host))
                 && matches(&rule.users, user)
+                && rule.regions.contain(region)
         })
     }
 }
@@ -281,9 +302,14 @@ hosts:
 aws:
   secrets:
   - {namespaces: [fluxion, team-*], ids: [fluxion/postgres, 'shared/*']}
+  - {namespaces: [fluxion], ids: [near], regions: [eu-central-1, us-*]}
   - {namespaces: ['*'], ids: ['arn:aws:secretsmanager:eu-central-1:1:secret:open-*']}
 ";
         let rules = Configuration::parse(text).unwrap().aws;
+        let secret = |id: &str, region: &str| SecretAddress {
+            id: id.to_owned(),
+            region: region.to_owned(),
+        };
         for (namespace, id, allowed) in [
             ("fluxion", "fluxion/postgres", true),
             ("team-a", "shared/db", true),
@@ -297,12 +323,21 @@ aws:
             ),
             ("other", "open-a", false),
         ] {
+            let secret = secret(id, "eu-west-1");
             assert_eq!(
-                rules.allow_secret(namespace, id),
+                rules.allow_secret(namespace, &secret),
                 allowed,
                 "{namespace} {id}"
             );
-            assert!(!AwsRules::default().allow_secret(namespace, id));
+            assert!(!AwsRules::default().allow_secret(namespace, &secret));
+        }
+        for (region, allowed) in [
+            ("eu-central-1", true),
+            ("us-east-2", true),
+            ("eu-west-1", false),
+        ] {
+            let near = secret("near", region);
+            assert_eq!(rules.allow_secret("fluxion", &near), allowed, "{region}");
         }
     }
 
@@ -313,6 +348,7 @@ aws:
   rdsIAM:
   - {namespaces: [fluxion], hosts: ['*.rds.amazonaws.com'], users: [migrator, 'shop_*']}
   - {namespaces: [other], hosts: [db.example], users: ['*']}
+  - {namespaces: [near], hosts: ['*'], users: ['*'], regions: [eu-central-1]}
 ";
         let rules = Configuration::parse(text).unwrap().aws;
         for (namespace, host, user, allowed) in [
@@ -323,10 +359,13 @@ aws:
             ("other", "a.rds.amazonaws.com", "migrator", false),
             ("other", "db.example", "postgres", true),
         ] {
-            let found = rules.allow_sign_in(namespace, host, user);
+            let found = rules.allow_sign_in(namespace, host, user, "eu-west-1");
             assert_eq!(found, allowed, "{namespace} {host} {user}");
-            assert!(!AwsRules::default().allow_sign_in(namespace, host, user));
+            let nothing = AwsRules::default();
+            assert!(!nothing.allow_sign_in(namespace, host, user, "eu-west-1"));
         }
+        assert!(rules.allow_sign_in("near", "db.example", "a", "eu-central-1"));
+        assert!(!rules.allow_sign_in("near", "db.example", "a", "eu-west-1"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::api::duration::GoDuration;
 use crate::api::v1alpha1::{
     AuthType, Connection, CredentialsSource, DatabaseSchemaSpec, Execution, Source, TlsMode,
 };
+use crate::aws::SecretAddress;
 use crate::engine::check::{self, Check};
 use crate::migration::version::Version;
 
@@ -73,6 +74,7 @@ const VERSION_FORM: &str = "must be 1 to 32 digits, written as in the file name"
 const NAME_FORM: &str = "must be 1 to 200 letters, digits, dots, dashes and underscores";
 const REGION_FORM: &str = "must be a region of AWS, such as eu-central-1";
 const SECRET_ID_FORM: &str = "must be the name or the ARN of a secret of AWS Secrets Manager";
+const ARN_REGION: &str = "region must be the one that the secret's ARN names";
 const IDENTIFIER_LENGTH: &str = "must be a name of 1 to 63 characters";
 
 /// True for one DNS name or IP address.
@@ -355,6 +357,9 @@ impl Defects {
         if let Some(secret) = &document.aws_secrets_manager {
             self.unless(is_region(&secret.region), field, REGION_FORM);
             self.unless(is_secret_id(&secret.secret_id), field, SECRET_ID_FORM);
+            let named = SecretAddress::region_of(&secret.secret_id);
+            let is_there = named.is_none_or(|region| region == secret.region);
+            self.unless(is_there, field, ARN_REGION);
         }
     }
 
@@ -544,6 +549,22 @@ mod tests {
                 found.len() == 1 && found[0].starts_with(&start),
                 "{field}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_region_is_the_one_of_the_arn() {
+        let arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:a-AbCdEf";
+        for (id, region, refused) in [
+            (arn, "eu-central-1", false),
+            (arn, "us-east-1", true),
+            ("arn:a:b", "eu-central-1", true),
+            ("arn-of/a", "us-east-1", false),
+        ] {
+            let secret = json!({"awsSecretsManager": {"secretId": id, "region": region}});
+            let found = defects(&spec(&json!({"/connection/credentialsFrom": secret})));
+            let said = found.iter().any(|defect| defect.contains(ARN_REGION));
+            assert_eq!(said, refused, "{id} {region} {found:?}");
         }
     }
 

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
@@ -100,6 +102,7 @@ fn the_operator_reads_a_secret_by_its_web_identity_and_takes_up_a_rotated_one() 
             "AWS_WEB_IDENTITY_TOKEN_FILE",
             token.path().to_str().expect("UTF-8"),
         ),
+        ("AWS_REGION", REGION),
     ];
     let (operator, _folder) = operator(&apart, &allows, &environment);
     let manifest = with_secret(&database, "fluxion/rotated");
@@ -143,6 +146,9 @@ fn the_operator_gives_a_namespace_no_secret_but_those_that_its_configuration_all
         "aws:\n  secrets:\n  - {{namespaces: [{namespace}], ids: ['team/*']}}\n  - {{namespaces: [others], ids: ['*']}}\n"
     );
     let url = aws.url.clone();
+    let requests = || aws.log().matches("POST / ").count();
+    let before = requests();
+    assert_eq!(before, 4, "{}", aws.log());
     let environment = [
         ("AWS_ENDPOINT_URL", &*url),
         ("AWS_ACCESS_KEY_ID", "AKIATESTS"),
@@ -153,6 +159,7 @@ fn the_operator_gives_a_namespace_no_secret_but_those_that_its_configuration_all
         .namespace
         .schema("shop", &with_secret(&database, "others/secret"));
     let status = schema.reaches("AccessDenied");
+    assert_eq!(requests(), before, "{}", aws.log());
     assert_eq!(
         message(&status),
         format!(
@@ -168,6 +175,7 @@ fn the_operator_gives_a_namespace_no_secret_but_those_that_its_configuration_all
     };
     ask_for("team/none");
     let status = schema.reaches("SecretNotFound");
+    assert!(requests() > before, "{}", aws.log());
     assert_eq!(
         message(&status),
         format!(
@@ -287,6 +295,64 @@ fn the_doctor_asks_aws_for_nothing_in_the_name_of_who_asks_unless_they_say_so() 
     );
 }
 
+/// A listener that takes every connection, counts it and never answers.
+fn silent() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            seen.fetch_add(1, Ordering::Relaxed);
+            kept.push(stream);
+        }
+    });
+    (format!("http://{address}"), count)
+}
+
+#[test]
+fn a_token_service_is_asked_in_the_operators_own_region_and_once_for_all_who_wait() {
+    let database = postgres().database("aws_silent");
+    let apart = apart("aws-silent");
+    let (url, connections) = silent();
+    let token = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(token.path(), "a-token-canary").expect("it is writable");
+    let allows = "aws:\n  secrets:\n  - {namespaces: ['*'], ids: ['*']}\n";
+    let nowhere = [
+        ("AWS_ENDPOINT_URL", &*url),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/schemaward"),
+        (
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            token.path().to_str().expect("UTF-8"),
+        ),
+    ];
+    let (first, _folder) = operator(&apart, allows, &nowhere);
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let schemas = names.map(|name| {
+        let mut manifest = with_secret(&database, "any");
+        manifest["metadata"]["name"] = json!(name);
+        apart.namespace.schema(name, &manifest)
+    });
+    let status = schemas[0].reaches("AccessDenied");
+    let missing = "AWS STS in this process' own region, and none is set: set AWS_REGION (the operator's chart has \
+                   aws.region). Nothing was connected to.";
+    assert!(message(&status).contains(missing), "{status}");
+    assert_eq!(connections.load(Ordering::Relaxed), 0);
+    drop(first);
+
+    let here = [&nowhere[..], &[("AWS_REGION", "eu-west-1")]].concat();
+    let (_operator, _folder) = operator(&apart, allows, &here);
+    for schema in &schemas {
+        schema.becomes("told that nobody answered", |status| {
+            message(status).starts_with("The service that gives the AWS identity was not reached: ")
+        });
+    }
+    // Three attempts; and three more, should the machine be so slow that what was kept has ended.
+    let connections = connections.load(Ordering::Relaxed);
+    assert!((1..=6).contains(&connections), "{connections}");
+}
+
 // ---- the command line ----------------------------------------------------------------------------
 
 /// A folder with version 001, and a database.
@@ -381,6 +447,12 @@ fn the_command_line_reads_a_secret_by_name_or_arn() {
     aws.create_binary_secret("cli/binary");
     shop.up_as(&url, "cli/binary", &KEYS)
         .refuses(1, &["holds binary data and no text"]);
+
+    let elsewhere = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:a";
+    shop.up_as(&url, elsewhere, &KEYS).refuses(
+        2,
+        &["is not the region that the ARN in --aws-secret-id names. Nothing was connected to."],
+    );
 
     let mut nowhere = shop.up(&url, "cli/secret");
     let output = nowhere.envs(KEYS).env_remove("AWS_REGION").output();
@@ -489,12 +561,15 @@ fn what_aws_does_not_allow_and_what_does_not_answer_are_told_apart() {
             "Connection refused",
         ],
     );
+    let with_fips = [&web_identity[..], &[("AWS_USE_FIPS_ENDPOINT", "true")]].concat();
+    shop.up_as(&nobody, "denied", &with_fips)
+        .refuses(3, &["FIPS and custom endpoint are not supported"]);
 }
 
 // ---- whose identity, and whom it trusts ----------------------------------------------------------
 
 /// A listener that answers every request with `body`, and tells of each.
-fn answering(status: &'static str, body: &'static str) -> (String, Receiver<String>) {
+pub fn answering(status: &'static str, body: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (told, seen) = channel();

@@ -152,7 +152,7 @@ pub struct CredentialsSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsSecret {
-    /// Its name or its ARN.
+    /// Its name, or its ARN, which must name the same region.
     #[schemars(
         regex(pattern = r"^[-A-Za-z0-9/_+=.@!:]+$"),
         length(min = 1, max = 2048)
