@@ -20,7 +20,7 @@ use super::activity::{self, Seen};
 use super::dial::open;
 use super::facts::Session;
 use super::query;
-use super::settings::Settings;
+use super::settings::{Password, Settings};
 use super::startup::Startup;
 
 /// So many questions in a row without an answer: then it is gone.
@@ -32,6 +32,14 @@ const LOOK_PERIOD: Duration = Duration::from_millis(750);
 
 /// Shortest such pause.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
+
+/// Whether the password was not to be had, so that no server was asked.
+fn is_of_identity(kind: DatabaseErrorKind) -> bool {
+    matches!(
+        kind,
+        DatabaseErrorKind::IdentityUnavailable | DatabaseErrorKind::AccessDenied
+    )
+}
 
 /// Watches one session.
 pub struct Watch {
@@ -112,6 +120,18 @@ impl Watch {
         .min(self.settings.liveness_period)
     }
 
+    /// Whether the server answers somebody without a password; what it answers says nothing of the session.
+    async fn knock(&self) -> Answer {
+        let nobody = Settings {
+            password: Password::None,
+            ..self.settings.clone()
+        };
+        match open(&nobody, &Startup::new(&nobody)).await {
+            Err(error) if error.kind == DatabaseErrorKind::Unreachable => Answer::Silence,
+            Ok(_) | Err(_) => Answer::Alive,
+        }
+    }
+
     /// Looks once, on the connection of the last look if there is one.
     async fn look(&mut self) -> Answer {
         let mut connection = match self.connection.take() {
@@ -121,6 +141,7 @@ impl Watch {
                 Err(error) if error.kind == DatabaseErrorKind::Unreachable => {
                     return Answer::Silence;
                 }
+                Err(error) if is_of_identity(error.kind) => return self.knock().await,
                 // A server that refuses a second connection is there.
                 Err(_) => return Answer::Alive,
             },

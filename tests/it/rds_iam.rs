@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use schemaward::engine::error::{DatabaseError, DatabaseErrorKind};
-use schemaward::engine::run;
+use schemaward::engine::outcome::Stop;
+use schemaward::engine::{Progress, run};
 use schemaward::postgres::{
     Password, PasswordIssuer, Postgres as Connection, Settings, Tls, TlsMode,
 };
@@ -17,7 +18,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::engine::{Run, reached};
+use crate::aws_secrets::answering;
+use crate::engine::{Run, reached, swallowing_way};
 use crate::harness::{Database, Postgres, eventually, free_port, part, schemaward, stdout_of};
 use crate::operator_rig::{Apart, LIMIT, Operator, Tenant, apart, condition, inline, resource};
 
@@ -243,7 +245,11 @@ fn without_an_identity_or_verified_tls_no_server_is_asked() {
 
 // ---- the operator --------------------------------------------------------------------------------
 
-fn operator(apart: &Apart, configuration: &str, clock: &Clock) -> (Operator, TempDir) {
+fn operator(
+    apart: &Apart,
+    configuration: &str,
+    environment: &[(&str, PathBuf)],
+) -> (Operator, TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("config.yaml");
     std::fs::write(&file, configuration).expect("it is writable");
@@ -255,7 +261,6 @@ fn operator(apart: &Apart, configuration: &str, clock: &Clock) -> (Operator, Tem
         "--log-level=trace,h2=off,tower=off,kube=off".to_owned(),
         "--allow-loopback".to_owned(),
     ];
-    let environment = clock.environment();
     let environment: Vec<(&str, &Path)> = environment
         .iter()
         .map(|(name, value)| (*name, value.as_path()))
@@ -286,7 +291,9 @@ fn the_operator_signs_in_where_its_configuration_allows_it_and_by_another_token_
     clock.set(second, &database);
     let schema = namespace.schema("shop", &manifest);
     let other = "aws:\n  rdsIAM:\n  - {namespaces: ['*'], hosts: ['*'], users: [postgres]}\n";
-    let (refusing, _folder) = operator(&apart, other, &clock);
+    let (agent, seen) = answering("200 OK", "{}");
+    let identity = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent.into())];
+    let (refusing, _folder) = operator(&apart, other, &identity);
     let status = schema.reaches("AccessDenied");
     let (name, user, port) = (&namespace.name, &database.user, server.port);
     assert_eq!(
@@ -297,11 +304,12 @@ fn the_operator_signs_in_where_its_configuration_allows_it_and_by_another_token_
              operator allows it by aws.rdsIAM: [{{namespaces: [{name}], hosts: [localhost], users: [{user}]}}]"
         )
     );
+    assert_eq!(seen.try_recv().ok(), None, "AWS was asked");
     drop(refusing);
     let allows = format!(
         "aws:\n  rdsIAM:\n  - {{namespaces: [{name}], hosts: [localhost], users: [{user}]}}\n"
     );
-    let (operator, _folder) = operator(&apart, &allows, &clock);
+    let (operator, _folder) = operator(&apart, &allows, &clock.environment());
     let status = schema.reaches("UpToDate");
     assert_eq!(status["weakTlsMode"], Value::Null);
     clock.set(second + 60, &database);
@@ -339,6 +347,64 @@ impl PasswordIssuer for Issuer {
     }
 }
 
+/// A run that signs in by what `issuer` gives.
+fn issued(database: &Database<'_>, files: &[(&str, &str)], issuer: &Arc<Issuer>) -> Run {
+    let mut wanted = Run::new(database, files);
+    wanted.settings.lock_timeout = LIMIT;
+    wanted.settings.liveness_period = Duration::from_millis(100);
+    wanted.settings.host.clone_from(&database.server.tls_host);
+    wanted.settings.tls = Tls {
+        mode: TlsMode::VerifyFull,
+        ca: Some(std::fs::read(&database.server.ca).expect("a file")),
+        client_certificate: None,
+    };
+    wanted.settings.password = Password::Issued(Arc::clone(issuer) as Arc<dyn PasswordIssuer>);
+    wanted
+}
+
+fn away() -> DatabaseError {
+    DatabaseError::new(DatabaseErrorKind::IdentityUnavailable, "away")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_on_a_host_that_is_gone_ends_while_the_identity_is_away() {
+    let server = server();
+    let database = database(&server, "iam_gone");
+    let issuer = Arc::new(Issuer {
+        asked: AtomicUsize::new(0),
+        password: Mutex::new(Ok(database.password.clone())),
+    });
+    let slow = ("001_slow_UP.sql", "SELECT pg_sleep(600);");
+    let mut wanted = issued(&database, &[slow], &issuer);
+    let (port, swallow) = swallowing_way(&database, false).await;
+    wanted.settings.port = port;
+    wanted.settings.connect_timeout = Duration::from_millis(500);
+    let mut connection = Connection::connect(&wanted.settings)
+        .await
+        .expect("the database can be reached");
+    let until_gone = run(
+        &mut connection,
+        wanted.task,
+        || true,
+        |progress| {
+            if let Progress::Started { .. } = progress {
+                *issuer.password.lock().expect("no panic") = Err(away());
+                swallow.send(true).expect("the way is there");
+            }
+        },
+    );
+    let outcome = tokio::time::timeout(LIMIT, until_gone).await;
+    let outcome = outcome.expect("it is not waited for without end");
+    assert!(
+        matches!(
+            outcome.stop(),
+            Some(Stop::Database(error)) if error.kind == DatabaseErrorKind::ConnectionLost
+        ),
+        "{}",
+        outcome.message()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_connection_asks_anew_and_an_identity_that_is_away_is_no_silence_of_the_server() {
     let server = server();
@@ -350,16 +416,7 @@ async fn each_connection_asks_anew_and_an_identity_that_is_away_is_no_silence_of
         password: Mutex::new(Ok(database.password.clone())),
     });
     let alter = ("001_note_UP.sql", "ALTER TABLE orders ADD note text;");
-    let mut wanted = Run::new(&database, &[alter, TWO]);
-    wanted.settings.lock_timeout = LIMIT;
-    wanted.settings.liveness_period = Duration::from_millis(100);
-    wanted.settings.host.clone_from(&server.tls_host);
-    wanted.settings.tls = Tls {
-        mode: TlsMode::VerifyFull,
-        ca: Some(std::fs::read(&server.ca).expect("a file")),
-        client_certificate: None,
-    };
-    wanted.settings.password = Password::Issued(Arc::clone(&issuer) as Arc<dyn PasswordIssuer>);
+    let wanted = issued(&database, &[alter, TWO], &issuer);
     let mut holder = database.hold("report", "BEGIN; LOCK TABLE orders;");
     let under_way = tokio::spawn(async move {
         let mut connection = Connection::connect(&wanted.settings)
@@ -401,8 +458,7 @@ async fn each_connection_asks_anew_and_an_identity_that_is_away_is_no_silence_of
     let log = std::fs::read_to_string(&server.log).expect("the server logs");
     assert!(!log.contains("password authentication failed"), "{log}");
     // None at all, for longer than a server may be silent.
-    let away = DatabaseError::new(DatabaseErrorKind::IdentityUnavailable, "away");
-    *issuer.password.lock().expect("no panic") = Err(away);
+    *issuer.password.lock().expect("no panic") = Err(away());
     let before = asked();
     eventually(LIMIT, || {
         cut_off();
