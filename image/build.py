@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 USER = 65532  # "nonroot", as the chart runs it
-MAX_BYTES = 25_000_000  # unpacked, as a node keeps it
+MAX_BYTES = 36_000_000  # unpacked, as a node keeps it; what talks to AWS is 9 MB of it
 ARCHITECTURES = {62: "amd64", 183: "arm64"}  # by e_machine of ELF
 PROGRAM_INTERPRETER = 3  # PT_INTERP: the header that names a dynamic loader
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent

@@ -89,7 +89,7 @@ class Build(unittest.TestCase):
         self.refused(b"#!/bin/sh\n", "no 64-bit ELF program")
 
     def test_refuses_what_is_too_large(self):
-        self.refused(elf(1) + bytes(25_000_000), "more than the 25 MB")
+        self.refused(elf(1) + bytes(36_000_000), "more than the 36 MB")
 
 
 if __name__ == "__main__":
