@@ -804,11 +804,10 @@ fn what_was_begun_stays_the_beginning_of_its_file() {
     );
 }
 
-#[test]
-fn an_escape_is_kept_before_the_run_ends() {
-    let answer = Observation::Failed(ScriptFailure {
-        kind: ScriptFailureKind::TransactionEscaped,
-        version: version("1"),
+fn failure(kind: ScriptFailureKind, of: &str) -> Observation {
+    Observation::Failed(ScriptFailure {
+        kind,
+        version: version(of),
         name: "t".to_owned(),
         direction: Direction::Up,
         statement: None,
@@ -817,7 +816,12 @@ fn an_escape_is_kept_before_the_run_ends() {
         message: "no".to_owned(),
         outside_transaction: false,
         by_hand: None,
-    });
+    })
+}
+
+#[test]
+fn an_escape_is_kept_before_the_run_ends() {
+    let answer = failure(ScriptFailureKind::TransactionEscaped, "1");
     let mut database = Simulated {
         script_answers: [answer].into(),
         ..Simulated::default()

@@ -123,7 +123,8 @@ fn get(namespace: &Namespace<'_>, kind: &str, name: &str) -> Value {
     serde_json::from_str(&text).expect("kubectl gives JSON")
 }
 
-fn write_status(namespace: &Namespace<'_>, kind: &str, name: &str, status: &Value) {
+/// Writes the status of an object, as its controller does.
+pub fn write_status(namespace: &Namespace<'_>, kind: &str, name: &str, status: &Value) {
     let patch = json!({"status": status}).to_string();
     namespace.kubectl(&[
         "patch",

@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::ack::install_crds;
+use crate::ack::{self, install_crds};
 use crate::harness::{Api, Database, Namespace, eventually, postgres};
 use crate::operator_rig::{LIMIT, Operator, Tenant, condition, inline, install, resource};
 
@@ -52,17 +52,7 @@ fn example(namespace: &Namespace<'_>, file: &str) {
 }
 
 fn write_status(namespace: &Namespace<'_>, kind: &str, status: &Value) {
-    let patch = json!({"status": status}).to_string();
-    let name = "fluxion-before-002";
-    namespace.kubectl(&[
-        "patch",
-        kind,
-        name,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &patch,
-    ]);
+    ack::write_status(namespace, kind, "fluxion-before-002", status);
 }
 
 /// What the message says: the chart's value.

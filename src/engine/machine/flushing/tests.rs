@@ -31,21 +31,6 @@ fn from_first_script(all: &[(String, usize)]) -> Vec<(&str, usize)> {
         .collect()
 }
 
-fn failure(version: &str) -> Observation {
-    Observation::Failed(ScriptFailure {
-        kind: ScriptFailureKind::Failed,
-        version: Version::parse(version).expect("a version"),
-        name: "t".to_owned(),
-        direction: Direction::Up,
-        statement: None,
-        position: None,
-        sqlstate: None,
-        message: "no".to_owned(),
-        outside_transaction: false,
-        by_hand: None,
-    })
-}
-
 fn recorded(is_flushed: bool) -> Observation {
     Observation::Done(Recorded {
         at: Timestamp::UNIX_EPOCH,
@@ -103,7 +88,7 @@ fn so_many_share_a_flush_at_the_most() {
 #[test]
 fn a_run_that_goes_no_further_flushes_first() {
     for (answer, then) in [
-        (failure("3"), "flush"),
+        (failure(ScriptFailureKind::Failed, "3"), "flush"),
         (Observation::LockNotAvailable(Vec::new()), "flush"),
     ] {
         let mut database = Simulated {
@@ -224,9 +209,13 @@ fn a_flush_that_fails_leaves_them_untold_and_names_them() {
         (None, PermissionDenied, "No flush."),
         (None, LockLost, "No flush."),
         (None, ConnectionLost, "No flush."),
-        (Some(failure("3")), PermissionDenied, "No flush."),
         (
-            Some(failure("3")),
+            Some(failure(ScriptFailureKind::Failed, "3")),
+            PermissionDenied,
+            "No flush.",
+        ),
+        (
+            Some(failure(ScriptFailureKind::Failed, "3")),
             ConnectionLost,
             "No flush. It was at 3 t.",
         ),
