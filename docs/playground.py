@@ -46,7 +46,7 @@ class Playground:
     def link_programs(self):
         where = parts()
         programs = {"schemaward": PROGRAM, "psql": Path(where["SCHEMAWARD_POSTGRES_BIN"], "psql"),
-                    "kubectl": where.get("KUBECTL"), "helm": where.get("HELM")}
+                    "kubectl": where.get("KUBECTL"), "helm": where.get("HELM"), "serve-crds": ROOT / "docs/serve-crds"}
         (self.folder / ".bin").mkdir()
         for name, program in programs.items():
             if program:
