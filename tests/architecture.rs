@@ -471,12 +471,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files of the product, those that hold only tests aside.
+/// All files of the product, those that hold only tests (`tests.rs` and what is in a folder `tests`) aside.
 fn sources() -> Vec<Source> {
     let src = root().join("src");
     let files = files_below(&src, "rs").into_iter();
     files
-        .filter(|file| !file.ends_with("tests.rs"))
+        .filter(|file| {
+            let mut parts = file.strip_prefix(&src).unwrap().iter();
+            parts.all(|part| part != "tests" && part != "tests.rs")
+        })
         .map(|file| {
             let path = file.strip_prefix(&src).unwrap().to_str().unwrap();
             Source::new(path, &fs::read_to_string(&file).unwrap())

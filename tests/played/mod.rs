@@ -1,5 +1,5 @@
 //! Attempts for tests: real outcomes of the real engine on a database that is only played. Used by
-//! `tests/status.rs` and by `tests/it/clients.rs`, so that both judge the same cases.
+//! `tests/status/` and by `tests/it/clients.rs`, so that both judge the same cases.
 #![allow(
     clippy::expect_used,
     dead_code,

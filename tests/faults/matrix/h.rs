@@ -231,7 +231,7 @@ pub const CASES: &[Case] = &[
         "a script that ends its session, or the server, every time",
         &[
             "tests/it/operator_bad_input.rs::a_script_that_ends_its_session_is_run_thrice_and_no_more",
-            "tests/status.rs::a_script_that_loses_its_connection_thrice_in_a_row_is_poison",
+            "tests/status/failed_script.rs::a_script_that_loses_its_connection_thrice_in_a_row_is_poison",
         ],
     ),
     run(

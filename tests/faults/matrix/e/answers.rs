@@ -1,0 +1,226 @@
+//! E: what the API server answers to reads and writes.
+
+use super::*;
+
+pub(super) fn conflicts(expected: &mut Expected) {
+    let (cluster, namespace, database) = scene("e3");
+    let writes = Rule::on(
+        Method::PATCH,
+        format!("{}shop/status", resources(&namespace)),
+    );
+    let trouble = cluster
+        .kfault
+        .fault(writes.nth(|n| n < 3), Fault::Status(409));
+    let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
+    let schema = namespace.schema("shop", &manifest);
+    let status = expected.of_resource(&schema);
+    assert_eq!(trouble.hits(), 3);
+    assert_eq!(status["currentVersion"], "002");
+    assert_eq!(applied(&database), "001 002");
+}
+
+pub(super) fn stale_list(expected: &mut Expected) {
+    let mut cluster = Cluster::to_break();
+    let Cluster {
+        api,
+        kfault,
+        operator: running,
+    } = &mut *cluster;
+    let namespace = tenant(api, "e4");
+    let database = database("e4");
+    namespace.secret(&database);
+    let schema = namespace.schema("shop", &resource("shop", &database, &inline(&[SLOW, TWO])));
+    sleeps(&database);
+    let frozen = kfault.freeze_watches();
+    replace_source(&schema, &[SLOW]);
+    // The run ends at the boundary; nothing tells the operator to look again but itself.
+    eventually(LIMIT, || match applied(&database).as_str() {
+        "001" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+    a_while();
+    assert_eq!(applied(&database), "001");
+    drop(frozen);
+    expected.of_resource(&schema);
+    assert!(!has(&database, "two"));
+
+    // A list from before TWO, which may be undone: what counts is what a GET says.
+    schema.patch(&json!({"spec": {"rollback": {"policy": "Allow"}}}));
+    let restart = |running: &mut Operator| {
+        running.signal("KILL");
+        running.wait();
+        *running = operator(kfault);
+        running.leads();
+    };
+    restart(running);
+    let down = ("002_two_DOWN.sql", "DROP TABLE two;");
+    replace_source(&schema, &[SLOW, TWO, down]);
+    schema.becomes("at 002", |status| status["currentVersion"] == "002");
+    let list = Rule::on(Method::GET, "/databaseschemas?").nth(|_| true);
+    let old = kfault.fault(list, Fault::Old);
+    let frozen = kfault.freeze_watches();
+    restart(running);
+    let looked = format!(
+        "schemaward_resource_reason{{namespace=\"{}\",name=\"shop\",reason=\"UpToDate\"}} 1",
+        namespace.name
+    );
+    eventually(LIMIT, || match running.http("/metrics") {
+        Some(metrics) if metrics.contains(&looked) => Ok(()),
+        seen => Err(seen),
+    });
+    assert!(old.hits() > 0);
+    assert!(has(&database, "two"));
+    drop((old, frozen));
+    // And a watch that has to begin anew.
+    let gone = kfault.fault(
+        Rule::on(Method::GET, "watch=true").nth(|n| n < 1),
+        Fault::Status(410),
+    );
+    restart(running);
+    eventually(LIMIT, || if gone.hits() > 0 { Ok(()) } else { Err(()) });
+    replace_source(&schema, &[SLOW, TWO, down, THREE]);
+    schema.becomes("at 003", |status| status["currentVersion"] == "003");
+    expected.of_resource(&schema);
+}
+
+fn replace_source(schema: &Schema<'_>, files: &[(&str, &str)]) {
+    let patch = json!([{"op": "replace", "path": "/spec/source", "value": inline(files)}]);
+    patch_json(schema, &patch);
+}
+
+fn patch_json(schema: &Schema<'_>, patch: &serde_json::Value) {
+    let patch = patch.to_string();
+    let arguments = ["patch", "dbs", schema.name, "--type=json", "-p", &patch];
+    schema.namespace.kubectl(&arguments);
+}
+
+pub(super) fn frozen_watch(expected: &mut Expected) {
+    let cluster = Cluster::to_break();
+    let namespace = cluster.tenant("e6");
+    let database = database("e6");
+    namespace.secret(&database);
+    let mut manifest = resource("shop", &database, &inline(&[ONE]));
+    manifest["spec"]["interval"] = json!("2s");
+    let schema = namespace.schema("shop", &manifest);
+    expected.of_resource(&schema);
+    let _frozen = cluster.kfault.freeze_watches();
+    schema.patch(&source(&[ONE, TWO]));
+    let status = schema.becomes("at 002", |status| status["currentVersion"] == "002");
+    assert_eq!(condition(&status, "Ready")["status"], "True");
+    // It would be looked at every two seconds until the end of the tests.
+    namespace.kubectl(&["delete", "dbs", "shop"]);
+}
+
+pub(super) fn too_many_requests(expected: &mut Expected) {
+    let (cluster, namespace, database) = scene("e7");
+    let path = format!("{}shop/status", resources(&namespace));
+    let busy = cluster.kfault.fault(
+        Rule::on(Method::PATCH, &path).nth(|n| n < 2),
+        Fault::TooManyRequests(2),
+    );
+    let manifest = resource("shop", &database, &inline(&[ONE]));
+    let schema = namespace.schema("shop", &manifest);
+    expected.of_resource(&schema);
+    assert_eq!(busy.hits(), 2);
+    // Each of the two was followed by the pause that it asked for.
+    let writes = cluster.kfault.seen(&Rule::on(Method::PATCH, &path));
+    let soon = writes
+        .windows(2)
+        .take(2)
+        .filter(|pair| pair[1].at - pair[0].at < Duration::from_millis(1900));
+    assert_eq!(soon.count(), 0, "{writes:?}");
+    assert!(writes.len() <= 5, "{writes:?}");
+}
+
+pub(super) fn three_of_ten(expected: &mut Expected) {
+    let (cluster, namespace, database) = scene("e8");
+    let in_here = |what: &str| format!("/namespaces/{}/{what}", namespace.name);
+    let troubles = [
+        (Method::GET, in_here("databaseschemas"), Fault::Status(500)),
+        (
+            Method::GET,
+            in_here("secrets"),
+            Fault::Delay(Duration::from_secs(7)),
+        ),
+        (Method::PATCH, in_here("databaseschemas"), Fault::CutBody),
+    ]
+    .map(|(verb, path, fault)| {
+        let rule = Rule::on(verb, path).nth(|n| n % 10 < 3);
+        cluster.kfault.fault(rule, fault)
+    });
+    let manifest = resource("shop", &database, &inline(&[ONE, TWO, THREE]));
+    let schema = namespace.schema("shop", &manifest);
+    let status = expected.of_resource(&schema);
+    assert_eq!(status["currentVersion"], "003");
+    assert_eq!(applied(&database), "001 002 003");
+    assert!(troubles.iter().all(|trouble| trouble.hits() > 0));
+}
+
+pub(super) fn forbidden(expected: &mut Expected) {
+    let (cluster, namespace, database) = scene("e10");
+    let in_here = |what: &str| format!("/namespaces/{}/{what}", namespace.name);
+    let secrets = cluster.kfault.fault(
+        Rule::on(Method::GET, in_here("secrets/")),
+        Fault::Status(403),
+    );
+    let _events = cluster.kfault.fault(
+        Rule::on(Method::POST, in_here("events")),
+        Fault::Status(403),
+    );
+    let manifest = resource("shop", &database, &inline(&[ONE]));
+    let schema = namespace.schema("shop", &manifest);
+    expected.of_resource(&schema);
+    assert!(!has(&database, "one"));
+
+    // Without the right to tell, it does what there is to do, once, and tells when it may.
+    let status = Rule::on(
+        Method::PATCH,
+        format!("{}shop/status", resources(&namespace)),
+    );
+    let mute = cluster.kfault.fault(status, Fault::Status(403));
+    drop(secrets);
+    eventually(LIMIT, || {
+        if has(&database, "one") {
+            Ok(())
+        } else {
+            Err(())
+        }
+    });
+    eventually(LIMIT, || if mute.hits() > 0 { Ok(()) } else { Err(()) });
+    let audit = "SELECT count(*) FROM schemaward.audit";
+    let audited = database.query_text(audit);
+    a_while();
+    assert_eq!(database.query_text(audit), audited);
+    assert!(mute.hits() < 10, "{}", mute.hits());
+    drop(mute);
+    expected.of_resource(&schema);
+    assert_eq!(applied(&database), "001");
+}
+
+pub(super) fn without_events(expected: &mut Expected) {
+    let (cluster, namespace, database) = scene("e22");
+    let events = Rule::on(
+        Method::POST,
+        format!("/namespaces/{}/events", namespace.name),
+    );
+    let trouble = cluster.kfault.fault(events, Fault::Status(500));
+    let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
+    let schema = namespace.schema("shop", &manifest);
+    let began = Instant::now();
+    expected.of_resource(&schema);
+    eventually(LIMIT, || if trouble.hits() > 0 { Ok(()) } else { Err(()) });
+    assert!(began.elapsed() < LIMIT);
+    assert_eq!(applied(&database), "001 002");
+    assert_eq!(schema.events(), [""; 0]);
+}
+
+pub(super) fn config_map_alone(expected: &mut Expected) {
+    let (_, namespace, database) = scene("e25");
+    namespace.config_map("files", &[ONE]);
+    let source = json!({"configMaps": [{"name": "files"}]});
+    let schema = namespace.schema("shop", &resource("shop", &database, &source));
+    let generation = expected.of_resource(&schema)["observedGeneration"].clone();
+    namespace.config_map("files", &[ONE, TWO]);
+    let status = schema.becomes("at 002", |status| status["currentVersion"] == "002");
+    assert_eq!(status["observedGeneration"], generation);
+}
