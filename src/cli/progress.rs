@@ -90,6 +90,8 @@ impl Display {
                 let recorded = self.terminal.paint(AnsiColor::Green, "baseline");
                 self.line(&format!("{version}  {recorded}  {name}\n"));
             }
+            Progress::Adopted(adopted) => self.note(&adopted.to_string()),
+            Progress::Recovered(recovery) => self.note(&recovery.to_string()),
             Progress::Checking { name } => self.enter(
                 Some(format!("check {name}")),
                 Some(format!("asking check {name}")),
@@ -117,12 +119,14 @@ impl Display {
                 attempt,
                 attempts,
                 blockers,
+                remains,
                 wait,
             } => {
                 self.enter(None, None);
                 let held = waited_for(blockers);
+                let left = remains.unwrap_or("It was rolled back");
                 self.terminal.note(&format!(
-                    "{version} waits for {held}. It was rolled back. Attempt {attempt} of {attempts} in {} s.",
+                    "{version} waits for {held}. {left}. Attempt {attempt} of {attempts} in {} s.",
                     wait.as_secs()
                 ));
             }
@@ -177,6 +181,11 @@ impl Display {
             version.version, version.name, version.execution_time_ms
         );
         self.line(&line);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.clear();
+        self.terminal.note(text);
     }
 
     fn line(&mut self, line: &str) {

@@ -127,11 +127,13 @@ pub struct Running {
     pub activity: Option<Activity>,
 }
 
-/// A version that did not get its locks and was rolled back.
+/// A version, or a part of it, that did not get its locks and was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// The lock and who held it, in words.
     pub held: String,
+    /// A clause: what there is of the version; `None`: nothing.
+    pub remains: Option<String>,
     /// The attempt that comes next, or runs, counted from 1.
     pub attempt: u32,
     /// Attempts at the most.

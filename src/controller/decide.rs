@@ -84,6 +84,7 @@ impl Run<'_> {
             Ok(outcome) => outcome,
             Err(attempt) => return Err((attempt, mode)),
         };
+        self.tell_of_another_server(&outcome).await;
         match outcome.end() {
             End::Decided(_) => Ok((DECIDED, outcome.message())),
             End::Stopped(Stop::Refused(_)) => Ok((REFUSED, outcome.message())),

@@ -93,6 +93,7 @@ impl LostScript {
                 &self.version,
                 self.name.as_deref().unwrap_or_default(),
                 self.times,
+                verdict.remains.as_deref(),
             ),
             ..verdict
         }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine;
 use crate::engine::identity::Known;
@@ -18,6 +20,7 @@ use super::conditions::RunConditions;
 use super::context::{Context, Identity};
 use super::events::Severity;
 use super::memory::Memory;
+use super::news::News;
 use super::permit::Permit;
 use super::progress::ProgressWriter;
 use super::report::Report;
@@ -119,26 +122,44 @@ impl Run<'_> {
             namespace: &self.identity.namespace,
             grantee: &self.context.grantee,
         };
-        let outcome = engine::run_under(
-            &conditions,
-            &mut database,
-            task,
-            || permit.holds(),
-            |progress| writer.note(&progress),
-        )
-        .await;
+        let (news, coming) = mpsc::unbounded_channel();
+        let run = async {
+            // Moved in, so that nothing more comes once the run is over.
+            let news = news;
+            engine::run_under(
+                &conditions,
+                &mut database,
+                task,
+                || permit.holds(),
+                |progress| {
+                    writer.note(&progress);
+                    if let Some(told) = News::of(&progress) {
+                        // Whoever listens does so until the run is over.
+                        let _ = news.send(told);
+                    }
+                },
+            )
+            .await
+        };
+        let (outcome, ()) = tokio::join!(run, self.tell_all(coming));
         database.close().await;
         self.count(&outcome, began.elapsed());
-        if let Some(change) = outcome.server_change() {
-            let note = change.to_string();
-            self.tell(Severity::Warning, SERVER_CHANGED, "Reconcile", &note)
-                .await;
-        }
+        self.tell_of_another_server(&outcome).await;
         self.warn(&outcome).await;
         if let Ok(written) = writer.finish().await {
             *report = written;
         }
         Attempt::Ran(Box::new(outcome))
+    }
+
+    /// Tells that another server has the database: the audit has it now, so that no later run does.
+    pub(super) async fn tell_of_another_server(&self, outcome: &Outcome) {
+        let Some(change) = outcome.server_change() else {
+            return;
+        };
+        let note = change.to_string();
+        self.tell(Severity::Warning, SERVER_CHANGED, "Reconcile", &note)
+            .await;
     }
 
     /// Tells what a policy warns of, once it ran: by then status shows no plan any more.

@@ -8,7 +8,7 @@
 //! | what a person decided | [`decisions`], [`decide`] | database |
 //! | migrate | [`migrate`], [`permit`], [`conditions`], [`window`], [`gate`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
-//! | say so | [`settle`], [`report`], [`progress`], [`events`] | API server |
+//! | say so | [`settle`], [`report`], [`progress`], [`news`], [`events`] | API server |
 //!
 //! [`runtime`] starts and ends it all, [`watches`] calls reconcile, [`lease`] keeps a second replica
 //! from doing the same.
@@ -39,6 +39,7 @@ pub mod lint;
 pub mod lost;
 pub mod memory;
 pub mod migrate;
+pub mod news;
 pub mod permit;
 pub mod policy;
 pub mod progress;
@@ -306,6 +307,7 @@ async fn attempt(
     let Some(turn) = waited_for.or_else(|| context.turns.try_take(&place)) else {
         return Err(place);
     };
+    run.task.patience.waited_before = turn.waited();
     if !turn.is_ours() {
         // It was waited for long enough: what is left is to say who has the lock.
         run.task.patience.lock_wait = Duration::ZERO;

@@ -77,6 +77,8 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
         Progress::Planned(_)
         | Progress::WaitingForLock { .. }
         | Progress::Baselined { .. }
+        | Progress::Adopted(_)
+        | Progress::Recovered(_)
         | Progress::Checking { .. } => {
             return false;
         }
@@ -105,10 +107,12 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
             attempt,
             attempts,
             blockers,
+            remains,
             wait,
         } => {
             running.waiting = Some(Waiting {
                 held: waited_for(blockers),
+                remains: remains.map(str::to_owned),
                 attempt: *attempt,
                 attempts: *attempts,
                 seconds: Some(wait.as_secs().max(1)),

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex as Turnstile, OwnedMutexGuard};
 use tokio::time::timeout;
@@ -42,9 +42,16 @@ pub struct Turns(Mutex<HashMap<Place, Arc<Turnstile<()>>>>);
 pub struct Turn {
     place: Place,
     guard: Option<OwnedMutexGuard<()>>,
+    waited: Duration,
 }
 
 impl Turn {
+    /// How long it was waited for.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
     /// True when nobody else of this process works there.
     #[must_use]
     pub fn is_ours(&self) -> bool {
@@ -66,14 +73,20 @@ impl Turns {
         Some(Turn {
             place: place.clone(),
             guard: Some(guard),
+            waited: Duration::ZERO,
         })
     }
 
     /// Waits for the turn at a place, first come, first served; after `patience` it is not ours.
     pub async fn wait(&self, place: Place, patience: Duration) -> Turn {
+        let began = Instant::now();
         let turnstile = self.turnstile(&place);
         let guard = timeout(patience, turnstile.lock_owned()).await.ok();
-        Turn { place, guard }
+        Turn {
+            place,
+            guard,
+            waited: began.elapsed(),
+        }
     }
 
     fn turnstile(&self, place: &Place) -> Arc<Turnstile<()>> {
@@ -104,6 +117,7 @@ mod tests {
         assert!(turns.try_take(&place("b")).is_some());
         let in_vain = turns.wait(place("a"), Duration::from_millis(20)).await;
         assert!(!in_vain.is_ours());
+        assert!(in_vain.waited() >= Duration::from_millis(20));
         assert!(in_vain.is_at(&place("a")) && !in_vain.is_at(&place("b")));
         let waiting = turns.wait(place("a"), Duration::from_mins(1));
         let (second, ()) = tokio::join!(waiting, async { drop(first) });

@@ -28,6 +28,8 @@ pub struct Verdict {
     pub subject: Option<Concerned>,
     /// The server's SQLSTATE.
     pub sql_state: Option<String>,
+    /// A clause: what there is of a version that was begun in this attempt and is not recorded.
+    pub remains: Option<String>,
 }
 
 /// The version that a trouble is about.
@@ -78,7 +80,7 @@ fn judged(attempt: &Attempt) -> Verdict {
         Attempt::Bug(place) => plain(
             Reason::InternalError,
             &format!(
-                "Schemaward met a defect of its own at {place}. What was under way was rolled back. \
+                "Schemaward met a defect of its own at {place}. What was under way in a transaction was rolled back. \
                  It looks again in a while; please report it."
             ),
         ),
@@ -91,6 +93,7 @@ fn plain(reason: Reason, message: &str) -> Verdict {
         message: message.to_owned(),
         subject: None,
         sql_state: None,
+        remains: None,
     }
 }
 
@@ -180,6 +183,7 @@ fn of_stop(stop: &Stop, outcome: &Outcome) -> Verdict {
         Stop::InDoubt(doubt) => about(Reason::InDoubt, Some(of_doubt(doubt))),
         Stop::Database(error) => Verdict {
             sql_state: error.sqlstate.clone(),
+            remains: outcome.remains().map(str::to_owned),
             ..about(
                 of_database(error.kind, in_progress(outcome)),
                 lost_in(error, outcome),

@@ -54,22 +54,28 @@ pub fn waiting(running: &Running) -> Option<String> {
     };
     let Waiting {
         held,
+        remains,
         attempt,
         attempts,
         ..
     } = waiting;
+    let left = match remains {
+        Some(remains) => remains.clone(),
+        None => format!("Nothing of {version} was {done}"),
+    };
     Some(format!(
-        "{version} {name} waits for {held}. Nothing of {version} was {done}. Attempt {attempt} of \
-         {attempts} {next}."
+        "{version} {name} waits for {held}. {left}. Attempt {attempt} of {attempts} {next}."
     ))
 }
 
-/// A script in which the connection was lost so often that it is not run again by itself.
+/// A script in which the connection was lost so often that it is not run again by itself. `remains`: a clause that
+/// says what there is of a version that does not run in one transaction.
 #[must_use]
-pub fn poison(version: &str, name: &str, times: u32) -> String {
+pub fn poison(version: &str, name: &str, times: u32, remains: Option<&str>) -> String {
+    let left = remains.unwrap_or("It is recorded whole or rolled back");
     format!(
         "{version} {name} was executed in {times} attempts in a row, and each lost the connection: it may be what \
-         ends its session, or the server. It is recorded whole or rolled back, and not run again by itself. \
+         ends its session, or the server. {left}, and not run again by itself. \
          Look for the cause in the server's log (a crash, out of memory, pg_terminate_backend), correct \
          {version} and commit. If the cause was not in the script, set annotation schemaward.dev/reconcile to \
          run it once more."
@@ -129,4 +135,22 @@ fn phase(steps: &[&Step]) -> Option<String> {
         1 => format!("{} {}", first.version, first.name),
         count => format!("{count} versions: {} to {}", first.version, last.version),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_version_in_parts_is_not_said_to_be_rolled_back() {
+        let said = |remains| poison("002", "index", 3, remains);
+        assert!(said(None).contains("It is recorded whole or rolled back, and not run again"));
+        let remains = "Statement 1 is done and kept; 002 is not recorded";
+        let in_parts = said(Some(remains));
+        assert!(
+            in_parts.contains(&format!(" {remains}, and not run again by itself.")),
+            "{in_parts}"
+        );
+        assert!(!in_parts.contains("rolled back"), "{in_parts}");
+    }
 }

@@ -15,6 +15,7 @@ use crate::migration::history::AuditDefect;
 use crate::migration::version::Version;
 
 use super::database::Texts;
+use super::server_identity::ServerIdentity;
 use super::task::Owner;
 
 mod accept;
@@ -119,6 +120,8 @@ impl Wish {
 pub struct Settlement {
     /// What changes, each with a row in the audit.
     pub changes: Vec<Change>,
+    /// The server, where the audit does not have it yet.
+    pub server: Option<ServerIdentity>,
     /// Who decided, for the audit.
     pub actor: String,
 }

@@ -273,10 +273,9 @@ impl LockHeld {
     /// Who holds it, for how long it was waited, and what that means for the data.
     pub(super) fn message(&self) -> String {
         format!(
-            "Another run migrates this database: the migration lock is held by {}. Waited {} s; nothing was \
-             changed.",
+            "Another run migrates this database: the migration lock is held by {}. {}.",
             self.holder(),
-            self.waited_seconds
+            self.nothing_changed()
         )
     }
 
@@ -287,11 +286,19 @@ impl LockHeld {
         });
         format!(
             "An earlier run for this resource is still active on the server and holds the migration lock: {}. \
-             Waited {} s; nothing was changed. What it has under way is recorded whole or rolled back when \
+             {}. What it has under way is recorded whole or rolled back when \
              that session ends, and nothing runs beside it.{way_out}",
             self.holder(),
-            self.waited_seconds
+            self.nothing_changed()
         )
+    }
+
+    /// How long it was waited in vain, as a clause that starts a sentence.
+    fn nothing_changed(&self) -> String {
+        match self.waited_seconds {
+            0 => "Nothing was changed".to_owned(),
+            seconds => format!("Waited {seconds} s; nothing was changed"),
+        }
     }
 
     fn holder(&self) -> String {

@@ -98,5 +98,7 @@ pub enum Pause {
         attempts: u32,
         /// Who stood in the way.
         blockers: Vec<Blocker>,
+        /// A clause: what there is of the version; `None`: nothing.
+        remains: Option<String>,
     },
 }

@@ -26,7 +26,9 @@ use super::event::{Event, Next, Pause};
 use super::judgement::Judgement;
 use super::loss::Estimate;
 use super::outcome::{Done, End, Outcome, Stop};
+use super::recovery::Recovery;
 use super::review::Scripts;
+use super::server_identity::ServerChange;
 use super::stepwise::{Heard, Stepwise};
 use super::task::{Mode, Task};
 use checking::Checking;
@@ -56,7 +58,8 @@ enum State {
         losses: Arc<[Loss]>,
         then: Box<Reviewed>,
     },
-    Deciding(Vec<Change>),
+    /// Writing what a person decided, and which server it is.
+    Deciding(Vec<Change>, Option<ServerChange>),
     /// The caller is asked whether the plan may run.
     BeforePlan {
         at: Stage,
@@ -102,6 +105,8 @@ pub struct Machine {
     /// The script of a version whose turn comes next.
     ahead: Option<(Version, Script)>,
     announced: bool,
+    /// What was found of earlier runs and put right.
+    recovered: Vec<Recovery>,
     /// What is to be written can wait for the next run.
     is_optional: bool,
     /// The version whose text was gone when it was to be read without the lock.
@@ -126,6 +131,7 @@ impl Machine {
             new_tables: NewTables::default(),
             ahead: None,
             announced: false,
+            recovered: Vec::new(),
             is_optional: false,
             missed: None,
             outcome: Outcome {
@@ -162,6 +168,12 @@ impl Machine {
     #[must_use]
     pub fn done(&self) -> &[Done] {
         &self.outcome.done
+    }
+
+    /// What was found of earlier runs and put right in this one, so far.
+    #[must_use]
+    pub fn recovered(&self) -> &[Recovery] {
+        &self.recovered
     }
 
     fn turn(&mut self, event: Event) -> Next {
@@ -204,7 +216,9 @@ impl Machine {
             (State::BeforeCheck(checking), Event::Continue) => self.ask_check(checking),
             (State::AtCheckpoint, Event::Continue) => self.next_step(),
             (
-                State::BeforePlan { .. }
+                State::Looking
+                | State::LookingLocked
+                | State::BeforePlan { .. }
                 | State::BeforeCheck(_)
                 | State::AtCheckpoint
                 | State::PausedForLock
@@ -231,8 +245,11 @@ impl Machine {
             }
             (State::TryingLock, Observation::LockHeld(holder)) => self.lock_held(holder),
             (State::LookingLocked, Observation::Inspected(seen)) => self.looked_locked(&seen),
-            (State::Preparing, Observation::Inspected(seen)) => self.prepared(&seen),
-            (State::Deciding(changes), Observation::Inspected(seen)) => {
+            (State::Preparing, Observation::Inspected(seen)) => {
+                self.judged_at(Stage::Prepared, &seen)
+            }
+            (State::Deciding(changes, server), Observation::Inspected(seen)) => {
+                self.outcome.server_change = server;
                 self.decided(changes, &seen)
             }
             (State::ReadingDown { of, then }, Observation::DownLoaded(bytes)) => {
@@ -287,16 +304,12 @@ impl Machine {
         if self.waited >= self.task.patience.lock_wait {
             let held = LockHeld {
                 holder,
-                waited_seconds: self.waited.as_secs(),
+                waited_seconds: (self.task.patience.waited_before + self.waited).as_secs(),
             };
             return self.stop(Stop::lock_held(held, &self.task.actor));
         }
         self.state = State::PausedForLock;
         Next::Pause(Pause::ForLock { holder })
-    }
-
-    fn prepared(&mut self, seen: &Inspection) -> Next {
-        self.judged_at(Stage::Prepared, seen)
     }
 
     fn judged_at(&mut self, at: Stage, seen: &Inspection) -> Next {

@@ -2,7 +2,7 @@
 //!
 //! The deciding part ([`machine`]) is a pure step function from (state, what was just observed) to
 //! (state, next request). The doing part is behind [`database::Database`], whose real form is the
-//! PostgreSQL adapter. [`review`] says what a person has to know of a plan, [`loss`] what it would take away and [`hold`] why it waits; what no database knows (the time, other objects) the caller answers. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
+//! PostgreSQL adapter. [`review`] says what a person has to know of a plan, [`loss`] what it would take away, [`hold`] why it waits and [`recovery`] what was left of earlier runs; what no database knows (the time, other objects) the caller answers. [`step`] are the requests about a version that does not run in one transaction. [`run`] ties both together and is the only place that waits.
 //!
 //! **Invariant:** only this module constructs an [`outcome::Outcome`], and it does so from what the
 //! database answered, never from what was intended.
@@ -18,6 +18,7 @@ mod judgement;
 pub mod loss;
 pub mod machine;
 pub mod outcome;
+pub mod recovery;
 pub mod review;
 mod run;
 pub mod server_identity;

@@ -25,6 +25,8 @@ use super::task::{Actor, Owner};
 mod ran;
 mod version;
 
+use version::tells_what_is_half_done;
+
 /// The result of one run: where the database stands, what was done, and why it ended.
 ///
 /// The fields are private so that only a run can make one.
@@ -235,6 +237,12 @@ impl Outcome {
         self.under_way.as_ref()
     }
 
+    /// A clause: what there is of a version that was begun in this run and is not recorded.
+    #[must_use]
+    pub fn remains(&self) -> Option<&str> {
+        self.remains.as_deref()
+    }
+
     /// Why the run ended.
     #[must_use]
     pub fn end(&self) -> &End {
@@ -271,10 +279,11 @@ impl Outcome {
                     self.checks_passed()
                 ),
             },
-            End::Planned => self.planned_message(),
-            End::Interrupted => self.interrupted_message(),
+            End::Planned => self.planned_message() + &self.half_done(),
+            End::Interrupted => self.interrupted_message() + &self.half_done(),
             End::Decided(changes) => decided_message(changes),
-            End::Stopped(stop) => self.stop_message(stop),
+            End::Stopped(stop) if tells_what_is_half_done(stop) => self.stop_message(stop),
+            End::Stopped(stop) => self.stop_message(stop) + &self.half_done(),
         }
     }
 
@@ -320,7 +329,7 @@ impl Outcome {
                 direction,
                 defects,
             } => format!(
-                "The {direction} script of {version} cannot be run: {}. Nothing of it was run; {}.",
+                "The {direction} script of {version} cannot be run: {}. Nothing of it was run this time; {}.",
                 defects
                     .iter()
                     .map(ToString::to_string)
@@ -377,3 +386,6 @@ impl fmt::Display for DoesNotFit {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

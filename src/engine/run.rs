@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use crate::migration::file_name::Direction;
 use crate::migration::version::Version;
 
-use super::database::{Blocker, Database, Execution, Holder, Request};
+use super::database::{Blocker, Database, Execution, Holder, Observation, Request};
 use super::error::{DatabaseError, DatabaseErrorKind};
 use super::event::{Announcement, Event, Next, Pause};
 use super::hold::Hold;
 use super::machine::Machine;
 use super::outcome::{Done, Outcome};
+use super::recovery::{Adopted, Recovery};
 use super::review::{Judgements, ReviewedScript, ScriptText};
 use super::task::Task;
 
@@ -32,6 +33,10 @@ pub enum Progress<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Rows of the history that another program wrote were taken over; nothing of them ran.
+    Adopted(&'a Adopted),
+    /// What became of a statement outside of a transaction is settled by the catalog, or what it left is put right.
+    Recovered(&'a Recovery),
     /// A check is being asked.
     Checking {
         /// Its name.
@@ -49,7 +54,7 @@ pub enum Progress<'a> {
     /// A version is committed with its record, and on the server's disk. The next one may have been started before
     /// that.
     Finished(&'a Done),
-    /// A version did not get its locks, was rolled back and is tried again after `wait`.
+    /// A version, or the part of it under way, did not get its locks, was rolled back and is tried again after `wait`.
     Retrying {
         /// The version.
         version: &'a Version,
@@ -59,6 +64,8 @@ pub enum Progress<'a> {
         attempts: u32,
         /// Who stands in the way.
         blockers: &'a [Blocker],
+        /// A clause: what there is of the version; `None`: nothing.
+        remains: Option<&'a str>,
         /// How long the run pauses first.
         wait: Duration,
     },
@@ -123,19 +130,24 @@ pub async fn run_under<D: Database>(
     let judgements = review.map_or_else(Judgements::default, |review| review.judgements.clone());
     let mut machine = Machine::new(task);
     let mut event = Event::Begin;
-    let mut told = 0;
+    let (mut told, mut recovered) = (0, 0);
     loop {
         let next = machine.step(event);
+        for recovery in &machine.recovered()[recovered..] {
+            progress(Progress::Recovered(recovery));
+        }
+        recovered = machine.recovered().len();
         told += tell(&machine.done()[told..], &mut progress);
         event = match next {
             Next::Ask(request) => {
                 announce(&request, &mut progress);
-                match database.perform(&request).await {
-                    Ok(observation) => {
+                match perform(database, &request, &may_continue).await {
+                    None => Event::Interrupt,
+                    Some(Ok(observation)) => {
                         report(&request, &mut progress);
                         Event::Observed(Box::new(observation))
                     }
-                    Err(error) => Event::Failed(error),
+                    Some(Err(error)) => Event::Failed(error),
                 }
             }
             Next::Judge(scripts) => judge(scripts, judgements.clone()).await,
@@ -162,6 +174,19 @@ pub async fn run_under<D: Database>(
             }
             Next::Done(outcome) => return *outcome,
         };
+    }
+}
+
+/// Asks the database. A look is not waited for once the run has to end (`None`): it changes nothing, and a server that
+/// hangs may not answer for long. The connection is of no more use then.
+async fn perform<D: Database>(
+    database: &mut D,
+    request: &Request,
+    may_continue: &impl Fn() -> bool,
+) -> Option<Result<Observation, DatabaseError>> {
+    match request {
+        Request::Inspect => unless_ended(database.perform(request), may_continue).await,
+        _ => Some(database.perform(request).await),
     }
 }
 
@@ -246,6 +271,7 @@ fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Duration
             attempt,
             attempts,
             blockers,
+            remains,
         } => {
             let wait = retry_pause(*attempt);
             progress(Progress::Retrying {
@@ -253,6 +279,7 @@ fn pause_for(pause: &Pause, progress: &mut impl FnMut(Progress<'_>)) -> Duration
                 attempt: *attempt,
                 attempts: *attempts,
                 blockers,
+                remains: remains.as_deref(),
                 wait,
             });
             wait
@@ -296,6 +323,9 @@ fn tell(done: &[Done], progress: &mut impl FnMut(Progress<'_>)) -> usize {
 
 fn report(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
     if let Request::Prepare(preparation) = request {
+        if let Some(adopted) = Adopted::of(&preparation.adopt) {
+            progress(Progress::Adopted(&adopted));
+        }
         for recorded in &preparation.baseline {
             progress(Progress::Baselined {
                 version: &recorded.version,
@@ -318,6 +348,9 @@ fn under_way(request: &Request) -> Option<&Execution> {
 mod tests {
     use super::*;
     use crate::engine::hold::OutsideWindow;
+    use crate::engine::outcome::End;
+    use crate::engine::task::Ledger;
+    use crate::migration::catalog::Catalog;
 
     struct Closed;
 
@@ -331,6 +364,32 @@ mod tests {
         }
     }
 
+    /// A server that does not answer.
+    struct Hung;
+
+    impl Database for Hung {
+        async fn perform(&mut self, _: &Request) -> Result<Observation, DatabaseError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_is_not_waited_for_once_the_run_has_to_end() {
+        let (catalog, ledger) = (Catalog::empty(), Ledger::default());
+        let task = Task::of_command_line(catalog, ledger);
+        let began = Instant::now();
+        let may_continue = || began.elapsed() < Duration::from_millis(50);
+        let mut database = Hung;
+        let run = run(&mut database, task, may_continue, |_| ());
+        let outcome = tokio::time::timeout(Duration::from_secs(20), run).await;
+        let outcome = outcome.expect("it ends");
+        assert!(matches!(outcome.end(), End::Interrupted), "{outcome:?}");
+        assert_eq!(
+            outcome.message(),
+            "Stopped on request before the database was looked at. Nothing was changed."
+        );
+    }
+
     #[test]
     fn what_runs_in_parts_goes_on_after_a_pause_and_nothing_else_does() {
         let retry = |is_under_way| Pause::BeforeRetry {
@@ -339,6 +398,7 @@ mod tests {
             attempt: 2,
             attempts: 3,
             blockers: Vec::new(),
+            remains: None,
         };
         let after = |pause: &Pause, event| after_pause(pause, event, &Closed, &[]);
         let waited = || Event::Waited(Duration::from_secs(1));

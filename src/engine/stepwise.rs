@@ -11,9 +11,11 @@ use crate::migration::part::{Part, Parts, Rest};
 use super::database::{Blocker, Execution, Observation, Recorded};
 use super::error::{LockTimeout, ScriptFailure, ScriptFailureKind};
 use super::outcome::Stop;
+use super::recovery::Recovery;
 use super::step::{StepAction, StepObservation};
 
 mod proof;
+mod recovered;
 mod sentences;
 
 pub(super) use sentences::Heard;
@@ -56,7 +58,7 @@ enum State {
     Executing,
     Looking(After),
     Repairing(After, Repair),
-    Finishing,
+    Finishing(After),
     Withdrawing(Box<Stop>),
     NotingEscape(Box<Stop>),
     Recording,
@@ -79,6 +81,8 @@ pub(super) struct Stepwise {
     leftover: Option<String>,
     /// A person has to say whether the statement is done.
     in_doubt: bool,
+    /// What was found and put right, and not taken yet.
+    recovered: Vec<Recovery>,
 }
 
 impl Stepwise {
@@ -102,6 +106,7 @@ impl Stepwise {
             repairs: 0,
             leftover: None,
             in_doubt: false,
+            recovered: Vec::new(),
         }
     }
 
@@ -196,13 +201,11 @@ impl Stepwise {
 
     fn stepped(&mut self, state: State, observation: StepObservation) -> Turn {
         match (state, observation) {
-            (State::Running | State::Finishing, StepObservation::Journaled) => {
-                match self.parts.pop_front() {
-                    Some(part) => self.note(&part, EntryState::Done, None),
-                    None => return Turn::Impossible("a part is done that nobody ran".to_owned()),
-                }
-                self.advance()
+            (State::Finishing(after), StepObservation::Journaled) => {
+                self.note_proof(&after);
+                self.part_done()
             }
+            (State::Running, StepObservation::Journaled) => self.part_done(),
             (State::Starting, StepObservation::Evidence(before)) => match self.part() {
                 Ok(part) => {
                     self.note(&part, EntryState::Started, Some(before));
@@ -214,7 +217,10 @@ impl Stepwise {
                 self.look(After::Succeeded { began })
             }
             (State::Looking(after), StepObservation::Evidence(now)) => self.looked(after, &now),
-            (State::Repairing(after, _), StepObservation::Repaired) => self.look(after),
+            (State::Repairing(after, repair), StepObservation::Repaired) => {
+                self.note_repair(&after, repair);
+                self.look(after)
+            }
             (State::Withdrawing(reason), StepObservation::Journaled) => {
                 let withdrawn = self.parts.front().map(|part| part.first);
                 self.begun.entries.retain(|entry| {
@@ -231,6 +237,14 @@ impl Stepwise {
             }
             (state, observation) => impossible(observation.label(), &state),
         }
+    }
+
+    fn part_done(&mut self) -> Turn {
+        match self.parts.pop_front() {
+            Some(part) => self.note(&part, EntryState::Done, None),
+            None => return Turn::Impossible("a part is done that nobody ran".to_owned()),
+        }
+        self.advance()
     }
 
     fn escaped(&mut self, failure: ScriptFailure) -> Turn {
@@ -313,7 +327,7 @@ fn impossible(what: &str, state: &State) -> Turn {
         State::Executing => "executing",
         State::Looking(_) => "looking",
         State::Repairing(..) => "repairing",
-        State::Finishing => "finishing",
+        State::Finishing(_) => "finishing",
         State::Withdrawing(_) => "withdrawing",
         State::NotingEscape(_) => "noting an escape",
         State::Recording => "recording",

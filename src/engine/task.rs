@@ -152,6 +152,8 @@ fn is_label(text: &str) -> bool {
 pub struct Patience {
     /// How long to wait for the migration lock before the run gives up.
     pub lock_wait: Duration,
+    /// How long the caller waited for others before the run, which a message counts.
+    pub waited_before: Duration,
     /// How often one version is tried again after SQLSTATE 55P03 (`lock_not_available`) or 40P01
     /// (`deadlock_detected`).
     pub lock_retries: u32,
@@ -161,6 +163,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             lock_wait: Duration::from_secs(15),
+            waited_before: Duration::ZERO,
             lock_retries: 10,
         }
     }

@@ -142,6 +142,7 @@ fn task(names: &[&str]) -> Task {
         patience: Patience {
             lock_wait: Duration::from_secs(3),
             lock_retries: 2,
+            ..Patience::default()
         },
         allow_privileged_role: false,
         known: None,

@@ -130,6 +130,9 @@ impl Begun {
             1 => Some("statement 1 is done".to_owned()),
             last => Some(format!("statements 1 to {last} are done")),
         };
+        if self.escaped().is_some() {
+            return "it ended the transaction that it ran in, so a part of it may be in the database".to_owned();
+        }
         match (done, self.started()) {
             (Some(done), Some(entry)) => format!("{done}, {} was started", entry.first),
             (Some(done), None) => done,

@@ -195,7 +195,7 @@ impl Postgres {
                 DatabaseErrorKind::HistoryUnreadable,
                 format!(
                     "The stored DOWN text of {version} cannot be unpacked. Nothing of {version} was \
-                     undone. Restore schema \"schemaward\" from a backup."
+                     undone this time. Restore schema \"schemaward\" from a backup."
                 ),
             )
         })

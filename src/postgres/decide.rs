@@ -23,7 +23,7 @@ pub fn statements(
     settlement: &Settlement,
 ) -> Result<Vec<String>, DatabaseError> {
     let actor = &settlement.actor;
-    let mut all = prepare::opening(facts, ledger, actor, None);
+    let mut all = prepare::opening(facts, ledger, actor, settlement.server.as_ref());
     for change in &settlement.changes {
         match change {
             Change::Take {

@@ -120,11 +120,22 @@ fn killed_in_create_index_concurrently() {
     );
     let schema = namespace.schema("shop", &manifest(&[ONE, INDEX]));
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
-    tells(&describe(&schema), &["UpToDate"]);
+    let told = [
+        "002 index, statement 1 (CREATE UNIQUE INDEX CONCURRENTLY ONE_ID ON): an earlier run ended in the middle of \
+         it. INVALID index public.one_id, which it had left, was dropped.",
+    ];
+    tells(
+        &describe(&schema),
+        &["UpToDate", "StatementRepaired", told[0]],
+    );
     tells(
         &said(&database, port, folder.path(), &["audit"]),
         &["repair   002", "apply    002"],
     );
+    let database = self::database("seen_killed_cli");
+    up(&database, port, &[ONE]);
+    killed_in_an_index_build(&database, &[ONE, INDEX]);
+    tells(&up(&database, port, &[ONE, INDEX]), &told);
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn cases() -> Vec<Case> {
             Direction::Up,
         )),
         waiting: Some(Waiting {
+            remains: None,
             held: "a lock that was not free".to_owned(),
             attempt: 2,
             attempts: 11,

@@ -176,7 +176,7 @@ fn another_programs_row_of_another_text_is_accepted_before_anything_of_ours_is_t
         project
             .database
             .query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
-        "install accept server apply"
+        "install accept apply"
     );
 }
 

@@ -76,6 +76,7 @@ impl Run {
                 patience: Patience {
                     lock_wait: Duration::from_secs(2),
                     lock_retries: 1,
+                    ..Patience::default()
                 },
                 allow_privileged_role: false,
                 known: None,

@@ -58,6 +58,11 @@ fn adopted_and_says_what_is_wrong(schema: &Schema<'_>, database: &Database<'_>) 
     assert_eq!(status["failure"]["sqlState"], "42701");
     shows(schema, ["False", "MigrationFailed", "001", "002", "1"]);
     told(schema, &format!("Warning MigrationFailed {said}"));
+    told(
+        schema,
+        "Normal HistoryAdopted 2 rows of the history that another program wrote were adopted: 000 to 001. No script was \
+         run for that. 2 without a checksum got that of the file, and stand in the audit as unverified: nobody knows",
+    );
     assert_eq!(ledger(database), "000|t\n001|t");
     assert_eq!(audit(database, "adopt"), "000|unverified\n001|unverified");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{Ended, Project, first_columns};
 use crate::harness::{eventually, postgres_major};
+use serde_json::Value;
 
 pub const LIMIT: Duration = Duration::from_mins(1);
 
@@ -32,6 +33,15 @@ pub fn start(project: &Project, arguments: &str) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts")
+}
+
+/// What a command prints as JSON.
+fn json_of(mut command: Command, arguments: &[&str]) -> Value {
+    let output = command
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 pub fn end(child: Child) -> Ended {
@@ -139,10 +149,22 @@ fn a_killed_index_build_is_finished_by_the_next_run() {
             first_columns(&project.succeed("list")),
             ["VERSION STATUS NAME", "001 begun index"]
         );
-        assert_eq!(first_columns(&project.succeed("up")), ["001 applied index"]);
+        let finished = project.run("up");
+        assert_eq!(first_columns(&finished.stdout), ["001 applied index"]);
+        let told = "note: 001 index, statement 2 (CREATE INDEX CONCURRENTLY ORDERS_ID ON ORDERS): an earlier run ended \
+                    in the middle of it. INVALID index public.orders_id, which it had left, was dropped.\n";
+        assert!(finished.stderr.contains(told), "{finished:?}");
         assert_eq!(indexes(&project, "orders"), "orders_id");
         assert_eq!(journal(&project), "");
         assert_eq!(audit(&project), "install repair apply");
+        // The same for programs.
+        let history = project.database.schemaward();
+        let history = json_of(history, &["history", "-o", "json"]);
+        assert_eq!(history["changes"][0]["action"], "repair");
+        assert_eq!(
+            history["changes"][0]["detail"],
+            "statement 2: dropped INVALID index public.orders_id"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator makes of a version that an earlier run left half done.
 
-use crate::harness::{Database, postgres};
+use crate::harness::{Database, Namespace, postgres};
 use crate::operator_rig::{Tenant, cluster, condition, inline, resource};
 
 const WIDGETS: (&str, &str) = ("001_widgets_UP.sql", "CREATE TABLE widgets (id int);");
@@ -48,6 +48,36 @@ fn what_an_interrupted_run_left_is_settled_by_itself() {
         database.query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
         "install claim apply repair apply"
     );
+    let events = schema.events();
+    let told = "Normal StatementRepaired 002 index, statement 1 (CREATE UNIQUE INDEX CONCURRENTLY WIDGETS_ID ON): \
+                an earlier run ended in the middle of it. INVALID index public.widgets_id, which it had left, was \
+                dropped.";
+    assert!(events.iter().any(|event| event == told), "{events:#?}");
+    is_proved(&namespace, &database, &file);
+}
+
+/// What the catalog shows to be done is not sent again, and somebody is told.
+fn is_proved(namespace: &Namespace<'_>, database: &Database<'_>, before: &str) {
+    let statement = "DROP INDEX CONCURRENTLY widgets_id";
+    let seen = database.query_text(
+        "SELECT json_build_object('indexes', json_agg(json_build_object('oid', x.indexrelid::bigint, 'schema', 'public',
+            'name', 'widgets_id', 'valid', true, 'unique', true, 'table', x.indrelid::bigint)))
+         FROM pg_index x WHERE x.indexrelid = 'widgets_id'::regclass",
+    );
+    started(database, "003", statement, &seen);
+    database.exec(statement);
+    let drop = format!("{statement};\n");
+    let files = [
+        WIDGETS,
+        ("002_index_UP.sql", before),
+        ("003_drop_UP.sql", &drop),
+    ];
+    let schema = namespace.schema("shop", &resource("shop", database, &inline(&files)));
+    schema.becomes("at 003", |status| status["currentVersion"] == "003");
+    let told = "Normal StatementProved 003 drop, statement 1 (DROP INDEX CONCURRENTLY WIDGETS_ID): an earlier run ended \
+                in the middle of it, and the catalog shows that it is done: it was not sent again.";
+    let events = schema.events();
+    assert!(events.iter().any(|event| event == told), "{events:#?}");
 }
 
 #[test]

@@ -72,5 +72,6 @@ fn who_waits_for_a_database_takes_no_place_from_others() {
         message.contains("the migration lock is held by"),
         "{message}"
     );
+    assert!(message.contains("Waited 1"), "some 15 s: {message}");
     second.reaches("UpToDate");
 }

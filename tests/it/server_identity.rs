@@ -109,6 +109,39 @@ fn a_database_that_moved_to_another_server_is_known_and_warned_of() {
     assert_eq!(warned(&new), "", "told once");
 }
 
+#[test]
+fn a_persons_decision_notes_it_as_a_run_does() {
+    let project = Project::new("decided_on");
+    project.table("001", "a").succeed("up");
+    let before = now(&project.database);
+    replace(
+        &project.database,
+        "timeline_id := 9; checkpoint_time := now();",
+    );
+    let accept = project
+        .database
+        .schemaward()
+        .args(["accept", "--audit"])
+        .output();
+    let accepted = Ended::of(&accept.expect("the program starts"));
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    let warning = "The database server is on timeline 9, and it was on 1";
+    assert!(accepted.stderr.contains(warning), "{accepted:?}");
+    let (system, _) = before.split_once(',').expect("two parts");
+    let expected = [
+        format!("install|{before}"),
+        format!("server|{system}, timeline 9"),
+    ];
+    assert_eq!(servers(&project.database), expected);
+    assert_eq!(
+        project
+            .database
+            .query_text("SELECT string_agg(action, ' ' ORDER BY id) FROM schemaward.audit"),
+        "install apply server accept-audit"
+    );
+    assert_eq!(warned(&project), "", "told once");
+}
+
 /// Makes the function that tells the timeline do something else, in this one database. (The body of the real one
 /// could be replaced, and the server would not look at it.)
 fn replace(database: &Database<'_>, body: &str) {

@@ -294,6 +294,7 @@ impl Scene {
             patience: Patience {
                 lock_wait: Duration::from_secs(15),
                 lock_retries: 2,
+                ..Patience::default()
             },
             allow_privileged_role: false,
             known: None,

@@ -35,6 +35,7 @@ fn a_run_in_the_middle_says_where_it_is() {
     for (seconds, end) in [(Some(40), "in 40 s"), (None, "runs")] {
         running.waiting = Some(Waiting {
             held: "a lock on public.orders held for 12 min by pid 4711".to_owned(),
+            remains: None,
             attempt: 4,
             attempts: 11,
             seconds,
@@ -47,6 +48,16 @@ fn a_run_in_the_middle_says_where_it_is() {
         assert_eq!(resource.ready().message, words);
         assert_eq!(resource.ready().reason, "LockTimeout");
     }
+
+    // Of a version in parts, those before stay.
+    let waiting = running.waiting.as_mut().expect("it waits");
+    waiting.remains = Some("Statement 1 is done and kept; 043 is not recorded".to_owned());
+    resource.running(&running, at(3));
+    assert_eq!(
+        resource.ready().message,
+        "043 v043 waits for a lock on public.orders held for 12 min by pid 4711. Statement 1 is done and kept; 043 is \
+         not recorded. Attempt 4 of 11 runs."
+    );
 }
 
 #[test]

@@ -147,6 +147,30 @@ fn decide(task: Task, seen: &Inspection) -> (Option<Settlement>, End) {
 }
 
 #[test]
+fn a_decision_notes_the_server_that_it_was_carried_out_on() {
+    use crate::engine::server_identity::ServerIdentity;
+    let server = |timeline| ServerIdentity {
+        system_identifier: 7,
+        timeline,
+    };
+    let noted = |audited: Option<ServerIdentity>| {
+        let mut seen = seen(history(Some(whole()), false), None);
+        seen.server_seen = ServerSeen {
+            now: Some(server(2)),
+            audited,
+        };
+        let task = task(
+            Wish::AcceptAudit,
+            catalog(None, None, None),
+            Actor::CommandLine,
+        );
+        decide(task, &seen).0.expect("it is written").server
+    };
+    assert_eq!(noted(Some(server(1))), Some(server(2)));
+    assert_eq!(noted(Some(server(2))), None, "once");
+}
+
+#[test]
 fn what_can_be_accepted_is_read() {
     let texts = |text: &str| match Wish::accept(text) {
         Ok(Wish::Accept(texts)) => texts

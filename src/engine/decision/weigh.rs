@@ -59,9 +59,13 @@ pub(in crate::engine) fn weigh(
     if !changes.is_empty() && !seen.missing_grants.is_empty() {
         return Err(missing_grants(seen));
     }
-    let actor = format!("{}{decision}", task.actor);
+    let settlement = (!changes.is_empty()).then(|| Settlement {
+        changes,
+        server: seen.server_seen.news(),
+        actor: format!("{}{decision}", task.actor),
+    });
     Ok(Weighed {
-        settlement: (!changes.is_empty()).then_some(Settlement { changes, actor }),
+        settlement,
         passed_claim,
     })
 }

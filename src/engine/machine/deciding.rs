@@ -33,7 +33,7 @@ impl Machine {
             (Some(settlement), Locked::Yes) => {
                 let changes = settlement.changes.clone();
                 let request = Request::Decide(Box::new(settlement));
-                self.ask(State::Deciding(changes), request)
+                self.ask(State::Deciding(changes, seen.server_seen.change()), request)
             }
         }
     }

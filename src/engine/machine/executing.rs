@@ -24,7 +24,7 @@ pub(super) fn other_text(version: &Version) -> Stop {
         DatabaseErrorKind::HistoryUnreadable,
         format!(
             "The stored DOWN text of {version} does not have its recorded checksum. Nothing \
-             of {version} was undone. Restore schema \"schemaward\" from a backup."
+             of {version} was undone this time. Restore schema \"schemaward\" from a backup."
         ),
     ))
 }
@@ -35,7 +35,7 @@ pub(super) fn no_text(version: &Version) -> Stop {
         DatabaseErrorKind::HistoryUnreadable,
         format!(
             "The stored DOWN text of {version} is recorded and not there. Nothing of {version} was \
-             undone. Restore schema \"schemaward\" from a backup."
+             undone this time. Restore schema \"schemaward\" from a backup."
         ),
     ))
 }
@@ -148,6 +148,7 @@ impl Machine {
             attempt: attempt + 1,
             attempts,
             blockers,
+            remains: None,
         })
     }
 

@@ -40,7 +40,8 @@ impl Machine {
     }
 
     /// Does what the version's own step function wants.
-    pub(super) fn turned(&mut self, stepwise: Box<Stepwise>, turn: Turn) -> Next {
+    pub(super) fn turned(&mut self, mut stepwise: Box<Stepwise>, turn: Turn) -> Next {
+        self.recovered.extend(stepwise.take_recovered());
         match turn {
             Turn::Ask(action) => {
                 let request = StepRequest {
@@ -55,6 +56,7 @@ impl Machine {
                 blockers,
             } => {
                 let version = stepwise.execution().version.clone();
+                let remains = stepwise.remains(Heard::Yes);
                 self.state = State::PausedInStep(stepwise);
                 Next::Pause(Pause::BeforeRetry {
                     is_under_way: true,
@@ -62,6 +64,7 @@ impl Machine {
                     attempt,
                     attempts,
                     blockers,
+                    remains,
                 })
             }
             Turn::Recorded(recorded) => self.committed(stepwise.execution().clone(), recorded),

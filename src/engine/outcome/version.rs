@@ -1,11 +1,12 @@
 //! The sentences about a version that was under way when the run ended.
 
-use super::Outcome;
+use super::{Outcome, Stop};
 use crate::engine::check::Moment;
 use crate::engine::error::{
     DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
 };
 use crate::migration::begun::Begun;
+use crate::migration::blocked::Blocked;
 use crate::migration::file_name::Direction;
 use crate::migration::version::Version;
 
@@ -48,7 +49,30 @@ impl Outcome {
         }
     }
 
+    /// A sentence, after a blank, about a version that an earlier run began and this one did not go on with: a
+    /// message that nothing was changed is not all that is to be known. Empty when there is none.
+    pub(super) fn half_done(&self) -> String {
+        let begun = self.history.as_ref().and_then(|history| history.begun());
+        match begun {
+            // What became of it in this run is told already.
+            _ if self.remains.is_some() => String::new(),
+            None => String::new(),
+            Some(begun) => {
+                let what = match begun.direction {
+                    Direction::Up => begun.version.to_string(),
+                    Direction::Down => format!("The DOWN of {}", begun.version),
+                };
+                let progress = begun.progress();
+                format!(" {what} was begun by an earlier run and is not finished: {progress}.")
+            }
+        }
+    }
+
     pub(super) fn interrupted_message(&self) -> String {
+        if self.history.is_none() {
+            return "Stopped on request before the database was looked at. Nothing was changed."
+                .to_owned();
+        }
         let Some(remains) = &self.remains else {
             return format!(
                 "Stopped between versions on request; {}. The rest runs next time.",
@@ -165,6 +189,26 @@ impl Outcome {
             (None, Direction::Up) => format!("Nothing of {version} was applied"),
             (None, Direction::Down) => format!("Nothing of {version} was undone"),
         }
+    }
+}
+
+/// Whether the message about it says what there is of a version that was begun.
+pub(super) fn tells_what_is_half_done(stop: &Stop) -> bool {
+    match stop {
+        Stop::Held(_)
+        | Stop::Script(_)
+        | Stop::InDoubt(_)
+        | Stop::Blocked(Blocked::Begun { .. }) => true,
+        Stop::Blocked(_)
+        | Stop::Database(_)
+        | Stop::Claimed(_)
+        | Stop::Refused(_)
+        | Stop::DoesNotFit(_)
+        | Stop::LockHeld(_)
+        | Stop::PreviousRunStillActive(_)
+        | Stop::LockTimeout(_)
+        | Stop::ChecksFailed(_)
+        | Stop::Unusable { .. } => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the catalog proves of a statement outside of a transaction, and what follows from it.
 
 use crate::migration::begun::EntryState;
-use crate::migration::evidence::{Conclusion, Ended, Evidence, conclude};
+use crate::migration::evidence::{Conclusion, Evidence, conclude};
 use crate::migration::part::Part;
 use crate::migration::subject::Subject;
 
@@ -22,13 +22,15 @@ impl Stepwise {
         };
         match self.conclude(&part, &after, now) {
             Conclusion::Done => {
-                let finished = match after {
-                    After::Succeeded { began } => Finished::Executed { began },
+                let finished = match &after {
+                    After::Succeeded { began } => Finished::Executed {
+                        began: began.clone(),
+                    },
                     After::Failed(_) | After::LockNotAvailable(_) | After::Unheard => {
                         Finished::Proved
                     }
                 };
-                self.ask(State::Finishing, StepAction::Finish(part, finished))
+                self.ask(State::Finishing(after), StepAction::Finish(part, finished))
             }
             Conclusion::NotDone { leftover } => {
                 self.leftover = leftover.map(|index| sentences::half_dropped(&index));
@@ -59,12 +61,7 @@ impl Stepwise {
             .find(|entry| entry.state == EntryState::Started && entry.first == part.first)
             .and_then(|entry| entry.before.clone())
             .unwrap_or(Evidence::Nothing);
-        let ended = match after {
-            After::Succeeded { .. } => Ended::Succeeded,
-            After::Failed(_) | After::LockNotAvailable(_) => Ended::Failed,
-            After::Unheard => Ended::Unheard,
-        };
-        conclude(&self.subject(part), &before, now, ended)
+        conclude(&self.subject(part), &before, now, after.ended())
     }
 
     /// What the statement of a part acts on.

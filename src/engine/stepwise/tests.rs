@@ -4,6 +4,7 @@
 use super::*;
 use crate::engine::database::{Record, Texts};
 use crate::engine::error::{Doubt, ScriptFailure};
+use crate::engine::recovery::Recovered;
 use crate::engine::step::Finished;
 use crate::migration::checksum::Checksum;
 use crate::migration::evidence::IndexSeen;
@@ -186,6 +187,58 @@ fn what_nobody_heard_of_is_looked_up_and_gone_on_with() {
     ] {
         assert_eq!(play(MIXED, Some(&begun), answers).0, expected);
     }
+}
+
+#[test]
+fn what_was_proved_or_put_right_is_told_once_it_is_so() {
+    use crate::migration::evidence::Ended;
+    let told = |begun: Option<&Begun>, answers: Vec<Observation>| {
+        let mut stepwise = Stepwise::new(execution(MIXED), begun, 2);
+        stepwise.advance();
+        let taken = answers.into_iter().map(|answer| {
+            stepwise.observe(answer);
+            let taken = stepwise.take_recovered().into_iter();
+            taken
+                .map(|told| (told.statement, told.ended, told.what))
+                .collect::<Vec<_>>()
+        });
+        taken.collect::<Vec<_>>()
+    };
+    let begun = interrupted();
+    let left = || Recovered::Dropped(vec![index(7, false)]);
+    assert_eq!(
+        told(Some(&begun), vec![seen(&[index(7, true)]), journaled()]),
+        [vec![], vec![(2, Ended::Unheard, Recovered::Proved)]]
+    );
+    assert_eq!(
+        told(
+            Some(&begun),
+            vec![seen(&[index(7, false)]), repaired(), seen(&[])]
+        ),
+        [vec![], vec![(2, Ended::Unheard, left())], vec![]]
+    );
+    assert_eq!(
+        told(
+            None,
+            vec![
+                journaled(),
+                seen(&[]),
+                failed(ScriptFailureKind::Failed),
+                seen(&[index(7, false)]),
+                repaired(),
+            ]
+        )[3..],
+        [vec![], vec![(2, Ended::Failed, left())]]
+    );
+    // What goes its way is no news.
+    let plain = vec![
+        journaled(),
+        seen(&[]),
+        executed(),
+        seen(&[index(7, true)]),
+        journaled(),
+    ];
+    assert!(told(None, plain).iter().all(Vec::is_empty));
 }
 
 #[test]

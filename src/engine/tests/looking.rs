@@ -105,7 +105,7 @@ fn a_text_that_is_recorded_and_not_there_ends_the_run() {
     let outcome = run(looked_through(&["1"]), &mut database);
     assert!(
         outcome.message().starts_with(
-            "The stored DOWN text of 2 is recorded and not there. Nothing of 2 was undone."
+            "The stored DOWN text of 2 is recorded and not there. Nothing of 2 was undone this time."
         ),
         "{}",
         outcome.message()
