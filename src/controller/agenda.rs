@@ -15,6 +15,7 @@ use super::decisions::{Handled, asked};
 use super::fingerprint::Fingerprint;
 use super::memory::Memory;
 use super::policy::backs_off;
+use super::told::Told;
 
 /// Least time after an attempt before a status is put right that somebody else wrote into: two
 /// operators on one resource must not drive each other.
@@ -40,6 +41,8 @@ pub struct Entry {
     /// `resourceVersion` of the resource as it was read for the attempt, or after our last write of
     /// its status.
     pub seen: Option<u64>,
+    /// What nobody was told of it, because its status is not known to be written.
+    pub untold: Option<Told>,
 }
 
 /// All entries.
@@ -202,6 +205,7 @@ mod tests {
             status,
             due: ended.checked_add(due),
             seen: resource_version(resource),
+            untold: None,
         }
     }
 

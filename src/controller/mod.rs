@@ -8,7 +8,7 @@
 //! | what a person decided | [`decisions`], [`decide`] | database |
 //! | migrate | [`migrate`], [`permit`], [`conditions`], [`window`], [`gate`] | database |
 //! | what it means | [`verdict`], [`policy`], [`memory`], [`status`] | nothing |
-//! | say so | [`settle`], [`report`], [`progress`], [`news`], [`events`] | API server |
+//! | say so | [`settle`], [`report`], [`progress`], [`told`], [`news`], [`events`] | API server |
 //!
 //! [`runtime`] starts and ends it all, [`watches`] calls reconcile, [`lease`] keeps a second replica
 //! from doing the same.
@@ -52,6 +52,7 @@ pub mod settings;
 pub mod settle;
 pub mod status;
 pub mod step_script;
+pub mod told;
 pub mod turns;
 pub mod validate;
 pub mod verdict;

@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::Resource;
 
-use crate::api::condition::Reason;
 use crate::api::duration::GoDuration;
-use crate::api::v1alpha1::{DatabaseSchema, DatabaseSchemaStatus};
+use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine::outcome::{End, Stop};
 use crate::engine::task::Mode;
 use crate::migration::catalog::Catalog;
@@ -17,14 +15,12 @@ use super::approval;
 use super::attempt::{Attempt, DereferenceErrorKind};
 use super::context::{Context, Identity};
 use super::decisions::{Handled, asked, still_asked};
-use super::events::{EventText, Severity};
 use super::fingerprint::Fingerprint;
 use super::memory::Memory;
-use super::policy::{EventType, event};
 use super::report::{Report, Written};
 use super::schedule;
-use super::status::{Happened, Subject, is_news, ready, status};
-use super::verdict::verdict;
+use super::status::{Happened, Subject, status};
+use super::told::Told;
 
 /// How long a resource rests whose interval cannot be read.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(10);
@@ -85,6 +81,8 @@ pub async fn settle(
     };
     let wanted = status(report.last(), &subject, &happened, now);
     let told = Told::new(resource, &wanted, &attempted.attempt, &memory);
+    let entry = context.agenda.get(&identity);
+    let told = told.after(entry.and_then(|entry| entry.untold));
     let written = report.write(wanted).await;
     if written == Written::Gone {
         // Forgotten already; to tell of it would bring it back to the gauges.
@@ -101,7 +99,7 @@ pub async fn settle(
         // The result is told; what comes next is for the new leader.
         context
             .metrics
-            .forget(&identity.namespace, &identity.name, told.reason.as_str());
+            .forget(&identity.namespace, &identity.name, told.reason());
         return None;
     }
     let next = if written {
@@ -126,6 +124,7 @@ pub async fn settle(
             status: report.last().clone(),
             due,
             seen: report.seen(),
+            untold: (!written).then_some(told),
         },
     );
     wait
@@ -170,107 +169,4 @@ fn is_result(attempt: &Attempt) -> bool {
 
 fn interval(text: &GoDuration) -> Duration {
     text.get().unwrap_or(DEFAULT_INTERVAL)
-}
-
-/// What log, event and metrics say about an attempt.
-struct Told {
-    reason: Reason,
-    message: String,
-    /// Ready had another reason before, or this one for another cause.
-    changed: bool,
-    /// Versions ran: which, how long each took, and who approved it.
-    ran: Option<String>,
-    /// The attempts that status counted before, when it counted those of Ready's reason.
-    shown: Option<u32>,
-}
-
-impl Told {
-    fn new(
-        resource: &DatabaseSchema,
-        wanted: &DatabaseSchemaStatus,
-        attempt: &Attempt,
-        memory: &Memory,
-    ) -> Self {
-        let before = resource.status.as_ref();
-        let after = ready(wanted);
-        let ran = match attempt {
-            Attempt::Ran(outcome) => outcome.what_ran(),
-            _ => None,
-        };
-        let (reason, message) = match after {
-            Some((reason, message)) => (Reason::parse(reason), message.to_owned()),
-            None => (memory.reason(), String::new()),
-        };
-        Self {
-            reason: reason.unwrap_or_else(|| verdict(attempt).reason),
-            message,
-            changed: is_news(before, wanted),
-            ran,
-            shown: before.and_then(attempts),
-        }
-    }
-
-    async fn tell(
-        &self,
-        resource: &DatabaseSchema,
-        identity: &Identity,
-        before: &Memory,
-        memory: &Memory,
-        context: &Context,
-    ) {
-        let Self {
-            reason,
-            message,
-            changed,
-            ran,
-            shown,
-        } = self;
-        let reason = reason.as_str();
-        let is_news = *changed || ran.is_some();
-        if is_news {
-            tracing::info!(reason, "{message}");
-        } else {
-            tracing::debug!(reason, "{message}");
-        }
-        context.metrics.attempt(
-            &identity.namespace,
-            &identity.name,
-            reason,
-            before.reason().map(Reason::as_str),
-        );
-        // A version that ran is news, also when the reason is the same as before.
-        let shown = shown.unwrap_or_else(|| before.attempts());
-        let severity = match event(self.reason, is_news, shown, memory.attempts()) {
-            None => return,
-            Some(EventType::Normal) => Severity::Normal,
-            Some(EventType::Warning) => Severity::Warning,
-        };
-        let note = match ran {
-            Some(ran) => format!("{message}{} {ran}", full_stop(message)),
-            None => message.clone(),
-        };
-        let text = EventText {
-            severity,
-            reason,
-            action: "Reconcile",
-            note: &note,
-        };
-        context
-            .events
-            .publish(&resource.object_ref(&()), text)
-            .await;
-    }
-}
-
-/// What a clause lacks before a sentence.
-fn full_stop(text: &str) -> &'static str {
-    if text.ends_with('.') { "" } else { "." }
-}
-
-/// The attempts that a status counts of what Ready says; it may show a failed script instead.
-fn attempts(status: &DatabaseSchemaStatus) -> Option<u32> {
-    let (reason, _) = ready(status)?;
-    let failure = status.failure.as_ref();
-    let failure = failure.filter(|failure| failure.reason == reason)?;
-    u32::try_from(failure.attempts?).ok()
 }

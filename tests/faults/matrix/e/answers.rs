@@ -154,6 +154,19 @@ pub(super) fn three_of_ten(expected: &mut Expected) {
     assert_eq!(status["currentVersion"], "003");
     assert_eq!(applied(&database), "001 002 003");
     assert!(troubles.iter().all(|trouble| trouble.hits() > 0));
+    // Also when nobody heard that the status was written, somebody is told what ran: once.
+    let told = || {
+        let events = schema.events();
+        let ran = events.iter().filter(|event| {
+            event.starts_with("Normal UpToDate at version 003. Applied: 001 one in ")
+        });
+        ran.count()
+    };
+    eventually(LIMIT, || match told() {
+        0 => Err(schema.events()),
+        _ => Ok(()),
+    });
+    assert_eq!(told(), 1);
 }
 
 pub(super) fn forbidden(expected: &mut Expected) {
