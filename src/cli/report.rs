@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::api::v1alpha1::RECONCILE_ANNOTATION;
+use crate::engine::decision::Change;
 use crate::engine::error::ScriptFailure;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::engine::task::Owner;
@@ -42,6 +43,11 @@ pub(super) async fn conclude(session: &mut Session, ended: &Ended, context: Cont
     if let Some(owner) = outcome.passed_claim() {
         terminal.warning(&passed(owner, outcome.end()));
     }
+    if let End::Decided(changes) = outcome.end()
+        && let Some(next) = after_release(changes)
+    {
+        terminal.note(&next);
+    }
     if !outcome.privileges().is_empty() {
         terminal.warning(&format!(
             "The role may do more on the database server than a migration needs: {}. A script that \
@@ -76,14 +82,46 @@ fn passed(owner: &Owner, end: &End) -> String {
          will bring the database to what that resource says."
     );
     match end {
-        End::Decided(changes) if !changes.is_empty() && owner.has_plain_names() => format!(
-            "{managed} It looks at once on `kubectl -n {namespace} annotate --overwrite databaseschema {name} \
-             {RECONCILE_ANNOTATION}=\"$(date +%s)\"`."
-        ),
+        End::Decided(changes) if !changes.is_empty() && owner.has_plain_names() => {
+            // What has to be known of a statement in doubt is not looked for again by itself.
+            let when = if changes.iter().any(is_about_a_statement) {
+                "A resource that stopped for it goes on when it is asked to"
+            } else {
+                "It looks after spec.interval at the latest, and at once when it is asked to"
+            };
+            format!("{managed} {when}: `{}`.", look_again(namespace, name))
+        }
         End::Decided(_) | End::Reached | End::Planned | End::Interrupted | End::Stopped(_) => {
             managed
         }
     }
+}
+
+fn is_about_a_statement(change: &Change) -> bool {
+    matches!(change, Change::Resolve { .. })
+}
+
+/// What comes after a history was let go: nobody can know here which resource is to have it.
+fn after_release(changes: &[Change]) -> Option<String> {
+    let released = changes.iter().find_map(|change| match change {
+        Change::Release { from } => Some(from),
+        _ => None,
+    })?;
+    Some(format!(
+        "The resource that looks next gets the history, {}/{} too if it is neither deleted nor suspended. One that \
+         waits for it (DatabaseClaimed) looks after its spec.interval at the latest, and at once on `{}`, with its own \
+         names.",
+        released.namespace,
+        released.name,
+        look_again("NAMESPACE", "NAME")
+    ))
+}
+
+/// The command that makes an operator look at a resource now.
+fn look_again(namespace: &str, name: &str) -> String {
+    format!(
+        "kubectl -n {namespace} annotate --overwrite databaseschema {name} {RECONCILE_ANNOTATION}=\"$(date +%s)\""
+    )
 }
 
 /// What the engine says of a run's end.
@@ -194,7 +232,9 @@ fn show_line(failure: &ScriptFailure, text: &ScriptText, context: Context<'_>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::decision::Change;
+    use crate::engine::decision::Verdict;
+    use crate::migration::checksum::Checksum;
+    use crate::migration::version::Version;
 
     #[test]
     fn a_command_is_made_of_names_alone() {
@@ -207,5 +247,46 @@ mod tests {
         let end = End::Decided(vec![Change::AcceptAudit { defect: None }]);
         assert!(passed(&owner("shop"), &end).contains("`kubectl -n web annotate"));
         assert!(!passed(&owner("shop; reboot"), &end).contains("kubectl"));
+    }
+
+    #[test]
+    fn a_decision_says_when_the_operator_takes_it_up() {
+        let owner = || Owner {
+            cluster: String::new(),
+            namespace: "web".to_owned(),
+            name: "shop".to_owned(),
+            uid: String::new(),
+        };
+        let resolve = Change::Resolve {
+            version: Version::parse("002").unwrap(),
+            direction: Direction::Up,
+            statements: (1, 1),
+            checksum: Checksum::of(b"x"),
+            verdict: Verdict::Retry,
+        };
+        let command = "`kubectl -n web annotate --overwrite databaseschema shop schemaward.dev/reconcile=\"$(date +%s)\"`.";
+        for (change, when) in [
+            (
+                resolve,
+                "A resource that stopped for it goes on when it is asked to: ",
+            ),
+            (
+                Change::AcceptAudit { defect: None },
+                "It looks after spec.interval at the latest, and at once when it is asked to: ",
+            ),
+        ] {
+            assert_eq!(after_release(std::slice::from_ref(&change)), None);
+            let said = passed(&owner(), &End::Decided(vec![change]));
+            assert!(said.ends_with(&format!("{when}{command}")), "{said}");
+        }
+        let released = after_release(&[Change::Release { from: owner() }]).unwrap();
+        assert!(
+            released.contains("web/shop too if it is neither deleted nor suspended"),
+            "{released}"
+        );
+        assert!(
+            released.contains("`kubectl -n NAMESPACE annotate"),
+            "{released}"
+        );
     }
 }
