@@ -86,6 +86,42 @@ pub fn flushed_later() -> Scenario {
     }
 }
 
+/// Two that go up to 2 in a window that closes. The last version does not run in one transaction, and the first one
+/// can be flushed later.
+pub fn windowed() -> Scenario {
+    let part = Part::up_to(2).with(1, BRIEF).with(2, INDEX);
+    Scenario {
+        tasks: vec![part.in_a_window()],
+        faults: Faults {
+            crashes: 1,
+            closings: 1,
+            ..Faults::default()
+        },
+        ..alike("two go up to 2, in a window", &part)
+    }
+}
+
+#[test]
+fn a_window_that_closes() {
+    holds(&windowed());
+}
+
+#[test]
+fn a_window_that_closes_on_the_way_back() {
+    let (back, up) = (Part::up_to(3).back_to(1), Part::up_to(3));
+    let database = migrated(&Part::up_to(3).versions, true);
+    holds(&Scenario {
+        tasks: vec![back.in_a_window(), up.in_a_window()],
+        database,
+        faults: Faults {
+            crashes: 1,
+            closings: 2,
+            ..Faults::default()
+        },
+        ..two("one goes back and one up, in a window", &back, &up)
+    });
+}
+
 #[test]
 fn versions_that_share_a_flush() {
     holds(&flushed_later());

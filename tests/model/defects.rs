@@ -156,3 +156,9 @@ fn a_flush_that_is_said_and_not_done() {
     let found = fails_as_it_is(decided::flushed_later(), Defect::EarlyWord);
     assert_eq!(found, Invariant::Announced);
 }
+
+#[test]
+fn a_window_that_a_driver_does_not_look_at() {
+    let found = fails_as_it_is(decided::windowed(), Defect::WindowUnread);
+    assert_eq!(found, Invariant::Window);
+}

@@ -20,6 +20,7 @@ const ALL: Faults = Faults {
     interrupts: 1,
     spoils: 0,
     outages: 0,
+    closings: 0,
 };
 
 /// What may happen in the others: that which leaves somebody in doubt. [`ALL`] takes minutes there, and

@@ -41,6 +41,8 @@ pub enum Invariant {
     Decision,
     /// Nothing is applied before the checks have passed, and nothing is Ready without.
     Checks,
+    /// No version begins while its window is closed.
+    Window,
     /// What was told is never taken back.
     Announced,
     /// What a run says is what the database says.

@@ -15,7 +15,8 @@ use schemaward::engine::database::{Execution, Holder, Observation, Record, Recor
 use schemaward::engine::error::{
     DatabaseError, DatabaseErrorKind, ScriptFailure, ScriptFailureKind,
 };
-use schemaward::engine::event::{Event, Next};
+use schemaward::engine::event::{Event, Next, Pause};
+use schemaward::engine::hold::{Hold, OutsideWindow};
 use schemaward::engine::loss::Estimate;
 use schemaward::engine::machine::Machine;
 use schemaward::engine::outcome::Outcome;
@@ -58,6 +59,8 @@ pub enum Told {
     Continue,
     /// End before the next version.
     Interrupt,
+    /// The window is closed.
+    Closed,
 }
 
 /// How long a pause of the model is.
@@ -116,6 +119,19 @@ impl<'s> Memory<'s> {
             Next::Ask(request) => request,
             other => panic!("a session works for {other:?}"),
         }
+    }
+
+    /// Whether a run is kept from its next step at a position while its window is closed: where it asks for leave, or
+    /// pauses before it begins something, and has something left to run.
+    pub fn is_for_a_window(&self, handle: Handle) -> bool {
+        let position = self.position(handle);
+        let asks = match &position.next {
+            Next::MayRun | Next::Checkpoint(_) | Next::Pause(Pause::ForLock { .. }) => true,
+            Next::Pause(Pause::BeforeRetry { is_under_way, .. }) => !is_under_way,
+            Next::Ask(_) | Next::Judge(_) | Next::Done(_) => false,
+        };
+        let machine = position.machine.as_ref();
+        asks && machine.is_some_and(|machine| !machine.left().is_empty())
     }
 
     /// The task of a position.
@@ -220,6 +236,9 @@ impl<'s> Memory<'s> {
             Told::Waited => return Event::Waited(PAUSE),
             Told::Continue => return Event::Continue,
             Told::Interrupt => return Event::Interrupt,
+            Told::Closed => {
+                return Event::Held(Box::new(Hold::Window(OutsideWindow::new(&[], None))));
+            }
         };
         let failed = |kind| Event::Failed(DatabaseError::new(kind, "a fault of the model"));
         let observation = match answer {

@@ -133,6 +133,7 @@ fn scenario(dice: &mut Dice) -> Scenario {
             interrupts: dice.few(3),
             spoils: 0,
             outages: 0,
+            closings: 0,
         },
         defect: None,
         must_reach: false,

@@ -85,6 +85,8 @@ pub struct Faults {
     pub spoils: u8,
     /// The server crashes.
     pub outages: u8,
+    /// The window closes, and opens again.
+    pub closings: u8,
 }
 
 impl Faults {
@@ -97,6 +99,7 @@ impl Faults {
             && self.interrupts >= other.interrupts
             && self.spoils >= other.spoils
             && self.outages >= other.outages
+            && self.closings >= other.closings
     }
 }
 
@@ -132,6 +135,8 @@ pub enum Defect {
     OldAnswer,
     /// A driver approves whatever plan there is.
     ApprovesWhatItSees,
+    /// A driver lets a version begin although the window is closed.
+    WindowUnread,
     /// Nobody counts how often a version was undone, so that a plan is the same the second time.
     UndoneForgotten,
 }

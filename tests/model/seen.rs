@@ -17,6 +17,7 @@ struct Place {
     told: BTreeSet<usize>,
     runs: Vec<(usize, Option<Run>)>,
     orphans: Vec<Session>,
+    is_closed: bool,
 }
 
 /// What may still happen.
@@ -109,6 +110,7 @@ fn split(world: &World) -> (Place, Allowance) {
         told: world.told.clone(),
         runs,
         orphans: world.orphans.clone(),
+        is_closed: world.is_closed,
     };
     let allowance = Allowance {
         starts,

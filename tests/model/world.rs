@@ -27,6 +27,8 @@ pub struct World {
     pub runners: Vec<Runner>,
     /// Sessions that the server has not noticed to be alone, sorted.
     pub orphans: Vec<Session>,
+    /// Whether the window is closed.
+    pub is_closed: bool,
     /// Faults that may still come.
     pub left: Faults,
 }
@@ -91,6 +93,12 @@ pub enum Action {
     Continue(usize),
     /// The caller wants the run to end.
     Interrupt(usize),
+    /// The caller lets nothing more begin, because the window is closed.
+    Hold(usize),
+    /// The window closes.
+    Close,
+    /// It opens.
+    Open,
     /// A runner is killed.
     Crash(usize),
     /// The server ends a session without a client: what it had open is rolled back.
@@ -117,6 +125,7 @@ impl Action {
                 | Self::Interrupt(_)
                 | Self::Crash(_)
                 | Self::Spoil
+                | Self::Close
                 | Self::Outage
         )
     }
@@ -138,6 +147,7 @@ impl World {
             told: BTreeSet::new(),
             runners: scenario.runners.iter().map(runner).collect(),
             orphans: Vec::new(),
+            is_closed: false,
             left: scenario.faults,
         }
     }
@@ -154,6 +164,7 @@ impl World {
                 run: None,
             }],
             orphans: Vec::new(),
+            is_closed: false,
             left: Faults::default(),
         }
     }
@@ -224,6 +235,12 @@ impl World {
                 world.left.interrupts -= 1;
                 world.tell(memory, index, Told::Interrupt)?;
             }
+            Action::Hold(index) => world.tell(memory, index, Told::Closed)?,
+            Action::Close => {
+                world.left.closings -= 1;
+                world.is_closed = true;
+            }
+            Action::Open => world.is_closed = false,
             Action::Crash(index) => {
                 world.left.crashes -= 1;
                 world.leave(memory, index);
@@ -248,6 +265,13 @@ impl World {
         world.orphans.sort_unstable();
         invariants::of_sessions(&world)?;
         if world.database != self.database {
+            if action != Action::Outage {
+                // What somebody undid is not told of any more.
+                let committed = memory.committed(world.database);
+                world
+                    .told
+                    .retain(|number| committed.fate(*number).row.is_some());
+            }
             invariants::of_database(memory, memory.committed(world.database))?;
         }
         Ok(world)
@@ -328,8 +352,15 @@ impl World {
     }
 
     fn tell(&mut self, memory: &mut Memory<'_>, index: usize, told: Told) -> Result<(), Violation> {
+        let is_closed = self.is_closed;
         let run = self.run_mut(index);
-        run.at = memory.step(run.at, told);
+        let before = run.at;
+        run.at = memory.step(before, told);
+        if is_closed {
+            let (before, after) = (memory.position(before), memory.position(run.at));
+            let task = memory.task(run.at);
+            invariants::people::of_closed_window(task, &before.next, &after.next)?;
+        }
         self.send(memory, index)
     }
 

@@ -2,7 +2,9 @@
 
 use schemaward::engine::database::{Execution, Record, Request};
 use schemaward::engine::decision::{Change, Settlement, Wish};
+use schemaward::engine::event::{Next, Pause};
 use schemaward::engine::outcome::{End, Outcome};
+use schemaward::engine::review::RequiredApproval;
 use schemaward::engine::step::StepAction;
 use schemaward::engine::task::{Mode, Task};
 use schemaward::migration::file_name::Direction;
@@ -32,6 +34,42 @@ pub fn of_commit(
     }
 }
 
+/// Whether a run that is `before` may ask for what it asks `after` while the window is closed: for no version that
+/// it did not ask leave for.
+pub fn of_closed_window(task: &Task, before: &Next, after: &Next) -> Result<(), Violation> {
+    let (Next::Ask(request), true) = (after, task.review.is_some()) else {
+        return Ok(());
+    };
+    let begins = match (&**request, before) {
+        (Request::Execute(_), Next::Ask(last)) => !matches!(**last, Request::LoadDown(_)),
+        (Request::Step(_), Next::Ask(last)) => {
+            !matches!(**last, Request::LoadDown(_) | Request::Step(_))
+        }
+        // A version that runs in parts goes on.
+        (
+            Request::Step(_),
+            Next::Pause(Pause::BeforeRetry {
+                is_under_way: true, ..
+            }),
+        ) => false,
+        (Request::Execute(_) | Request::Step(_), _) => true,
+        _ => false,
+    };
+    hold(!begins, Invariant::Window, || {
+        format!(
+            "{} begins, and the window is closed",
+            request_label(request)
+        )
+    })
+}
+
+fn request_label(request: &Request) -> &'static str {
+    match request {
+        Request::Step(_) => "a part of a version",
+        _ => "a version",
+    }
+}
+
 /// A script, or a part of one, in the name of a task.
 fn of_script(
     scenario: &Scenario,
@@ -43,7 +81,8 @@ fn of_script(
     hold(task.mode == Mode::Migrate, Invariant::Decision, || {
         format!("{} runs for a decision", execution.version)
     })?;
-    if task.review.is_some() {
+    let review = task.review.as_ref();
+    if review.is_some_and(|review| review.required == RequiredApproval::Always) {
         of_approved(scenario, execution, before)?;
     }
     let is_up = matches!(execution.record, Record::Apply(_));

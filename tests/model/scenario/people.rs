@@ -34,15 +34,15 @@ impl Part {
     /// The same, and it needs an approval: what it would do to `database` is approved.
     pub fn approved_on(&self, database: &Committed) -> Task {
         let mut task = self.task();
-        task.review = Some(Review {
-            wal_position: None,
-            context: PlanContext::new(["d"]),
-            required: RequiredApproval::Always,
-            policy: StatementPolicy::new([]).expect("no name"),
-            approval: None,
-            judgements: Judgements::default(),
-        });
+        task.review = Some(review(RequiredApproval::Always));
         approve(&mut task, database);
+        task
+    }
+
+    /// The same, in a window alone.
+    pub fn in_a_window(&self) -> Task {
+        let mut task = self.task();
+        task.review = Some(review(RequiredApproval::Never));
         task
     }
 
@@ -60,6 +60,17 @@ impl Part {
             }],
             ..self.task()
         }
+    }
+}
+
+fn review(required: RequiredApproval) -> Review {
+    Review {
+        wal_position: None,
+        context: PlanContext::new(["d"]),
+        required,
+        policy: StatementPolicy::new([]).expect("no name"),
+        approval: None,
+        judgements: Judgements::default(),
     }
 }
 

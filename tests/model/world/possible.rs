@@ -38,6 +38,11 @@ impl World {
         if self.left.spoils > 0 {
             actions.push(Action::Spoil);
         }
+        if self.is_closed {
+            actions.push(Action::Open);
+        } else if self.left.closings > 0 {
+            actions.push(Action::Close);
+        }
         if self.left.outages > 0 {
             actions.push(Action::Outage);
             if self.durable != self.database {
@@ -54,7 +59,7 @@ impl World {
                     actions.push(Action::Begin(index));
                     return true;
                 }
-                Some(run) if is_alone(memory, run) => {
+                Some(run) if is_alone(memory, run) && !self.may_be_held(memory, run) => {
                     self.of_run(memory, index, run, actions);
                     return true;
                 }
@@ -62,6 +67,17 @@ impl World {
             }
         }
         false
+    }
+
+    /// Whether the driver keeps a run from going on now.
+    fn is_held(&self, memory: &Memory<'_>, run: &Run) -> bool {
+        let reads = memory.scenario.defect != Some(Defect::WindowUnread);
+        self.is_closed && reads && memory.is_for_a_window(run.at)
+    }
+
+    /// Whether it makes a difference to a run if the window closes, or opens, before it goes on.
+    fn may_be_held(&self, memory: &Memory<'_>, run: &Run) -> bool {
+        (self.is_closed || self.left.closings > 0) && memory.is_for_a_window(run.at)
     }
 
     fn of_run(&self, memory: &Memory<'_>, index: usize, run: &Run, actions: &mut Vec<Action>) {
@@ -77,6 +93,7 @@ impl World {
                 }
                 Some(_) => {}
             },
+            _ if self.is_held(memory, run) => actions.push(Action::Hold(index)),
             Next::Pause(_) => {
                 actions.push(Action::Wait(index));
                 if self.left.interrupts > 0 {
