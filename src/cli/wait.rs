@@ -8,7 +8,10 @@ use futures::stream::{Stream, StreamExt};
 use jiff::SignedDuration;
 
 use crate::api::condition::{Condition, ConditionStatus, ConditionType};
-use crate::api::v1alpha1::{DatabaseSchema, RECONCILE_ANNOTATION};
+use crate::api::v1alpha1::{
+    ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION,
+    RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
+};
 
 use super::cluster::{ClusterArgs, Interruption, ResourceName};
 use super::duration;
@@ -19,7 +22,8 @@ use super::terminal::Terminal;
 ///
 /// For a pipeline that has just applied it. Ends with 0 when the resource is Ready at the generation that it
 /// has now or a later one, with 1 as soon as it is Stalled, which is when a person has to act, and with 3 when
-/// the time is over. What the resource says meanwhile goes to standard error. Needs get, list and watch on
+/// the time is over. What was said before an annotation that asks for an attempt, decides or approves does not
+/// count. What the resource says meanwhile goes to standard error. Needs get, list and watch on
 /// databaseschemas, and nothing of the database.
 #[derive(Debug, Args)]
 pub(super) struct Wait {
@@ -50,6 +54,8 @@ enum State<'a> {
     Pending(&'a Condition),
     /// The operator has not said anything about it.
     Unseen,
+    /// What the operator says is from before this annotation was set.
+    Asked(&'static str),
 }
 
 impl Wait {
@@ -96,6 +102,9 @@ impl Wait {
                 }
                 State::Unseen => {
                     last.says("", wanted.unseen());
+                }
+                State::Asked(annotation) => {
+                    last.says("", unseen(&format!("annotation {annotation}")));
                 }
             }
             if self.looks_once() {
@@ -185,8 +194,8 @@ impl Wanted {
                 .find(|found| found.type_ == type_.as_str());
             found.filter(|found| found.observed_generation >= Some(self.generation))
         };
-        if is_asked_again(resource) {
-            return State::Unseen;
+        if let Some(annotation) = asked_since(resource) {
+            return State::Asked(annotation);
         }
         let is_true = |found: &&Condition| found.status == ConditionStatus::True;
         if let Some(stalled) = find(ConditionType::Stalled).filter(is_true) {
@@ -200,25 +209,43 @@ impl Wanted {
     }
 
     fn unseen(&self) -> String {
-        format!(
-            "The operator has not looked at generation {} yet: see whether it runs, and whether it watches \
-             this namespace.",
-            self.generation
-        )
+        unseen(&format!("generation {}", self.generation))
     }
 }
 
-/// Whether a person asked for an attempt that was not made yet: what status says is from before it.
-fn is_asked_again(resource: &DatabaseSchema) -> bool {
-    let annotations = resource.metadata.annotations.as_ref();
-    let asked = annotations.and_then(|all| all.get(RECONCILE_ANNOTATION));
+fn unseen(what: &str) -> String {
+    format!(
+        "The operator has not looked at {what} yet: see whether it runs, and whether it watches this namespace."
+    )
+}
+
+/// The annotation by which a person asked for something that the operator did not know of yet: what status says
+/// is from before it.
+fn asked_since(resource: &DatabaseSchema) -> Option<&'static str> {
+    let annotations = resource.metadata.annotations.as_ref()?;
     let status = resource.status.as_ref();
-    let handled = status.and_then(|status| status.last_handled_reconcile.as_ref());
-    // The operator keeps others in a shortened form, which tells nothing here.
-    let is_kept_as_it_is =
-        |asked: &&String| asked.len() <= 1024 && !asked.chars().any(char::is_control);
-    let asked = asked.filter(is_kept_as_it_is);
-    asked.is_some_and(|asked| Some(asked) != handled)
+    let is_new = |annotation: &&'static str| {
+        let asked = annotations.get(*annotation);
+        let observed = status.and_then(|status| match *annotation {
+            RECONCILE_ANNOTATION => status.last_handled_reconcile.as_ref(),
+            decision => status.observed_decisions.get(decision),
+        });
+        asked.is_some_and(|asked| is_kept_as_it_is(asked) && Some(asked) != observed)
+    };
+    [
+        RECONCILE_ANNOTATION,
+        APPROVE_ANNOTATION,
+        ACCEPT_ANNOTATION,
+        RESOLVE_ANNOTATION,
+        TAKEOVER_ANNOTATION,
+    ]
+    .into_iter()
+    .find(is_new)
+}
+
+/// The operator keeps other values in a shortened form, which tells nothing here.
+fn is_kept_as_it_is(asked: &str) -> bool {
+    asked.len() <= 1024 && !asked.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -279,12 +306,12 @@ mod tests {
             (
                 &asked,
                 json!({"conditions": [not_ready(4), stalled(4)]}),
-                "unseen",
+                "asked",
             ),
             (
                 &asked,
                 json!({"conditions": [ready(4)], "lastHandledReconcile": "1"}),
-                "unseen",
+                "asked",
             ),
             (
                 &asked,
@@ -304,8 +331,38 @@ mod tests {
                 State::Stalled(_) => "stalled",
                 State::Pending(_) => "pending",
                 State::Unseen => "unseen",
+                State::Asked(_) => "asked",
             };
             assert_eq!(seen, expected, "{annotations} {status}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_before_a_person_decided_does_not_count() {
+        let stalled = [
+            condition("Ready", "False", 4),
+            condition("Stalled", "True", 4),
+        ];
+        for annotation in [
+            APPROVE_ANNOTATION,
+            ACCEPT_ANNOTATION,
+            RESOLVE_ANNOTATION,
+            TAKEOVER_ANNOTATION,
+        ] {
+            let asked = json!({annotation: "b"});
+            let since = |observed: &Value| {
+                let status = json!({"conditions": stalled, "observedDecisions": observed});
+                let resource = resource(&asked, &status);
+                match (Wanted { generation: 4 }).state(&resource) {
+                    State::Asked(annotation) => Some(annotation),
+                    State::Stalled(_) => None,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(since(&json!({})), Some(annotation));
+            assert_eq!(since(&json!({annotation: "a"})), Some(annotation));
+            // It was looked at with the decision, and is still Stalled.
+            assert_eq!(since(&json!({annotation: "b"})), None);
         }
     }
 }

@@ -61,16 +61,27 @@ pub struct Open {
     pub decision: Result<Decision, InvalidWish>,
 }
 
-/// The annotations by which a person asks for something, by name: those of decisions,
-/// [`APPROVE_ANNOTATION`] and [`RECONCILE_ANNOTATION`].
+/// The annotations by which a person asks for something, by name: those of [`decided`], and
+/// [`RECONCILE_ANNOTATION`].
 #[must_use]
 pub fn asked(resource: &DatabaseSchema) -> Handled {
+    let mut asked = decided(resource);
+    asked.extend(named(resource, RECONCILE_ANNOTATION));
+    asked
+}
+
+/// The annotations by which a person decided something, by name: those of decisions, and
+/// [`APPROVE_ANNOTATION`].
+#[must_use]
+pub fn decided(resource: &DatabaseSchema) -> Handled {
     let decisions = Kind::ALL.iter().map(|kind| kind.annotation());
-    let names = decisions.chain([APPROVE_ANNOTATION, RECONCILE_ANNOTATION]);
-    let annotations = resource.annotations();
-    names
-        .filter_map(|name| Some((name.to_owned(), clip(annotations.get(name)?))))
-        .collect()
+    let names = decisions.chain([APPROVE_ANNOTATION]);
+    names.filter_map(|name| named(resource, name)).collect()
+}
+
+fn named(resource: &DatabaseSchema, name: &str) -> Option<(String, String)> {
+    let value = resource.annotations().get(name)?;
+    Some((name.to_owned(), clip(value)))
 }
 
 /// The decisions that are still to be carried out.

@@ -13,6 +13,7 @@ use crate::engine::sessions::{Activity, waited_for};
 
 use super::agenda::annotation;
 use super::attempt::{Running, Waiting};
+use super::decisions::decided;
 use super::report::{Report, Written};
 use super::status::{Happened, Subject, status};
 
@@ -131,6 +132,7 @@ async fn write(mut report: Report, mut news: News) -> Report {
                 generation: report.generation(),
                 spec: &report.resource().spec,
                 reconcile: annotation(report.resource()),
+                decided: &decided(report.resource()),
                 catalog: None,
             },
             &Happened::Running(&running),

@@ -14,7 +14,7 @@ use super::agenda::{Entry, annotation};
 use super::approval;
 use super::attempt::{Attempt, DereferenceErrorKind};
 use super::context::{Context, Identity};
-use super::decisions::{Handled, asked, still_asked};
+use super::decisions::{Handled, asked, decided, still_asked};
 use super::fingerprint::Fingerprint;
 use super::memory::Memory;
 use super::report::{Report, Written};
@@ -54,10 +54,12 @@ pub async fn settle(
         return context.lifecycle.may_start().then(schedule::api_retry);
     }
     let now = Timestamp::now();
+    let decided = decided(resource);
     let subject = Subject {
         generation: report.generation(),
         spec: &resource.spec,
         reconcile: annotation(resource),
+        decided: &decided,
         catalog: attempted.catalog.as_ref(),
     };
     let mut handled = still_asked(before.handled(), resource);

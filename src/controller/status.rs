@@ -22,6 +22,7 @@ use crate::migration::plan::{Plan, Step};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, Running};
+use super::decisions::Handled;
 use super::identity;
 use super::memory::Memory;
 use super::policy::{State, backs_off, state, waits};
@@ -50,6 +51,8 @@ pub struct Subject<'a> {
     pub spec: &'a DatabaseSchemaSpec,
     /// The value of the annotation [`crate::api::v1alpha1::RECONCILE_ANNOTATION`].
     pub reconcile: Option<&'a str>,
+    /// The annotations by which a person decided something ([`super::decisions::decided`]).
+    pub decided: &'a Handled,
     /// Its migrations, when they could be read: what is pending while there is no plan.
     pub catalog: Option<&'a Catalog>,
 }
@@ -83,6 +86,7 @@ pub fn status(
         target_version: wanted(subject).or_else(|| previous.target_version.clone()),
         source: Some(clip(&subject.spec.source.summary())).filter(|text| !text.is_empty()),
         last_handled_reconcile: subject.reconcile.map(clip),
+        observed_decisions: subject.decided.clone(),
         failure: None,
         progress: None,
         next_window_time: None,

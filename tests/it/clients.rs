@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use schemaward::api::v1alpha1::DatabaseSchemaStatus;
 use schemaward::controller::attempt::{Attempt, Running, Waiting};
+use schemaward::controller::decisions::Handled;
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
@@ -58,11 +59,15 @@ fn make(
     made
 }
 
+/// No decisions of a person.
+const NONE: &Handled = &Handled::new();
+
 fn subject(spec: &schemaward::api::v1alpha1::DatabaseSchemaSpec) -> Subject<'_> {
     Subject {
         generation: GENERATION,
         spec,
         reconcile: None,
+        decided: NONE,
         catalog: None,
     }
 }

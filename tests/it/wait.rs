@@ -95,6 +95,10 @@ fn report(namespace: &Namespace<'_>, generation: i64, conditions: &[Value]) {
     ]);
 }
 
+fn annotate(namespace: &Namespace<'_>, annotation: &str) {
+    namespace.kubectl(&["annotate", "--overwrite", "dbs", "shop", annotation]);
+}
+
 #[test]
 fn it_ends_with_the_operators_success_or_with_its_reason() {
     let database = postgres().database("wait");
@@ -123,6 +127,68 @@ fn it_ends_with_the_operators_success_or_with_its_reason() {
     let mended = ended(wait(&namespace, &["--timeout=60s"]));
     assert_eq!(mended.code, Some(0), "{mended:#?}");
     assert_eq!(mended.stdout, "databaseschema/shop: at version 002\n");
+}
+
+/// Changes of a person that change no generation.
+#[test]
+fn what_was_said_before_a_decision_does_not_count() {
+    let namespace = crd::namespace("wait-decision");
+    namespace.apply(&crd::resource("shop").to_string());
+    let stalled = [
+        condition("Ready", "False", 1, "ChecksumMismatch", "001 changed."),
+        condition("Stalled", "True", 1, "ChecksumMismatch", "001 changed."),
+    ];
+    report(&namespace, 1, &stalled);
+    let before = ended(wait(&namespace, &["--timeout=0"]));
+    assert_eq!(before.code, Some(1), "{before:#?}");
+
+    annotate(&namespace, "schemaward.dev/accept=001");
+    let asked = ended(wait(&namespace, &["--timeout=0"]));
+    assert_eq!(asked.code, Some(3), "{asked:#?}");
+    assert_eq!(
+        asked.stderr,
+        "error: databaseschema/shop is not Ready. The operator has not looked at annotation schemaward.dev/accept \
+         yet: see whether it runs, and whether it watches this namespace.\n"
+    );
+
+    namespace.kubectl(&[
+        "patch",
+        "dbs",
+        "shop",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status": {"observedDecisions": {"schemaward.dev/accept": "001"}}}"#,
+    ]);
+    let in_vain = ended(wait(&namespace, &["--timeout=0"]));
+    assert_eq!(in_vain.code, Some(1), "{in_vain:#?}");
+    assert_eq!(in_vain.stderr, "error: 001 changed.\n");
+}
+
+#[test]
+fn the_operator_says_with_which_decisions_it_looked() {
+    let database = postgres().database("wait_decided");
+    let namespace = cluster().tenant("wait-decided");
+    namespace.secret(&database);
+    let manifest = |file| resource("shop", &database, &inline(&[file]));
+    let schema = namespace.schema("shop", &manifest(WIDGETS));
+    schema.reaches("UpToDate");
+    namespace.schema(
+        "shop",
+        &manifest(("001_widgets_UP.sql", "CREATE TABLE widgets (id bigint);")),
+    );
+    schema.reaches("ChecksumMismatch");
+
+    // What cannot be acted on is looked at, too.
+    for nothing in ["accept=yes", "approve=yes", "takeover=elsewhere/shop"] {
+        annotate(&namespace, &format!("schemaward.dev/{nothing}"));
+        let in_vain = ended(wait(&namespace, &["--timeout=60s"]));
+        assert_eq!(in_vain.code, Some(1), "{nothing} {in_vain:#?}");
+    }
+    annotate(&namespace, "schemaward.dev/accept=001");
+    let accepted = ended(wait(&namespace, &["--timeout=60s"]));
+    assert_eq!(accepted.code, Some(0), "{accepted:#?}");
+    assert_eq!(accepted.stdout, "databaseschema/shop: at version 001\n");
 }
 
 #[test]
@@ -215,31 +281,30 @@ fn only_the_wanted_generation_counts() {
     assert_eq!(ready.stderr, "");
 }
 
+/// What only waits calls for nobody: not for an approval, not for a window, not for a backup.
 #[test]
 fn the_time_out_says_the_last_state() {
     let namespace = crd::namespace("wait-time-out");
     namespace.apply(&crd::resource("shop").to_string());
-    report(
-        &namespace,
-        1,
-        &[condition(
-            "Ready",
-            "False",
+    for reason in ["AwaitingApproval", "OutsideWindow", "GateNotMet"] {
+        report(
+            &namespace,
             1,
-            "AwaitingApproval",
-            "1 version needs approval.",
-        )],
-    );
-    let began = Instant::now();
-    let ended = ended(wait(&namespace, &["--timeout=1s"]));
-    assert_eq!(ended.code, Some(3), "{ended:#?}");
-    assert_eq!(ended.stdout, "");
-    assert_eq!(
-        ended.stderr,
-        "note: databaseschema/shop: AwaitingApproval: 1 version needs approval.\n\
-         error: databaseschema/shop is not Ready after 1s. AwaitingApproval: 1 version needs approval.\n"
-    );
-    assert!(began.elapsed() < Duration::from_secs(20));
+            &[condition("Ready", "False", 1, reason, "1 version waits.")],
+        );
+        let began = Instant::now();
+        let ended = ended(wait(&namespace, &["--timeout=1s"]));
+        assert_eq!(ended.code, Some(3), "{reason} {ended:#?}");
+        assert_eq!(ended.stdout, "");
+        assert_eq!(
+            ended.stderr,
+            format!(
+                "note: databaseschema/shop: {reason}: 1 version waits.\n\
+                 error: databaseschema/shop is not Ready after 1s. {reason}: 1 version waits.\n"
+            )
+        );
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
 }
 
 #[test]

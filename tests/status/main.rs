@@ -27,6 +27,7 @@ use played::{Answer, Scene, at, attempts, spec, version};
 use schemaward::controller::attempt::{
     Attempt, DereferenceError, DereferenceErrorKind, Running, Waiting,
 };
+use schemaward::controller::decisions::Handled;
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
@@ -42,6 +43,7 @@ struct Resource {
     spec: DatabaseSchemaSpec,
     generation: i64,
     reconcile: Option<String>,
+    decided: Handled,
     status: DatabaseSchemaStatus,
     memory: Memory,
 }
@@ -52,6 +54,7 @@ impl Resource {
             spec: spec(&["041", "042", "043", "044"]),
             generation: 3,
             reconcile: None,
+            decided: Handled::new(),
             status: DatabaseSchemaStatus {
                 observed_generation: Some(-1),
                 ..DatabaseSchemaStatus::default()
@@ -65,6 +68,7 @@ impl Resource {
             generation: self.generation,
             spec: &self.spec,
             reconcile: self.reconcile.as_deref(),
+            decided: &self.decided,
             catalog: None,
         }
     }

@@ -109,6 +109,13 @@ pub struct DatabaseSchemaStatus {
     pub last_handled_reconcile: Option<String>,
 
     /// The values of the annotations schemaward.dev/accept, schemaward.dev/approve,
+    /// schemaward.dev/resolve and schemaward.dev/takeover that the rest of status is about, by the name of
+    /// the annotation: those that the resource had when the operator last began with it. One that is not
+    /// here was set since.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed_decisions: BTreeMap<String, String>,
+
+    /// The values of the annotations schemaward.dev/accept, schemaward.dev/approve,
     /// schemaward.dev/resolve and schemaward.dev/takeover that were acted on last, by the name of the
     /// annotation. To ask for the same once more, take the annotation away first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
