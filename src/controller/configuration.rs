@@ -3,14 +3,13 @@
 //! there.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use serde::Deserialize;
 
 use crate::api::v1alpha1::{PolicyAction, RequiredApproval};
 use crate::aws::SecretAddress;
 use crate::migration::statement_policy::{StatementPolicy, UnknownName};
-use crate::postgres::{Guard, HostPattern};
+use crate::postgres::{ApiServer, Guard, HostPattern};
 
 use super::approval;
 
@@ -248,7 +247,7 @@ impl Hosts {
         &self,
         namespace: &str,
         allows_loopback: bool,
-        api_server: &[SocketAddr],
+        api_server: Option<&ApiServer>,
     ) -> Guard {
         let allowed = |rules: &Vec<AllowedHosts>| {
             let rules = rules
@@ -260,7 +259,7 @@ impl Hosts {
         };
         Guard {
             allows_loopback,
-            api_server: api_server.to_vec(),
+            api_server: api_server.cloned(),
             denied: self.deny.iter().map(|host| host.0.clone()).collect(),
             allowed: self.allow.as_ref().map(allowed),
         }
@@ -285,7 +284,7 @@ hosts:
     fn what_a_namespace_may_use_is_what_any_rule_for_it_names() {
         let hosts = Configuration::parse(WHOLE).unwrap().hosts;
         let allowed = |namespace: &str| {
-            let guard = hosts.guard(namespace, false, &[]);
+            let guard = hosts.guard(namespace, false, None);
             let allowed = guard.allowed.unwrap();
             allowed.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
@@ -373,7 +372,7 @@ aws:
         for text in ["", "# later\n", "{}", "hosts: {}"] {
             let configuration = Configuration::parse(text).unwrap();
             assert_eq!(configuration, Configuration::default(), "{text}");
-            assert_eq!(configuration.hosts.guard("any", false, &[]).allowed, None);
+            assert_eq!(configuration.hosts.guard("any", false, None).allowed, None);
         }
     }
 

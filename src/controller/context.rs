@@ -1,6 +1,5 @@
 //! What every reconcile shares, made once by the runtime.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::api::v1alpha1::DatabaseSchema;
 use crate::aws::Aws;
 use crate::engine::review::Judgements;
 use crate::engine::task::Owner;
-use crate::postgres::Guard;
+use crate::postgres::{ApiServer, Guard};
 use crate::telemetry::metrics::Metrics;
 
 use super::access::Grantee;
@@ -38,7 +37,7 @@ pub struct Context {
     /// Connections to loopback are made.
     pub allows_loopback: bool,
     /// Where the API server listens.
-    pub api_server: Vec<SocketAddr>,
+    pub api_server: Option<ApiServer>,
     /// Pause between two looks at the referenced objects of a resource at rest; `None` where watches
     /// tell of changes.
     pub source_poll: Option<Duration>,
@@ -99,7 +98,7 @@ impl Context {
     #[must_use]
     pub fn guard(&self, namespace: &str) -> Guard {
         let hosts = &self.configuration.hosts;
-        hosts.guard(namespace, self.allows_loopback, &self.api_server)
+        hosts.guard(namespace, self.allows_loopback, self.api_server.as_ref())
     }
 
     /// What of AWS the resources of a namespace get.

@@ -1,17 +1,16 @@
 //! From the start to the end of the operator's process.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, Config, ResourceExt};
-use tokio::net::lookup_host;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::engine::review::Judgements;
+use crate::postgres::ApiServer;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -91,7 +90,7 @@ pub async fn run(
     config.read_timeout = Some(READ_TIMEOUT);
     config.write_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    let api_server = addresses(&config).await;
+    let api_server = api_server(&config);
     let client = Client::try_from(config)?;
     health.expect_caches(options.namespaces.len().max(1));
     let probe = tokio::spawn(probe_api(client.clone(), Arc::clone(&health)));
@@ -152,20 +151,18 @@ fn scopes(namespaces: &[String]) -> Vec<Option<String>> {
     }
 }
 
-/// Where the API server listens, as far as its name can be resolved.
-async fn addresses(config: &Config) -> Vec<SocketAddr> {
+/// Where the API server listens.
+fn api_server(config: &Config) -> Option<ApiServer> {
     let url = &config.cluster_url;
-    let Some(host) = url.host() else {
-        return Vec::new();
-    };
-    let host = host.trim_matches(['[', ']']);
     let usual = if url.scheme_str() == Some("http") {
         80
     } else {
         443
     };
-    let found = lookup_host((host, url.port_u16().unwrap_or(usual))).await;
-    found.map(Iterator::collect).unwrap_or_default()
+    Some(ApiServer {
+        host: url.host()?.trim_matches(['[', ']']).to_owned(),
+        port: url.port_u16().unwrap_or(usual),
+    })
 }
 
 /// Who we are and where.

@@ -379,7 +379,7 @@ fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
 }
 
 /// What an I/O error says, in words that do not change with the platform.
-fn io_text(error: &io::Error) -> String {
+pub(super) fn io_text(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {

@@ -4,6 +4,7 @@
 //! the two gets past it; a `NetworkPolicy` does not let it through.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -29,17 +30,41 @@ const NAT64: (IpAddr, u8) = (
     96,
 );
 
+/// Other ways to write an IPv4 address as an IPv6 one, each a way around what is said of IPv4 addresses. Where in
+/// it the IPv4 address stands is not known, or nobody has used it for long; so no server is behind it: NAT64 with a
+/// prefix of one's own (RFC 8215), 6to4 (RFC 7526), Teredo (RFC 4380), and addresses that are translated (RFC 7915)
+/// or compatible (RFC 4291).
+const EMBEDDED: [(IpAddr, u8); 5] = [
+    (
+        IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0)),
+        48,
+    ),
+    (IpAddr::V6(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)), 16),
+    (IpAddr::V6(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0)), 32),
+    (IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0)), 96),
+    (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 96),
+];
+
 /// What one resource may connect to.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     /// Loopback may be dialled.
     pub allows_loopback: bool,
-    /// Where the API server listens.
-    pub api_server: Vec<SocketAddr>,
+    /// The API server.
+    pub api_server: Option<ApiServer>,
     /// Never dialled.
     pub denied: Vec<HostPattern>,
     /// When given, nothing else is dialled.
     pub allowed: Option<Vec<HostPattern>>,
+}
+
+/// Where the API server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
 }
 
 /// Hosts, by name or by address.
@@ -68,19 +93,34 @@ enum Refusal {
 /// Resolves the host of `settings` and judges it.
 ///
 /// # Errors
-/// `HostNotAllowed`, or that the name cannot be resolved. Nothing was sent.
+/// `HostNotAllowed`, or that a name cannot be resolved. Nothing was sent.
 pub async fn admit(settings: &Settings) -> Result<(), DatabaseError> {
     let Some(guard) = &settings.guard else {
         return Ok(());
     };
-    let found = tokio::net::lookup_host((settings.host.as_str(), settings.port))
+    let addresses = resolve(&settings.host, settings.port)
         .await
         .map_err(|cause| error::unresolved(settings, &cause))?;
-    let addresses: Vec<SocketAddr> = found.collect();
-    match guard.refusal(&settings.host, &addresses) {
+    let api_server = guard.api_server_at(settings.port).await.map_err(|cause| {
+        DatabaseError::new(
+            DatabaseErrorKind::Unreachable,
+            format!(
+                "Whether {} is the API server is not known, because the API server's own name cannot be resolved: {}. \
+                 Nothing was sent.",
+                names::place(settings),
+                error::io_text(&cause)
+            ),
+        )
+    })?;
+    match guard.refusal(&settings.host, &addresses, &api_server) {
         None => Ok(()),
         Some(refusal) => Err(refused(settings, refusal)),
     }
+}
+
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = tokio::net::lookup_host((host, port)).await?;
+    Ok(found.collect())
 }
 
 /// The addresses stay unsaid: a resource is no way to ask the cluster's DNS.
@@ -118,14 +158,27 @@ fn refused(settings: &Settings, refusal: Refusal) -> DatabaseError {
 }
 
 impl Guard {
-    fn refusal(&self, host: &str, addresses: &[SocketAddr]) -> Option<Refusal> {
+    /// The addresses of the API server as they are now, if it listens on this port.
+    async fn api_server_at(&self, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match &self.api_server {
+            Some(own) if own.port == port => resolve(&own.host, port).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn refusal(
+        &self,
+        host: &str,
+        addresses: &[SocketAddr],
+        api_server: &[SocketAddr],
+    ) -> Option<Refusal> {
         let ips: Vec<IpAddr> = addresses.iter().map(|at| plain(at.ip())).collect();
         let reserved = ips.iter().copied().any(is_reserved);
         let loopback = ips.iter().any(IpAddr::is_loopback);
-        let api_server = addresses.iter().any(|at| {
+        let is_api_server = addresses.iter().any(|at| {
             let same =
                 |own: &SocketAddr| own.port() == at.port() && plain(own.ip()) == plain(at.ip());
-            self.api_server.iter().any(same)
+            api_server.iter().any(same)
         });
         if reserved {
             return Some(Refusal::Reserved);
@@ -133,14 +186,14 @@ impl Guard {
         if loopback && !self.allows_loopback {
             return Some(Refusal::Loopback);
         }
-        if api_server {
+        if is_api_server {
             return Some(Refusal::ApiServer);
         }
-        let denies = |pattern: &HostPattern| pattern.names(host) || pattern.holds_any(&ips);
+        let denies = |pattern: &HostPattern| pattern.names(host) || pattern.holds_any(addresses);
         if self.denied.iter().any(denies) {
             return Some(Refusal::Denied);
         }
-        let allows = |pattern: &HostPattern| pattern.names(host) || pattern.holds_all(&ips);
+        let allows = |pattern: &HostPattern| pattern.names(host) || pattern.holds_all(addresses);
         match &self.allowed {
             Some(allowed) if !allowed.iter().any(allows) => Some(Refusal::NotAllowed),
             _ => None,
@@ -170,6 +223,7 @@ fn is_reserved(ip: IpAddr) -> bool {
         || ip.is_unspecified()
         || ip.is_multicast()
         || CLOUD.iter().any(|network| holds(*network, ip))
+        || (!ip.is_loopback() && EMBEDDED.iter().any(|network| holds(*network, ip)))
 }
 
 /// True when `ip` is in the network.
@@ -200,18 +254,38 @@ impl HostPattern {
         }
     }
 
-    fn holds_any(&self, ips: &[IpAddr]) -> bool {
-        ips.iter().any(|ip| self.holds(*ip))
+    fn holds_any(&self, addresses: &[SocketAddr]) -> bool {
+        addresses.iter().any(|at| self.holds(at.ip()))
     }
 
-    fn holds_all(&self, ips: &[IpAddr]) -> bool {
-        !ips.is_empty() && ips.iter().all(|ip| self.holds(*ip))
+    fn holds_all(&self, addresses: &[SocketAddr]) -> bool {
+        !addresses.is_empty() && addresses.iter().all(|at| self.holds(at.ip()))
     }
 
+    /// An address behind NAT64 is in the networks of both.
     fn holds(&self, ip: IpAddr) -> bool {
+        let holds = |network, length| {
+            [ip.to_canonical(), plain(ip)]
+                .into_iter()
+                .any(|ip| holds((network, length), ip))
+        };
         match self {
-            Self::Network(network, length) => holds((*network, *length), ip),
+            Self::Network(network, length) => holds(*network, *length),
             Self::Any | Self::Name(_) | Self::Below(_) => false,
+        }
+    }
+
+    /// A network of IPv4 addresses that is written as one of IPv6 is what it is; `None`: it is longer than they are.
+    fn network(ip: IpAddr, length: u8) -> Option<Self> {
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        if length > most {
+            return None;
+        }
+        match (ip, ip.to_canonical()) {
+            (IpAddr::V6(_), v4 @ IpAddr::V4(_)) => {
+                Some(Self::Network(v4, length.checked_sub(128 - 32)?))
+            }
+            _ => Some(Self::Network(ip, length)),
         }
     }
 }
@@ -233,18 +307,14 @@ impl FromStr for HostPattern {
             return Ok(Self::Any);
         }
         if let Ok(ip) = text.parse::<IpAddr>() {
+            let ip = ip.to_canonical();
             let length = if ip.is_ipv4() { 32 } else { 128 };
             return Ok(Self::Network(ip, length));
         }
         if let Some((ip, length)) = text.split_once('/') {
             let ip: IpAddr = ip.parse().map_err(|_| invalid())?;
-            let most = if ip.is_ipv4() { 32 } else { 128 };
             let length: u8 = length.parse().map_err(|_| invalid())?;
-            return if length <= most {
-                Ok(Self::Network(ip, length))
-            } else {
-                Err(invalid())
-            };
+            return Self::network(ip, length).ok_or_else(invalid);
         }
         let name = text.trim_end_matches('.').to_ascii_lowercase();
         let below = name.strip_prefix('*').filter(|rest| rest.starts_with('.'));
@@ -302,6 +372,10 @@ mod tests {
             ("100.64.0.1", None),
             ("203.0.113.9", None),
             ("fd12:3456::1", None),
+            ("64:ff9b::a01:203", None),
+            ("::ffff:10.1.2.3", None),
+            ("2001:1::1", None),
+            ("2003::1", None),
             ("2001:db8::1", None),
             ("127.0.0.1", Some(Refusal::Loopback)),
             ("127.255.0.9", Some(Refusal::Loopback)),
@@ -322,30 +396,90 @@ mod tests {
             ("255.255.255.255", Some(Refusal::Reserved)),
             ("100.100.100.200", Some(Refusal::Reserved)),
             ("168.63.129.16", Some(Refusal::Reserved)),
+            // Ways around: local-use NAT64, 6to4, Teredo, compatible, translated.
+            ("64:ff9b:1::a9fe:a9fe", Some(Refusal::Reserved)),
+            ("64:ff9b:1:a9fe:a9:fe00::", Some(Refusal::Reserved)),
+            ("2002:a9fe:a9fe::1", Some(Refusal::Reserved)),
+            ("2001:0:a01:203::5601:5601", Some(Refusal::Reserved)),
+            ("::169.254.169.254", Some(Refusal::Reserved)),
+            ("::127.0.0.1", Some(Refusal::Reserved)),
+            ("::ffff:0:127.0.0.1", Some(Refusal::Reserved)),
         ] {
-            assert_eq!(guard.refusal("db", &at(&[address])), expected, "{address}");
+            assert_eq!(
+                guard.refusal("db", &at(&[address]), &[]),
+                expected,
+                "{address}"
+            );
             // One bad address among good ones is enough.
-            let among = guard.refusal("db", &at(&["10.0.0.1", address]));
+            let among = guard.refusal("db", &at(&["10.0.0.1", address]), &[]);
             assert_eq!(among, expected, "{address}");
         }
         let lenient = Guard {
             allows_loopback: true,
             ..Guard::default()
         };
-        assert_eq!(lenient.refusal("db", &at(&["127.0.0.1", "::1"])), None);
-        let metadata = lenient.refusal("db", &at(&["169.254.169.254"]));
+        assert_eq!(lenient.refusal("db", &at(&["127.0.0.1", "::1"]), &[]), None);
+        let metadata = lenient.refusal("db", &at(&["169.254.169.254"]), &[]);
         assert_eq!(metadata, Some(Refusal::Reserved));
     }
 
     #[test]
     fn the_api_server_is_no_database_and_its_neighbours_may_be() {
+        let guard = Guard::default();
+        let own = ["10.96.0.1:443".parse().unwrap()];
+        let port = |port| [SocketAddr::new("::ffff:10.96.0.1".parse().unwrap(), port)];
+        let refusal = |at: &[SocketAddr]| guard.refusal("k", at, &own);
+        assert_eq!(refusal(&port(443)), Some(Refusal::ApiServer));
+        assert_eq!(refusal(&port(5432)), None);
+    }
+
+    /// Its name may lead elsewhere by now, or have led nowhere when the operator began.
+    #[tokio::test]
+    async fn the_api_server_is_looked_for_at_each_connection() {
         let guard = Guard {
-            api_server: vec!["10.96.0.1:443".parse().unwrap()],
+            api_server: Some(ApiServer {
+                host: "localhost".to_owned(),
+                port: 6443,
+            }),
             ..Guard::default()
         };
-        let port = |port| [SocketAddr::new("::ffff:10.96.0.1".parse().unwrap(), port)];
-        assert_eq!(guard.refusal("k", &port(443)), Some(Refusal::ApiServer));
-        assert_eq!(guard.refusal("k", &port(5432)), None);
+        let found = guard.api_server_at(6443).await.unwrap();
+        assert!(
+            found.contains(&"127.0.0.1:6443".parse().unwrap()),
+            "{found:?}"
+        );
+        // A database on another port is no reason to ask.
+        assert_eq!(guard.api_server_at(5432).await.unwrap(), []);
+        let nowhere = Guard {
+            api_server: Some(ApiServer {
+                host: "not a name".to_owned(),
+                port: 6443,
+            }),
+            ..Guard::default()
+        };
+        assert!(nowhere.api_server_at(6443).await.is_err());
+    }
+
+    #[test]
+    fn an_address_is_in_a_network_however_either_is_written() {
+        for (pattern, address, expected) in [
+            ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "::ffff:10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "11.1.2.3", false),
+            ("::ffff:10.1.2.3", "10.1.2.3", true),
+            ("::ffff:10.1.2.3/128", "10.1.2.3", true),
+            ("::ffff:0.0.0.0/96", "203.0.113.1", true),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("10.0.0.0/8", "64:ff9b::a01:203", true),
+            ("64:ff9b::/96", "64:ff9b::a01:203", true),
+            ("64:ff9b::/96", "10.1.2.3", false),
+            ("::/0", "64:ff9b::a01:203", true),
+            ("::/0", "::ffff:10.1.2.3", false),
+        ] {
+            let pattern: HostPattern = pattern.parse().unwrap();
+            let holds = pattern.holds(address.parse().unwrap());
+            assert_eq!(holds, expected, "{pattern} {address}");
+        }
     }
 
     #[test]
@@ -373,7 +507,7 @@ mod tests {
             ("a.rds.example", &["127.0.0.1"], Some(Refusal::Loopback)),
         ] {
             assert_eq!(
-                guard.refusal(host, &at(addresses)),
+                guard.refusal(host, &at(addresses), &[]),
                 expected,
                 "{host} {addresses:?}"
             );
@@ -382,7 +516,7 @@ mod tests {
             allowed: Some(Vec::new()),
             ..Guard::default()
         };
-        let refused = nothing.refusal("db", &at(&["10.0.0.1"]));
+        let refused = nothing.refusal("db", &at(&["10.0.0.1"]), &[]);
         assert_eq!(refused, Some(Refusal::NotAllowed));
     }
 
@@ -398,6 +532,7 @@ mod tests {
             "*x",
             "a*b",
             "10.0.0.0/33",
+            "::ffff:10.0.0.0/8",
             "x/8",
             "a b",
             "db:5432",

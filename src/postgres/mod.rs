@@ -51,7 +51,7 @@ pub use audit_report::{AuditReport, AuditRow};
 pub use changes::{By, Changes, ChangesWanted, RecordedChange};
 pub use connection::{Canceller, Postgres};
 pub use doctor::{Check, Finding, Trouble, examine, in_time};
-pub use guard::{Guard, HostPattern};
+pub use guard::{ApiServer, Guard, HostPattern};
 pub use names::{place, role};
 pub use scratch::{Fate, ScratchDatabase, StatementFailure};
 pub use settings::{
