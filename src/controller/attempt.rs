@@ -32,24 +32,29 @@ impl Attempt {
     /// When what it waits for comes by itself, where that is known.
     #[must_use]
     pub fn opens_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Ran(outcome) => match outcome.stop()? {
-                Stop::Held(hold) => hold.opens_at(),
-                _ => None,
-            },
-            _ => None,
-        }
+        self.hold()?.opens_at()
     }
 
     /// True when it waits for other objects, which nothing tells of.
     #[must_use]
     pub fn waits_for_gates(&self) -> bool {
+        matches!(self.hold(), Some(Hold::Gate(_)))
+    }
+
+    /// True when what it left to run has to be looked at before anybody can approve it.
+    #[must_use]
+    pub fn leaves_another_plan(&self) -> bool {
+        self.hold().is_some_and(Hold::leaves_another_plan)
+    }
+
+    /// What it waits for.
+    fn hold(&self) -> Option<&Hold> {
         match self {
-            Self::Ran(outcome) => matches!(
-                outcome.stop(),
-                Some(Stop::Held(hold)) if matches!(hold.as_ref(), Hold::Gate(_))
-            ),
-            _ => false,
+            Self::Ran(outcome) => match outcome.stop()? {
+                Stop::Held(hold) => Some(hold),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

@@ -74,7 +74,9 @@ pub async fn settle(
     let next = memory.next_attempt(interval, schedule::random(), now);
     let gates = attempted.attempt.waits_for_gates();
     let gates = gates.then(schedule::gate_poll);
-    let next = [next, opening(&attempted.attempt, now), gates];
+    let at_once = attempted.attempt.leaves_another_plan();
+    let at_once = at_once.then_some(Duration::ZERO);
+    let next = [next, opening(&attempted.attempt, now), gates, at_once];
     let next = next.into_iter().flatten().min();
     let happened = Happened::Attempted {
         attempt: &attempted.attempt,

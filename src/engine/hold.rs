@@ -247,6 +247,16 @@ impl Hold {
         }
     }
 
+    /// True when what is left is another plan than the one that ran, and waits for an approval that nobody can give
+    /// before it is looked at: its hash is not known yet.
+    #[must_use]
+    pub fn leaves_another_plan(&self) -> bool {
+        match self {
+            Self::Window(outside) => outside.is_approved_anew,
+            Self::Approval(_) | Self::Policy(_) | Self::Gate(_) => false,
+        }
+    }
+
     /// The same where what is left waits for a new approval as well.
     #[must_use]
     pub(super) fn approved_anew(self) -> Self {

@@ -112,6 +112,64 @@ fn a_version_that_runs_when_the_window_closes_is_finished_and_no_other_begins() 
     assert_eq!(status["nextWindowTime"], (opened + 24.hours()).to_string());
 }
 
+/// What is left of a way back needs an approval of its own, whose hash is there at once.
+#[test]
+fn what_a_window_leaves_of_a_way_back_can_be_approved_at_once() {
+    let database = postgres().database("window_back");
+    let namespace = cluster().tenant("window-back");
+    namespace.secret(&database);
+    let now = Timestamp::now();
+    let opened = minute(now);
+    // Time enough to apply, to approve and to begin.
+    let (duration, closes) = match now.duration_since(opened).as_secs() {
+        0..30 => ("1m", opened + 1.minute()),
+        _ => ("2m", opened + 2.minutes()),
+    };
+    let slow = format!(
+        "SELECT pg_sleep_until('{}'); DROP TABLE gadgets;",
+        closes + 1.second()
+    );
+    let files = [
+        WIDGETS,
+        ("001_widgets_DOWN.sql", "DROP TABLE widgets;"),
+        ("002_gadgets_UP.sql", "CREATE TABLE gadgets (id int);"),
+        ("002_gadgets_DOWN.sql", slow.as_str()),
+        ("000_none_UP.sql", "SELECT 1;"),
+    ];
+    let schema = namespace.schema("shop", &resource("shop", &database, &inline(&files)));
+    schema.reaches("UpToDate");
+    schema.patch(&json!({"spec": {
+        "targetVersion": "000",
+        "rollback": {"policy": "Allow"},
+        "approval": {"required": "Down"},
+        "windows": window(opened, duration),
+    }}));
+    let hash = |status: &Value| status["plan"]["hash"].as_str().expect("a hash").to_owned();
+    let whole = hash(&schema.reaches("AwaitingApproval"));
+    let approval = format!("schemaward.dev/approve={whole}");
+    namespace.kubectl(&["annotate", "dbs", "shop", &approval]);
+    schema.reaches("RollingBack");
+    // Its interval is ten minutes, and no window opens before tomorrow.
+    eventually(LIMIT * 3, || {
+        let status = schema.status();
+        let waits = condition(&status, "Ready")["reason"] == "AwaitingApproval";
+        if waits && status["currentVersion"] == "001" {
+            Ok(())
+        } else {
+            Err(status)
+        }
+    });
+    let status = schema.status();
+    assert_ne!(hash(&status), whole);
+    assert_eq!(status["plan"]["scriptCount"], 1);
+    let told = schema.events();
+    assert!(
+        told.iter()
+            .any(|event| event.starts_with("Normal OutsideWindow")),
+        "{told:#?}"
+    );
+}
+
 #[test]
 fn only_a_risky_plan_waits_for_a_window_that_is_for_such() {
     let database = postgres().database("window_risky");

@@ -138,6 +138,11 @@ async fn what_is_left_of_an_approved_way_back_says_that_it_waits_for_another_app
                  at 2. {then}; to run it sooner, change spec.windows."
             )
         );
+        let stop = outcome.stop();
+        let Some(Stop::Held(left)) = stop else {
+            panic!("{stop:?}");
+        };
+        assert_eq!(left.leaves_another_plan(), required == Down);
         if required == Down {
             awaited(&run_held(&free, back(Down, approved), &mut database).await);
         }
