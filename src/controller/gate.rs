@@ -32,7 +32,7 @@ const MAX_TEXT: usize = 253;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// Gates of one resource.
 const MAX_GATES: usize = 20;
-/// Characters of a found value that a message shows.
+/// Characters of the longest value that a message shows.
 const SHOWN: usize = 64;
 
 /// One gate.
@@ -168,9 +168,13 @@ impl Gate {
         match found(&self.path, object) {
             None => return Some(format!("{self} has no {path}, which has to be {equals:?}")),
             Some(value) if value != *equals => {
-                let value: String = value.chars().take(SHOWN).collect();
+                let value = if is_status_word(path, &value) {
+                    format!("{value:?}")
+                } else {
+                    "another value".to_owned()
+                };
                 return Some(format!(
-                    "{path} of {self} is {value:?} and has to be {equals:?}"
+                    "{path} of {self} is {value} and has to be {equals:?}"
                 ));
             }
             Some(_) => {}
@@ -193,6 +197,16 @@ impl std::fmt::Display for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
+}
+
+/// Whether a value may be told to whoever reads the status of a resource, who may have no right to read the object:
+/// it is a part of the object's own status, and of words alone, as phases are. No token is, and few passwords are.
+fn is_status_word(path: &str, value: &str) -> bool {
+    let is_of_status = [".status.", ".status["]
+        .iter()
+        .any(|of| path.starts_with(of));
+    let is_of_word = |letter: char| letter.is_ascii_alphabetic() || " -_".contains(letter);
+    is_of_status && value.len() <= SHOWN && value.chars().all(is_of_word)
 }
 
 /// The one value at a path, as text; of none or several there is nothing to say.
@@ -316,6 +330,49 @@ mod tests {
     }
 
     /// What is a part of the path that the API server is asked for leads nowhere else.
+    /// Whoever writes a resource may not be the one who may read the object.
+    #[test]
+    fn only_a_word_of_the_objects_own_status_is_told() {
+        let now: Timestamp = "2026-03-07T12:00:00Z".parse().unwrap();
+        let long = "a".repeat(65);
+        for (path, object, told) in [
+            (
+                ".status.phase",
+                json!({"status": {"phase": "Cluster in healthy state"}}),
+                true,
+            ),
+            (
+                ".status['phase']",
+                json!({"status": {"phase": "walArchivingFailing"}}),
+                true,
+            ),
+            (".status.ready", json!({"status": {"ready": false}}), true),
+            (
+                ".status.token",
+                json!({"status": {"token": "hunter2"}}),
+                false,
+            ),
+            (".status.token", json!({"status": {"token": long}}), false),
+            (".status", json!({"status": {"phase": "running"}}), false),
+            (
+                ".statuses.phase",
+                json!({"statuses": {"phase": "running"}}),
+                false,
+            ),
+            (
+                ".spec.password",
+                json!({"spec": {"password": "sesame"}}),
+                false,
+            ),
+        ] {
+            let spec = spec(&json!({"jsonPath": path, "equals": "completed"}));
+            let unmet = gates(&spec).unwrap()[0].unmet(&object, now).unwrap();
+            let hidden =
+                format!("{path} of Backup before is another value and has to be \"completed\"");
+            assert_eq!(unmet != hidden, told, "{unmet}");
+        }
+    }
+
     #[test]
     fn a_gate_names_one_object_and_no_other_path() {
         for (field, texts) in [
