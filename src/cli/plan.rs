@@ -73,7 +73,8 @@ impl PlanCommand {
         let look = session.look(task).await?;
         let described = match &look.plan {
             Ok(plan) => {
-                describe(plan, &catalog, &look.history, &ledger.table, &mut session).await?
+                let (history, table) = (&look.history, &ledger.table);
+                describe(plan, &catalog, history, table, &mut session, terminal).await?
             }
             Err(_) => Described::default(),
         };
@@ -150,6 +151,7 @@ async fn describe(
     history: &History,
     ledger_table: &str,
     session: &mut Session,
+    terminal: Terminal,
 ) -> Result<Described, Failure> {
     let mut steps = Vec::with_capacity(plan.steps.len());
     let mut losses: Vec<(Version, Loss)> = Vec::new();
@@ -190,7 +192,7 @@ async fn describe(
             }),
         });
     }
-    let losses = estimated(&losses, session).await?;
+    let losses = estimated(&losses, session, terminal).await?;
     Ok(Described { steps, losses })
 }
 
@@ -228,15 +230,23 @@ fn role(step: &Step, catalog: &Catalog) -> Role {
     }
 }
 
-/// What is lost, with how many rows. The catalog is asked only when there is something to ask for.
+/// What is lost, with how many rows. The catalog is asked only when there is something to ask for, and a plan is
+/// shown also when it does not answer: the numbers are for a person to read, and nothing depends on them.
 async fn estimated(
     losses: &[(Version, Loss)],
     session: &mut Session,
+    terminal: Terminal,
 ) -> Result<Vec<DataLoss>, Failure> {
     let asked = losses.iter().take(MAX_ASKED);
     let asked: Arc<[Loss]> = asked.map(|(_, loss)| loss.clone()).collect();
     let found = if asked.iter().any(is_in_catalog) {
-        session.estimate(asked).await?
+        session.estimate(asked).await?.unwrap_or_else(|error| {
+            terminal.warning(&format!(
+                "How many rows it would lose is not known: {}",
+                error.message
+            ));
+            Estimate::default()
+        })
     } else {
         Estimate::default()
     };

@@ -122,19 +122,22 @@ impl Session {
         }
     }
 
-    /// What the catalog has of `losses`.
+    /// What the catalog has of `losses`; inside, why it does not say.
     ///
     /// # Errors
-    /// When the database does not give it, or a signal comes first.
-    pub(super) async fn estimate(&mut self, losses: Arc<[Loss]>) -> Result<Estimate, Failure> {
+    /// When a signal comes first.
+    pub(super) async fn estimate(
+        &mut self,
+        losses: Arc<[Loss]>,
+    ) -> Result<Result<Estimate, DatabaseError>, Failure> {
         let request = Request::Estimate(losses);
         tokio::select! {
             answer = self.database.perform(&request) => match answer {
-                Ok(Observation::Estimated(found)) => Ok(found),
+                Ok(Observation::Estimated(found)) => Ok(Ok(found)),
                 Ok(_) => Err(Failure::not_done(
                     "What would be lost was asked and something else was answered. Please report it.",
                 )),
-                Err(error) => Err(trouble(&error)),
+                Err(error) => Ok(Err(error)),
             },
             () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
         }

@@ -114,6 +114,31 @@ fn plan_names_what_a_way_back_loses_with_estimates() {
     assert_eq!(project.applied(), "001 002");
 }
 
+/// The numbers are for a person to read, and nothing depends on them.
+#[test]
+fn a_plan_is_shown_also_where_the_server_gives_no_estimate() {
+    let project = project("loss_untold");
+    let name = &project.database.name;
+    project
+        .database
+        .admin_exec("REVOKE SELECT ON pg_catalog.pg_stats FROM PUBLIC");
+    let ended = project.run("plan --to 001");
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let told = "warning: How many rows it would lose is not known: ";
+    assert!(ended.stderr.contains(told), "{name} {ended:#?}");
+    assert!(ended.stderr.contains("pg_stats"), "{ended:#?}");
+    let (_, losses) = ended
+        .stdout
+        .split_once("Going back loses:\n")
+        .unwrap_or_else(|| panic!("{ended:#?}"));
+    assert!(losses.contains("table parted "), "{losses}");
+    assert_eq!(
+        losses.matches("number of rows unknown").count(),
+        9,
+        "{losses}"
+    );
+}
+
 #[test]
 fn down_names_it_before_it_runs_and_a_way_forth_asks_for_nothing() {
     let project = project("loss_down");
