@@ -16,6 +16,7 @@ use super::check::json::Level;
 use super::exit::Failure;
 
 pub mod history;
+pub mod test;
 pub mod verify;
 
 /// How results are printed.
@@ -397,6 +398,10 @@ mod tests {
             (
                 "verify.json",
                 schema_of().into_root_schema_for::<verify::Verify>(),
+            ),
+            (
+                "test.json",
+                schema_of().into_root_schema_for::<test::Test>(),
             ),
             (
                 "history.json",

@@ -9,9 +9,18 @@ use super::exit::{Exit, Failure};
 /// What is known about where the output goes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal {
-    results_in_colour: bool,
+    results: Results,
     messages_in_colour: bool,
     shows_progress: bool,
+}
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Results {
+    Plain,
+    InColour,
+    /// Not at all: the caller puts them in another form.
+    Mute,
 }
 
 impl Terminal {
@@ -21,7 +30,11 @@ impl Terminal {
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let to_eyes = io::stderr().is_terminal() && !dumb;
         Self {
-            results_in_colour: io::stdout().is_terminal() && !dumb && !plain,
+            results: if io::stdout().is_terminal() && !dumb && !plain {
+                Results::InColour
+            } else {
+                Results::Plain
+            },
             messages_in_colour: to_eyes && !plain,
             shows_progress: to_eyes,
         }
@@ -31,9 +44,17 @@ impl Terminal {
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self {
-            results_in_colour: false,
+            results: Results::Plain,
             messages_in_colour: false,
             shows_progress: false,
+        }
+    }
+
+    /// The same, that writes messages and no results.
+    pub(super) fn mute(self) -> Self {
+        Self {
+            results: Results::Mute,
+            ..self
         }
     }
 
@@ -44,7 +65,7 @@ impl Terminal {
 
     /// Whether results may hold colours.
     pub(super) fn results_in_colour(self) -> bool {
-        self.results_in_colour
+        self.results == Results::InColour
     }
 
     /// Whether messages may hold colours.
@@ -54,16 +75,17 @@ impl Terminal {
 
     /// A part of a result, in a colour when that is seen.
     pub(super) fn paint(self, colour: AnsiColor, text: &str) -> String {
-        paint(self.results_in_colour, colour, text)
+        paint(self.results_in_colour(), colour, text)
     }
 
     /// Writes results. A reader that has seen enough (`list | head -1`) is no error.
     ///
     /// # Errors
     /// When the results cannot be written for another reason, such as a full disk.
-    // A method, so that whoever writes has asked where to.
-    #[expect(clippy::unused_self, reason = "see above")]
     pub(super) fn results(self, text: &str) -> Result<(), Failure> {
+        if self.results == Results::Mute {
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::not_done(format!(

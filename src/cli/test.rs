@@ -15,6 +15,7 @@ use crate::postgres::{Fate, ScratchDatabase, Settings};
 
 use super::args::{ConnectionArgs, ExecutionArgs, HistoryArgs, SourceArgs};
 use super::exit::{Exit, Failure};
+use super::output::{self, Format, FormatArgs};
 use super::session::{Signals, trouble};
 use super::source::{self, Depth};
 use super::terminal::Terminal;
@@ -41,8 +42,10 @@ pub(super) struct Test {
     #[arg(long)]
     allow_global: bool,
     /// Drop the scratch databases that interrupted tests left, and do nothing else
-    #[arg(long, conflicts_with_all = ["setup", "keep", "allow_global"])]
+    #[arg(long, conflicts_with_all = ["setup", "keep", "allow_global", "output"])]
     cleanup: bool,
+    #[command(flatten)]
+    format: FormatArgs,
     #[command(flatten)]
     source: SourceArgs,
     #[command(flatten)]
@@ -75,6 +78,7 @@ impl Test {
             .map_err(|error| trouble(&error))?;
         let run = RoundTrip::new(&self, terminal, catalog, traits);
         let tested = run.carry_out(&scratch.settings(), setup.as_ref()).await;
+        let tested = self.shown(tested, terminal);
         if self.keep {
             terminal.note(&format!("Scratch database {} is kept.", scratch.name()));
             return tested;
@@ -87,6 +91,19 @@ impl Test {
             ));
         }
         tested
+    }
+
+    /// Prints the result, where it was not printed step by step.
+    fn shown(
+        &self,
+        tested: Result<(Exit, output::test::Test), Failure>,
+        terminal: Terminal,
+    ) -> Result<Exit, Failure> {
+        let (exit, result) = tested?;
+        if self.format.output == Format::Json {
+            terminal.results(&output::to_text(&result)?)?;
+        }
+        Ok(exit)
     }
 
     fn setup_script(&self, ledger_table: &str) -> Result<Option<Script>, Failure> {

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::cli::{Ended, Project, first_columns};
+use crate::cli_output::json;
 use crate::harness::{Postgres, eventually, postgres, postgres_major};
 use crate::operator_rig::LIMIT;
 
@@ -665,4 +668,58 @@ fn a_second_signal_does_not_wait_for_the_database_to_be_dropped() {
     );
     holder.kill().unwrap();
     holder.wait().unwrap();
+}
+
+#[test]
+fn json_says_each_step_and_what_it_left() {
+    let project = Project::new("test_json");
+    version(&project, 1, "CREATE TABLE a (id int)", "DROP TABLE a");
+    let table = "CREATE TABLE IF NOT EXISTS b (id int)";
+    version(&project, 2, table, "SELECT 1");
+    project.write("000_first_UP.sql", "SELECT 1");
+    let ended = run(&project, "-o json");
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let result = json(&ended.stdout, "test.json");
+    assert_eq!(result["format"], "schemaward.test/v1");
+    assert_eq!(result["passed"], false);
+    assert_eq!(result["withoutDown"], serde_json::json!(["000"]));
+    assert_eq!(result["failure"], Value::Null);
+    let version = result["serverVersion"].as_str().expect("a version");
+    assert!(version.starts_with("16."), "{version}");
+    let steps = result["steps"].as_array().expect("steps");
+    let step = |step: &Value| {
+        let text = |name: &str| step[name].as_str().expect("a text").to_owned();
+        let left = step["differences"].as_array().expect("a list").len();
+        format!("{} {} {left}", text("version"), text("direction"))
+    };
+    let told: Vec<_> = steps.iter().map(step).collect();
+    let expected = [
+        "000 up 0",
+        "001 up 0",
+        "002 up 0",
+        "002 down 1",
+        "001 down 1",
+        "001 up 1",
+        "002 up 0",
+    ];
+    assert_eq!(told, expected, "{result:#}");
+    assert_eq!(
+        steps[3]["differences"][0],
+        serde_json::json!({
+            "kind": "table", "object": "public.b", "change": "leftBehind",
+            "message": "table public.b: was not there, and is",
+        })
+    );
+
+    project.write("002_v_UP.sql", "SELECT nothing");
+    let ended = run(&project, "-o json");
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let result = json(&ended.stdout, "test.json");
+    let told = result["failure"]["message"].as_str().expect("a message");
+    assert!(told.contains("column \"nothing\" does not exist"), "{told}");
+    assert_eq!(result["steps"].as_array().expect("steps").len(), 3);
+    assert_eq!(result["passed"], false);
+
+    let wrong = run(&project, "--cleanup -o json");
+    assert_eq!(wrong.code, Some(2), "{wrong:#?}");
 }

@@ -2,8 +2,10 @@
 
 use clap::builder::styling::AnsiColor;
 
-use super::{Test, unusable};
+use super::{Format, Test, unusable};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::test::{Difference, TestFailure, TestStep};
+use crate::cli::output::{self, Direction as OutputDirection};
 use crate::cli::report::{self, Context};
 use crate::cli::session::{Ended, Session};
 use crate::cli::terminal::Terminal;
@@ -21,17 +23,22 @@ use crate::postgres::Settings;
 /// The round trip under way.
 pub(super) struct RoundTrip<'a> {
     test: &'a Test,
+    /// For messages, and for results as text.
     terminal: Terminal,
     catalog: Catalog,
     traits: Vec<Traits>,
     /// The catalog of the database by how many versions are applied, as it was first.
     snapshots: Vec<Snapshot>,
-    steps: usize,
-    differences: usize,
+    /// Those that were begun.
+    steps: Vec<TestStep>,
+    server_version: Option<String>,
 }
 
 /// Why it ended before its last step; told already.
-struct Stopped(Exit);
+struct Stopped {
+    exit: Exit,
+    message: String,
+}
 
 impl<'a> RoundTrip<'a> {
     /// One of these versions, that has not begun.
@@ -43,16 +50,19 @@ impl<'a> RoundTrip<'a> {
     ) -> Self {
         Self {
             test,
-            terminal,
+            terminal: match test.format.output {
+                Format::Text => terminal,
+                Format::Json => terminal.mute(),
+            },
             catalog,
             traits,
             snapshots: Vec::new(),
-            steps: 0,
-            differences: 0,
+            steps: Vec::new(),
+            server_version: None,
         }
     }
 
-    /// Makes it in the database that `settings` lead to, and says how it went.
+    /// Makes it in the database that `settings` lead to, and says how it went, in words and as a result.
     ///
     /// # Errors
     /// Trouble with that database, or a signal.
@@ -60,14 +70,32 @@ impl<'a> RoundTrip<'a> {
         mut self,
         settings: &Settings,
         setup: Option<&Script>,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<(Exit, output::test::Test), Failure> {
         let mut session = Session::open(settings, self.terminal).await?;
         let ended = self.go(&mut session, setup).await;
         session.close().await;
-        match ended? {
-            Err(Stopped(exit)) => Ok(exit),
-            Ok(()) => Ok(self.conclude()),
+        let (exit, failure) = match ended? {
+            Err(Stopped { exit, message }) => (exit, Some(TestFailure { message })),
+            Ok(()) => (self.conclude(), None),
+        };
+        Ok((exit, self.result(exit, failure)))
+    }
+
+    /// What is printed as JSON.
+    fn result(self, exit: Exit, failure: Option<TestFailure>) -> output::test::Test {
+        output::test::Test {
+            format: "schemaward.test/v1",
+            passed: exit == Exit::Done,
+            without_down: self.without_down(),
+            server_version: self.server_version,
+            steps: self.steps,
+            failure,
         }
+    }
+
+    fn without_down(&self) -> Vec<String> {
+        let without = self.catalog.iter().filter(|known| known.down.is_none());
+        without.map(|known| known.version.to_string()).collect()
     }
 
     async fn go(
@@ -90,13 +118,31 @@ impl<'a> RoundTrip<'a> {
         }
         self.snapshots.push(session.snapshot().await?);
         for step in round_trip::steps(&self.traits) {
+            let begun = self.begun(step)?;
+            self.steps.push(begun);
             if let Err(stopped) = self.step(session, step).await? {
                 return Ok(Err(stopped));
             }
-            self.steps += 1;
             self.compare(session, step.applied()).await?;
         }
         Ok(Ok(()))
+    }
+
+    fn begun(&self, step: Step) -> Result<TestStep, Failure> {
+        let (version, direction, again) = match step {
+            Step::Up(version) => (version, OutputDirection::Up, false),
+            Step::UpAgain(version) => (version, OutputDirection::Up, true),
+            Step::Down(version) => (version, OutputDirection::Down, false),
+            Step::DownAgain(version) => (version, OutputDirection::Down, true),
+        };
+        let migration = self.migration(version)?;
+        Ok(TestStep {
+            version: migration.version.to_string(),
+            name: migration.name.clone(),
+            direction,
+            again,
+            differences: Vec::new(),
+        })
     }
 
     async fn step(
@@ -144,14 +190,23 @@ impl<'a> RoundTrip<'a> {
     }
 
     /// One run of the engine, as `up` and `down` make it.
-    async fn run(&self, session: &mut Session, task: Task) -> Result<Result<(), Stopped>, Failure> {
+    async fn run(
+        &mut self,
+        session: &mut Session,
+        task: Task,
+    ) -> Result<Result<(), Stopped>, Failure> {
         let ledger_table = task.ledger.table.clone();
         let ended = session.run(task, |_| true).await?;
-        if let Ended::Run(outcome) = &ended
-            && report::is_done(outcome)
-        {
-            return Ok(Ok(()));
-        }
+        let message = match &ended {
+            Ended::Run(outcome) => {
+                self.server_version = outcome.server().map(|server| server.version.clone());
+                if report::is_done(outcome) {
+                    return Ok(Ok(()));
+                }
+                report::message(outcome)
+            }
+            Ended::Refused => String::new(),
+        };
         let context = Context {
             terminal: self.terminal,
             catalog: &self.catalog,
@@ -163,7 +218,7 @@ impl<'a> RoundTrip<'a> {
             Exit::Done => Exit::NotDone,
             exit => exit,
         };
-        Ok(Err(Stopped(exit)))
+        Ok(Err(Stopped { exit, message }))
     }
 
     /// Runs a script once more that says it may.
@@ -199,11 +254,15 @@ impl<'a> RoundTrip<'a> {
         let Some(failed) = session.run_unrecorded(script).await? else {
             return Ok(Ok(()));
         };
-        self.terminal.error(&format!(
+        let message = format!(
             "{what} failed in the statement at {}: {} ({}). The rest was not tried.",
             failed.position, failed.message, failed.sqlstate
-        ));
-        Ok(Err(Stopped(Exit::NotDone)))
+        );
+        self.terminal.error(&message);
+        Ok(Err(Stopped {
+            exit: Exit::NotDone,
+            message,
+        }))
     }
 
     /// Looks at the catalog; compares it where it was looked at with as many versions before.
@@ -213,22 +272,24 @@ impl<'a> RoundTrip<'a> {
             self.snapshots.push(now);
             return Ok(());
         };
-        for difference in before.differences(&now) {
-            self.differences += 1;
+        let found: Vec<_> = before
+            .differences(&now)
+            .iter()
+            .map(Difference::of)
+            .collect();
+        for difference in &found {
             let differs = self.terminal.paint(AnsiColor::Red, "differs");
             self.terminal
-                .results(&format!("     {differs}  {difference}\n"))?;
+                .results(&format!("     {differs}  {}\n", difference.message()))?;
+        }
+        if let Some(step) = self.steps.last_mut() {
+            step.differences = found;
         }
         Ok(())
     }
 
     fn conclude(&self) -> Exit {
-        let without: Vec<_> = self
-            .catalog
-            .iter()
-            .filter(|migration| migration.down.is_none())
-            .map(|migration| migration.version.to_string())
-            .collect();
+        let without = self.without_down();
         if !without.is_empty() {
             self.terminal.warning(&format!(
                 "Without a DOWN, and so not undone: {}.",
@@ -239,20 +300,20 @@ impl<'a> RoundTrip<'a> {
             1 => "1 version".to_owned(),
             count => format!("{count} versions"),
         };
-        match self.differences {
+        let steps = self.steps.len();
+        match self.steps.iter().map(|step| step.differences.len()).sum() {
             0 => {
                 self.terminal.note(&format!(
-                    "{versions}, {} steps; the catalog was after each what it had been before.",
-                    self.steps
+                    "{versions}, {steps} steps; the catalog was after each what it had been before."
                 ));
                 Exit::Done
             }
             count => {
+                let count: usize = count;
                 let objects = if count == 1 { "object" } else { "objects" };
                 self.terminal.error(&format!(
-                    "{versions}, {} steps; {count} {objects} differed from what they had been with as many versions \
-                     applied. A way back has to leave nothing behind and take nothing else away.",
-                    self.steps
+                    "{versions}, {steps} steps; {count} {objects} differed from what they had been with as many versions \
+                     applied. A way back has to leave nothing behind and take nothing else away."
                 ));
                 Exit::NotDone
             }
