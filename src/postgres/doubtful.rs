@@ -8,8 +8,9 @@
 use serde::Deserialize;
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
+use crate::engine::task::Ledger;
 
-use super::quote::identifier;
+use super::quote::{identifier, literal};
 use super::sanitize;
 
 /// An object that cannot be trusted, and why.
@@ -23,35 +24,28 @@ pub struct Doubtful {
     defect: Option<String>,
 }
 
-/// An expression: the JSON of all such objects; `ours` is that of our schema. What is on the ledger besides its
-/// owner is judged with its columns.
-pub fn query(ours: &str) -> String {
+/// An expression over the `place`, `object` and `role` of the [first query](super::facts_query): the JSON of all such
+/// objects, the schema first. What is on the ledger besides its owner is judged with its columns.
+pub fn expression(ledger: &Ledger) -> String {
     let is_ours = "(r.rolsuper OR r.rolname = 'pg_database_owner' OR r.oid = (SELECT d.datdba \
          FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
          OR pg_catalog.pg_has_role(SESSION_USER, r.oid, 'MEMBER'))";
+    let name = literal(&format!("{}.{}", ledger.schema, ledger.table));
     let all = format!(
-        "SELECT 'SCHEMA' AS object, 'schemaward' AS name, r.rolname AS owner, {is_ours} AS owner_is_ours, \
-         true AS is_table, false AS has_triggers, false AS has_rules, false AS has_row_security \
-         FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner WHERE n.oid = {ours} \
-         UNION ALL SELECT 'TABLE', n.nspname || '.' || c.relname, r.rolname, {is_ours}, \
-         mine.is_ledger OR c.relkind = 'r', \
-         NOT mine.is_ledger AND EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
-            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), \
-         NOT mine.is_ledger AND EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid), \
-         NOT mine.is_ledger AND c.relrowsecurity \
-         FROM (SELECT found.ledger AS oid, true AS is_ledger UNION ALL SELECT k.oid, false \
-            FROM pg_catalog.pg_class k WHERE k.relnamespace = {ours} AND k.relname IN ({TABLES})) mine \
-         JOIN pg_catalog.pg_class c ON c.oid = mine.oid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_roles r ON r.oid = c.relowner"
+        "SELECT 'SCHEMA' AS object, 'schemaward' AS name, n.nspowner AS owner, NULL AS defect \
+         FROM pg_catalog.pg_namespace n WHERE n.oid = p.ours \
+         UNION ALL SELECT 'TABLE', CASE WHEN b.is_ledger THEN {name} ELSE 'schemaward.' || b.relname END, \
+         b.relowner, CASE WHEN NOT b.is_ours THEN NULL WHEN b.relkind <> 'r' THEN 'it is not a table' \
+            WHEN b.has_triggers THEN 'it has triggers' WHEN b.has_rules THEN 'it has rules' \
+            WHEN b.relrowsecurity THEN 'it has row level security' END \
+         FROM object b WHERE b.is_ledger OR b.is_ours"
     );
     format!(
         "COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('object', a.object, 'name', a.name, \
-         'owner', a.owner, 'defect', CASE WHEN NOT a.owner_is_ours THEN NULL \
-            WHEN NOT a.is_table THEN 'it is not a table' WHEN a.has_triggers THEN 'it has triggers' \
-            WHEN a.has_rules THEN 'it has rules' ELSE 'it has row level security' END)) FROM ({all}) a \
-         WHERE NOT a.owner_is_ours OR NOT a.is_table OR a.has_triggers OR a.has_rules \
-         OR a.has_row_security), '[]'::pg_catalog.json)"
+         'owner', a.owner, 'defect', CASE WHEN a.owner_is_ours THEN a.defect END) ORDER BY a.object, a.name) \
+         FROM (SELECT o.object, o.name, o.defect, r.rolname AS owner, {is_ours} AS owner_is_ours \
+            FROM ({all}) o JOIN role r ON r.oid = o.owner OFFSET 0) a \
+         WHERE NOT a.owner_is_ours OR a.defect IS NOT NULL), '[]'::pg_catalog.json)"
     )
 }
 
