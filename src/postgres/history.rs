@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::engine::database::Installation;
@@ -16,19 +17,22 @@ use crate::migration::history::{AuditDefect, AuditDefectKind, History};
 use crate::migration::version::Version;
 
 use super::audit_check::{self, Extent};
-use super::columns::{LedgerColumns, NO_ROWS, ScriptColumns};
+use super::columns::{LedgerColumns, ScriptColumns};
 use super::facts::Facts;
 use super::flushed::{self, Unflushed};
 use super::journal;
+use super::look::json;
 use super::quote::{ledger as quoted, literal};
 
 /// Format of the tables in schema `schemaward`; a larger one was written by a newer Schemaward.
 pub const FORMAT: i32 = 2;
 
-/// What stands in the tables, in one row of JSON.
+/// What stands in the tables: a document, and beside it the two that have a row for each version.
 #[derive(Debug, Default, Deserialize)]
 pub struct Content {
+    #[serde(skip)]
     rows: LedgerColumns,
+    #[serde(skip)]
     scripts: ScriptColumns,
     #[serde(default)]
     journal: Vec<JournalRow>,
@@ -93,7 +97,7 @@ struct ServerRow {
 }
 
 /// Which server it is. Two reads of a small file.
-const SERVER: &str = ", 'server', (SELECT pg_catalog.json_build_object(\
+const SERVER: &str = "'server', (SELECT pg_catalog.json_build_object(\
      'system_identifier', s.system_identifier, 'timeline', c.timeline_id) \
      FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c)";
 
@@ -103,59 +107,69 @@ pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<Strin
     if !facts.ledger_exists && !facts.installed && !reads_server {
         return None;
     }
-    let server = if reads_server { SERVER } else { "" };
-    let rows = if facts.ledger_exists {
-        format!(
-            "(SELECT {} FROM {} l)",
-            LedgerColumns::expression(),
-            quoted(ledger)
-        )
-    } else {
-        NO_ROWS.to_owned()
-    };
-    let ours = if facts.installed {
-        let here = of_ledger(ledger);
+    let mut document = Vec::new();
+    let mut tables = Vec::new();
+    if facts.ledger_exists {
+        let (selected, table) = (LedgerColumns::selected(), quoted(ledger));
+        tables.push(format!("(SELECT {selected} FROM {table} l) l"));
+    }
+    if facts.installed {
+        document.push(ours(facts, ledger));
         let marked = if facts.baselines_are_marked {
             "s.baseline"
         } else {
             "false"
         };
-        let journal = if facts.journal_exists {
-            format!(
-                ", 'journal', COALESCE((SELECT pg_catalog.json_agg({} ORDER BY s.first_statement) \
-                 FROM schemaward.journal s WHERE {here}), '[]'::pg_catalog.json)",
-                journal::ROW
-            )
-        } else {
-            String::new()
-        };
-        format!(
-            ", 'scripts', (SELECT {scripts} FROM schemaward.script s WHERE {here}), \
-             'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
-             'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
-             FROM schemaward.claim s WHERE {here}), \
-             'audit_defect', {audit}, 'unflushed', {unflushed}, \
-             'audited_server', (SELECT s.detail FROM schemaward.audit s WHERE {here} \
-             AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1), \
-             'undone', COALESCE((SELECT pg_catalog.json_agg(u) FROM (SELECT s.version, pg_catalog.count(*) AS times \
-             FROM schemaward.audit s WHERE {here} AND s.action = 'undo' AND s.version IS NOT NULL \
-             GROUP BY s.version) u), '[]'::pg_catalog.json), \
-             'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
-             AND s.action IN ('apply', 'adopt', 'baseline')), \
-             'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
-             'database_id', i.database_id, \
-             'audit_entries', COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0)) \
-             FROM schemaward.installation i){journal}",
-            scripts = ScriptColumns::expression(marked),
-            audit = audit_check::defect(ledger, Extent::Newest),
-            unflushed = flushed::expression(),
-        )
+        let (selected, here) = (ScriptColumns::selected(marked), of_ledger(ledger));
+        tables.push(format!(
+            "(SELECT {selected} FROM schemaward.script s WHERE {here}) s"
+        ));
+    }
+    if reads_server {
+        document.push(SERVER.to_owned());
+    }
+    let document = document.join(", ");
+    let arrays = if tables.is_empty() {
+        String::new()
     } else {
-        format!(", 'scripts', {NO_ROWS}")
+        format!(", * FROM {}", tables.join(", "))
     };
     Some(format!(
-        "SELECT pg_catalog.json_build_object('rows', {rows}{ours}{server})::pg_catalog.text"
+        "SELECT pg_catalog.json_build_object({document}) AS content{arrays}"
     ))
+}
+
+/// What stands in our tables but the scripts: keys and values of the document.
+fn ours(facts: &Facts, ledger: &Ledger) -> String {
+    let here = of_ledger(ledger);
+    let journal = if facts.journal_exists {
+        format!(
+            ", 'journal', COALESCE((SELECT pg_catalog.json_agg({} ORDER BY s.first_statement) \
+             FROM schemaward.journal s WHERE {here}), '[]'::pg_catalog.json)",
+            journal::ROW
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
+         'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
+         FROM schemaward.claim s WHERE {here}), \
+         'audit_defect', {audit}, 'unflushed', {unflushed}, \
+         'audited_server', (SELECT s.detail FROM schemaward.audit s WHERE {here} \
+         AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1), \
+         'undone', COALESCE((SELECT pg_catalog.json_agg(u) FROM (SELECT s.version, pg_catalog.count(*) AS times \
+         FROM schemaward.audit s WHERE {here} AND s.action = 'undo' AND s.version IS NOT NULL \
+         GROUP BY s.version) u), '[]'::pg_catalog.json), \
+         'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
+         AND s.action IN ('apply', 'adopt', 'baseline')), \
+         'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
+         'database_id', i.database_id, \
+         'audit_entries', COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0)) \
+         FROM schemaward.installation i){journal}",
+        audit = audit_check::defect(ledger, Extent::Newest),
+        unflushed = flushed::expression(),
+    )
 }
 
 /// The condition that a row of ours, aliased `s`, belongs to this ledger.
@@ -177,6 +191,18 @@ pub fn stored_down_query(ledger: &Ledger, version: &Version) -> String {
 }
 
 impl Content {
+    /// Takes it from the answer to [`query`].
+    pub fn read(row: &PgRow, facts: &Facts) -> Result<Self, DatabaseError> {
+        let mut content: Self = json(row, "content")?;
+        if facts.ledger_exists {
+            content.rows = LedgerColumns::read(row)?;
+        }
+        if facts.installed {
+            content.scripts = ScriptColumns::read(row)?;
+        }
+        Ok(content)
+    }
+
     /// Our own schema, when it is there and written by a version that we know.
     pub fn installation(&self) -> Result<Option<Installation>, DatabaseError> {
         match &self.installation {

@@ -1,9 +1,13 @@
 //! One look at the database: two queries that write nothing.
 
+use serde::de::DeserializeOwned;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
 use crate::engine::database::Inspection;
 use crate::engine::error::DatabaseError;
 
-use super::connection::{Postgres, column};
+use super::connection::Postgres;
 use super::facts::Facts;
 use super::flushed::Unflushed;
 use super::history::{self, Content};
@@ -77,13 +81,13 @@ impl Postgres {
         reads_server: bool,
     ) -> Result<Content, DatabaseError> {
         match history::query(facts, &self.settings.ledger, reads_server) {
-            Some(sql) => self.read_json(sql).await,
+            Some(sql) => Content::read(&self.read_row(&[], sql).await?, facts),
             None => Ok(Content::default()),
         }
     }
 
     /// Runs one read-only query that answers one JSON document.
-    pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
+    pub(super) async fn read_json<T: DeserializeOwned>(
         &mut self,
         sql: String,
     ) -> Result<T, DatabaseError> {
@@ -91,26 +95,42 @@ impl Postgres {
     }
 
     /// The same, with other statements before it in its transaction.
-    pub(super) async fn read_json_after<T: serde::de::DeserializeOwned>(
+    pub(super) async fn read_json_after<T: DeserializeOwned>(
         &mut self,
         before: &[String],
         sql: String,
     ) -> Result<T, DatabaseError> {
+        json(&self.read_row(before, sql).await?, 0)
+    }
+
+    /// Runs one read-only query that answers one row, with other statements before it in its transaction.
+    async fn read_row(&mut self, before: &[String], sql: String) -> Result<PgRow, DatabaseError> {
         let begin = ["BEGIN READ ONLY"].into_iter();
         let all = begin.chain(before.iter().map(String::as_str));
         let all = all.chain([session::OWN_SEARCH_PATH, &sql, "COMMIT"]);
         let sql = all.collect::<Vec<_>>().join("; ");
-        let row = self
-            .own_despite_cancelling(&sql)
+        self.own_despite_cancelling(&sql)
             .await?
-            .ok_or_else(|| error::internal("no answer to a look at the catalog"))?;
-        let text: String = column(&row, 0)?;
-        serde_json::from_str(&text).map_err(|cause| {
-            error::internal(&format!(
-                "a look at the catalog cannot be read, {:?} at line {}",
-                cause.classify(),
-                cause.line()
-            ))
-        })
+            .ok_or_else(|| error::internal("no answer to a look at the catalog"))
     }
+}
+
+/// A JSON document of an answer.
+pub(super) fn json<T, I>(row: &PgRow, index: I) -> Result<T, DatabaseError>
+where
+    T: DeserializeOwned,
+    I: sqlx::ColumnIndex<PgRow>,
+{
+    let value = row.try_get_raw(index);
+    let text = value
+        .ok()
+        .and_then(|value| value.as_str().ok())
+        .ok_or_else(|| error::internal("a look at the catalog was answered by no document"))?;
+    serde_json::from_str(text).map_err(|cause| {
+        error::internal(&format!(
+            "a look at the catalog cannot be read, {:?} at line {}",
+            cause.classify(),
+            cause.line()
+        ))
+    })
 }
