@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::migration::catalog::Catalog;
+use crate::migration::catalog::{Catalog, SourceFile};
 use crate::source::directory;
 
 use super::exit::{Exit, Failure};
@@ -27,13 +27,14 @@ pub(super) fn load(
     depth: Depth,
     terminal: Terminal,
 ) -> Result<Catalog, Failure> {
-    let files = directory::read(folder).map_err(|error| Failure::not_done(error.to_string()))?;
-    let catalog = Catalog::from_files(files, ledger_table, &|_| depth == Depth::Hashed).map_err(
-        |defects| Failure {
+    let examine = |file: SourceFile| file.examine(ledger_table, &|_| depth == Depth::Hashed);
+    let files =
+        directory::read(folder, examine).map_err(|error| Failure::not_done(error.to_string()))?;
+    let catalog =
+        Catalog::from_examined(files.into_iter().flatten()).map_err(|defects| Failure {
             exit: Exit::NotDone,
             messages: defects.iter().map(ToString::to_string).collect(),
-        },
-    )?;
+        })?;
     if catalog.is_empty() {
         let empty = format!(
             "{} holds no migrations; their files are called NNN_name_UP.sql and NNN_name_DOWN.sql.",

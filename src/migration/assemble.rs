@@ -4,15 +4,30 @@ use std::collections::BTreeMap;
 
 use super::catalog::{Defect, DefectKind, Migration, ScriptFile, SourceFile};
 use super::checksum::Checksum;
-use super::file_name::{Direction, FileName, parse_file_name};
+use super::file_name::{Direction, FileName, InvalidFileName, parse_file_name};
 use super::script::{Script, ScriptDefect};
 use super::text::list;
 use super::version::Version;
 
+/// A file by itself: its name read, its bytes hashed and judged.
+#[derive(Debug)]
+pub struct Examined(Result<Found, InvalidFileName>);
+
 /// A file of the set, with what its name says.
+#[derive(Debug)]
 struct Found {
     name: FileName,
     script: ScriptFile,
+    defects: Vec<ScriptDefect>,
+}
+
+impl Examined {
+    fn file(&self) -> &str {
+        match &self.0 {
+            Ok(found) => &found.script.file,
+            Err(invalid) => &invalid.file,
+        }
+    }
 }
 
 /// The files of one version; each kind should hold one.
@@ -22,38 +37,58 @@ struct Files {
     downs: Vec<Found>,
 }
 
-/// The migrations that the files make up, or all defects in the order of the files.
-pub(super) fn assemble(
-    mut files: Vec<SourceFile>,
+/// See [`SourceFile::examine`].
+pub(super) fn examine(
+    file: SourceFile,
     ledger_table: &str,
     is_known: &dyn Fn(&Checksum) -> bool,
+) -> Option<Examined> {
+    let name = match parse_file_name(&file.name).transpose()? {
+        Ok(name) => name,
+        Err(invalid) => return Some(Examined(Err(invalid))),
+    };
+    let script = ScriptFile {
+        checksum: Checksum::of(&file.bytes),
+        file: file.name,
+        bytes: file.bytes.into(),
+    };
+    let defects = if is_known(&script.checksum) {
+        Vec::new()
+    } else {
+        let parsed = Script::parse(&script.bytes, ledger_table);
+        parsed.err().unwrap_or_default()
+    };
+    Some(Examined(Ok(Found {
+        name,
+        script,
+        defects,
+    })))
+}
+
+/// The migrations that the files make up, or all defects in the order of the files.
+pub(super) fn assemble(
+    mut files: Vec<Examined>,
 ) -> Result<BTreeMap<Version, Migration>, Vec<Defect>> {
-    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.sort_by(|a, b| a.file().cmp(b.file()));
     let mut defects = Defects::default();
     let mut versions: BTreeMap<Version, Files> = BTreeMap::new();
-    for file in files {
-        let name = match parse_file_name(&file.name) {
-            Ok(Some(name)) => name,
-            Ok(None) => continue,
+    for Examined(file) in files {
+        let found = match file {
+            Ok(found) => found,
             Err(invalid) => {
-                defects.add(&file.name, DefectKind::InvalidSource, invalid.to_string());
+                defects.add(
+                    &invalid.file,
+                    DefectKind::InvalidSource,
+                    invalid.to_string(),
+                );
                 continue;
             }
         };
-        let script = ScriptFile {
-            checksum: Checksum::of(&file.bytes),
-            file: file.name,
-            bytes: file.bytes.into(),
-        };
-        if !is_known(&script.checksum)
-            && let Err(found) = Script::parse(&script.bytes, ledger_table)
-        {
-            defects.add_script(&script.file, &found);
-        }
-        let of_version = versions.entry(name.version.clone()).or_default();
-        match name.direction {
-            Direction::Up => of_version.ups.push(Found { name, script }),
-            Direction::Down => of_version.downs.push(Found { name, script }),
+        defects.add_script(&found.script.file, &found.defects);
+        let of_version = versions.entry(found.name.version.clone()).or_default();
+        match found.name.direction {
+            Direction::Up => of_version.ups.push(found),
+            Direction::Down => of_version.downs.push(found),
         }
     }
     let migrations = versions

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::assemble::assemble;
+pub use super::assemble::Examined;
+use super::assemble::{assemble, examine};
 use super::checksum::Checksum;
 use super::script::ScriptDefectKind;
 use super::select::select;
@@ -17,6 +18,21 @@ pub struct SourceFile {
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+impl SourceFile {
+    /// Reads the file's name, hashes its bytes, and judges them unless their checksum `is_known`: then they were judged
+    /// before. `None`: it does not start with a digit, so it is none of ours.
+    ///
+    /// Takes no other file to do, so that it can be done by whoever reads the file, for several at once.
+    #[must_use]
+    pub fn examine(
+        self,
+        ledger_table: &str,
+        is_known: &dyn Fn(&Checksum) -> bool,
+    ) -> Option<Examined> {
+        examine(self, ledger_table, is_known)
+    }
 }
 
 /// A file of a migration: judged, not kept parsed. [`Script::parse`](super::script::Script::parse) its bytes when it is to run.
@@ -143,10 +159,10 @@ impl fmt::Display for Defect {
 
 impl std::error::Error for Defect {}
 
-/// The migrations that can be applied, in numeric order.
+/// The migrations that can be applied, in numeric order. Who clones it shares them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalog {
-    migrations: BTreeMap<Version, Migration>,
+    migrations: Arc<BTreeMap<Version, Migration>>,
 }
 
 impl Catalog {
@@ -160,8 +176,16 @@ impl Catalog {
         ledger_table: &str,
         is_known: &dyn Fn(&Checksum) -> bool,
     ) -> Result<Self, Vec<Defect>> {
-        let migrations = assemble(files, ledger_table, is_known)?;
-        Ok(Self { migrations })
+        let files = files.into_iter();
+        Self::from_examined(files.filter_map(|file| file.examine(ledger_table, is_known)))
+    }
+
+    /// The same, of files that were examined already.
+    ///
+    /// # Errors
+    /// As [`Self::from_files`].
+    pub fn from_examined(files: impl IntoIterator<Item = Examined>) -> Result<Self, Vec<Defect>> {
+        assemble(files.into_iter().collect()).map(Self::of)
     }
 
     /// Only the listed versions, in numeric order, with their pins.
@@ -169,8 +193,13 @@ impl Catalog {
     /// # Errors
     /// An order that is not numeric, duplicates, names that differ and versions without a file, all at once.
     pub fn select(self, listed: &[Listed]) -> Result<Self, Vec<Defect>> {
-        let migrations = select(self.migrations, listed)?;
-        Ok(Self { migrations })
+        select(Arc::unwrap_or_clone(self.migrations), listed).map(Self::of)
+    }
+
+    fn of(migrations: BTreeMap<Version, Migration>) -> Self {
+        Self {
+            migrations: Arc::new(migrations),
+        }
     }
 
     /// The catalog without migrations.

@@ -43,7 +43,9 @@ impl Version {
 
     /// The digits that carry the number: no leading zeros, empty for zero.
     fn significant(&self) -> &str {
-        self.0.trim_start_matches('0')
+        // Byte by byte: versions are compared thousands of times in a run that finds nothing to do.
+        let zeros = self.0.bytes().take_while(|byte| *byte == b'0').count();
+        &self.0[zeros..]
     }
 }
 

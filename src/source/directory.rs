@@ -55,53 +55,66 @@ const MANY: usize = 64;
 /// seen to help.
 const READERS: usize = 2;
 
-/// Reads the migration files of a folder, in the order of their names. Sub-folders, special files and
-/// files whose name does not start with a digit are left alone; symbolic links are followed.
+/// Reads the migration files of a folder, and gives what `each` makes of them, in the order of their names. Sub-folders,
+/// special files and files whose name does not start with a digit are left alone; symbolic links are followed.
 ///
 /// # Errors
 /// See [`DirectoryError`]. A name that starts with a digit and does not fit the grammar is no error
 /// here: the file is given without its bytes, and the catalog reports it with all other defects.
-pub fn read(folder: &Path) -> Result<Vec<SourceFile>, DirectoryError> {
-    let mut entries = entries(folder)?;
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
+pub fn read<T: Send>(
+    folder: &Path,
+    each: impl Fn(SourceFile) -> T + Sync,
+) -> Result<Vec<T>, DirectoryError> {
+    let entries = entries(folder)?;
     if entries.len() < MANY {
-        return read_all(&entries);
+        return read_all(&entries, &each);
     }
     let (first, rest) = entries.split_at(entries.len() / READERS);
     let (first, rest) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| read_all(rest));
-        (read_all(first), other.join())
+        let other = scope.spawn(|| read_all(rest, &each));
+        (read_all(first, &each), other.join())
     });
     let mut files = first?;
     files.extend(rest.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
     Ok(files)
 }
 
-/// One file of the folder that bears a name for us.
-struct Entry {
-    name: String,
-    path: PathBuf,
-    /// False when the name starts with a digit and does not fit the grammar.
-    fits: bool,
-}
-
-fn entries(folder: &Path) -> Result<Vec<Entry>, DirectoryError> {
+/// Everything in the folder, with its name, sorted by that. A name that is not UTF-8 gets replacement characters,
+/// which the grammar refuses by name.
+fn entries(folder: &Path) -> Result<Vec<(String, DirEntry)>, DirectoryError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| no_folder(folder, error))? {
         let entry = entry.map_err(|source| unreadable(folder, source))?;
-        // A name that is not UTF-8 gets replacement characters, which the grammar refuses by name.
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let fits = match parse_file_name(&name) {
-            Ok(None) => continue,
-            Ok(Some(_)) => true,
-            Err(_) => false,
-        };
-        let path = entry.path();
-        if is_file(&entry, &path)? {
-            entries.push(Entry { name, path, fits });
-        }
+        entries.push((entry.file_name().to_string_lossy().into_owned(), entry));
     }
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
+}
+
+fn read_all<T>(
+    entries: &[(String, DirEntry)],
+    each: impl Fn(SourceFile) -> T,
+) -> Result<Vec<T>, DirectoryError> {
+    let mut files = Vec::with_capacity(entries.len());
+    for (name, entry) in entries {
+        files.extend(read_entry(name, entry)?.map(&each));
+    }
+    Ok(files)
+}
+
+/// The file behind an entry; `None`: it is none of ours.
+fn read_entry(name: &str, entry: &DirEntry) -> Result<Option<SourceFile>, DirectoryError> {
+    let parsed = parse_file_name(name);
+    let path = entry.path();
+    if matches!(parsed, Ok(None)) || !is_file(entry, &path)? {
+        return Ok(None);
+    }
+    let bytes = match parsed {
+        Ok(_) => read_file(&path)?,
+        Err(_) => Vec::new(),
+    };
+    let name = name.to_owned();
+    Ok(Some(SourceFile { name, bytes }))
 }
 
 /// What the folder itself says; only a link has to be followed.
@@ -114,20 +127,6 @@ fn is_file(entry: &DirEntry, path: &Path) -> Result<bool, DirectoryError> {
     }
     let target = fs::metadata(path).map_err(|source| unreadable(path, source))?;
     Ok(target.is_file())
-}
-
-fn read_all(entries: &[Entry]) -> Result<Vec<SourceFile>, DirectoryError> {
-    let read = |entry: &Entry| {
-        Ok(SourceFile {
-            name: entry.name.clone(),
-            bytes: if entry.fits {
-                read_file(&entry.path)?
-            } else {
-                Vec::new()
-            },
-        })
-    };
-    entries.iter().map(read).collect()
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, DirectoryError> {
@@ -181,24 +180,51 @@ mod tests {
         fs::write(at("target"), "SELECT 1").unwrap();
         symlink(at("target"), at("001_a_UP.sql")).unwrap();
 
-        let files = read(folder.path()).unwrap();
+        let files = read(folder.path(), |file| file).unwrap();
         assert_eq!(names(&files), ["001_a_UP.sql", "002_b_UP.sql", "3_wrong"]);
         assert_eq!(files[0].bytes, b"SELECT 1");
         assert!(files[2].bytes.is_empty());
     }
 
     #[test]
+    fn a_large_folder_comes_in_the_order_of_its_names_and_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..2 * MANY {
+            let name = format!("{number:03}_a_UP.sql");
+            fs::write(folder.path().join(name), number.to_string()).unwrap();
+        }
+        let read_here = |file: SourceFile| {
+            let text = String::from_utf8(file.bytes).unwrap();
+            (file.name, text, std::thread::current().id())
+        };
+        let files = read(folder.path(), read_here).unwrap();
+        let expected = (0..2 * MANY).map(|number| (format!("{number:03}_a_UP.sql"), number));
+        for ((name, text, _), (expected, number)) in files.iter().zip(expected) {
+            assert_eq!((name, text), (&expected, &number.to_string()));
+        }
+        assert_eq!(files.len(), 2 * MANY);
+        let threads: std::collections::HashSet<_> = files.iter().map(|file| file.2).collect();
+        assert_eq!(threads.len(), READERS);
+    }
+
+    #[test]
     fn says_what_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
-        assert!(matches!(read(&missing), Err(DirectoryError::NotFound(_))));
+        assert!(matches!(
+            read(&missing, |file| file),
+            Err(DirectoryError::NotFound(_))
+        ));
 
         let file = folder.path().join("001_a_UP.sql");
         fs::write(&file, "SELECT 1").unwrap();
-        assert!(matches!(read(&file), Err(DirectoryError::NotAFolder(_))));
+        assert!(matches!(
+            read(&file, |file| file),
+            Err(DirectoryError::NotAFolder(_))
+        ));
 
         symlink(&missing, folder.path().join("002_b_UP.sql")).unwrap();
-        let error = read(folder.path()).unwrap_err().to_string();
+        let error = read(folder.path(), |file| file).unwrap_err().to_string();
         assert!(
             error.contains("002_b_UP.sql cannot be read: No such file"),
             "{error}"
@@ -213,7 +239,7 @@ mod tests {
             .unwrap()
             .set_len(FILE_LIMIT + 1)
             .unwrap();
-        let error = read(folder.path()).unwrap_err().to_string();
+        let error = read(folder.path(), |file| file).unwrap_err().to_string();
         assert!(error.contains("larger than 64 MiB"), "{error}");
     }
 }

@@ -92,7 +92,7 @@ impl From<LevelArg> for Level {
 impl Check {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         let table = self.history.ledger().table;
-        let files = directory::read(&self.source.dir)
+        let files = directory::read(&self.source.dir, |file| file)
             .map_err(|error| Failure::not_done(error.to_string()))?;
         if files.is_empty() {
             return Err(Failure::not_done(format!(
