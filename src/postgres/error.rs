@@ -256,9 +256,9 @@ fn lock_lost() -> DatabaseError {
     )
 }
 
-/// An error of own statements that begin with the lock check, which alone of them fails with 22P02.
+/// The error of own statements before the first version: what released the lock then is a check.
 pub fn or_lock_lost(error: DatabaseError) -> DatabaseError {
-    if error.sqlstate.as_deref() != Some("22P02") {
+    if error.kind != Kind::LockLost {
         return error;
     }
     DatabaseError::new(
