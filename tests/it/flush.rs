@@ -1,15 +1,18 @@
 //! What is told is on the server's disk (decision 0018). That no crash takes it back is shown in `tests/faults`.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use schemaward::engine::database::{Database as _, Observation, Request};
 use schemaward::engine::error::DatabaseErrorKind;
 use schemaward::engine::outcome::{Outcome, Stop};
 use schemaward::engine::{Progress, run};
 use schemaward::postgres::Postgres;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::engine::Run;
-use crate::harness::{self, Database, postgres_major};
+use crate::harness::{self, Database, eventually, postgres_major};
+use crate::operator_rig::LIMIT;
 
 const FILES: [(&str, &str); 4] = [
     ("1_a_UP.sql", "CREATE TABLE a (id int);"),
@@ -31,11 +34,36 @@ fn waits_for_disk<'a>(database: Database<'a>, synchronous_commit: &str) -> Datab
     database
 }
 
-/// Somebody commits and does not wait; where the server's log ends then.
+/// A server on which nobody but the WAL writer, every two seconds, flushes what somebody else committed: on one that
+/// other tests share, their commits do. The tests here take turns.
+async fn quiet(major: u8) -> MutexGuard<'static, harness::Postgres> {
+    static SERVERS: [OnceLock<Mutex<harness::Postgres>>; 5] = [const { OnceLock::new() }; 5];
+    let flags = [
+        "--set=wal_writer_delay=2000",
+        NO_WRITER,
+        "--set=autovacuum=off",
+    ];
+    let start = || Mutex::new(harness::Postgres::start(major, &flags));
+    let server = SERVERS[usize::from(major) - 14].get_or_init(start);
+    server.lock().await
+}
+
+/// The background writer flushes the log before it writes a page.
+const NO_WRITER: &str = "--set=bgwriter_lru_maxpages=0";
+
+/// Somebody commits and does not wait; where the server's log ends then, which is not on its disk.
 fn unflushed(database: &Database<'_>) -> String {
-    database.admin_exec(
-        "SET synchronous_commit TO off; CREATE TABLE unflushed (id int); SELECT pg_current_wal_insert_lsn()",
-    )
+    eventually(LIMIT, || {
+        let lsn = database.admin_exec(
+            "SET synchronous_commit TO off; CREATE TABLE IF NOT EXISTS unflushed (id int); \
+             INSERT INTO unflushed VALUES (1); SELECT pg_current_wal_insert_lsn()",
+        );
+        if is_flushed(database, &lsn) {
+            Err(lsn)
+        } else {
+            Ok(lsn)
+        }
+    })
 }
 
 fn is_flushed(database: &Database<'_>, lsn: &str) -> bool {
@@ -76,13 +104,15 @@ async fn a_version_is_told_with_those_before_it_once_one_was_flushed() {
 #[tokio::test]
 async fn a_flush_is_for_all_that_was_committed_on_every_supported_server() {
     for major in 14..=18 {
-        let database = durable(major, "flush_all");
+        let server = quiet(major).await;
+        let database = waits_for_disk(server.database("flush_all"), "on");
         Run::new(&database, &FILES).go().await;
         let settings = Run::new(&database, &FILES).settings;
         let mut connection = Postgres::connect(&settings).await.expect("a connection");
         for request in [Request::Inspect, Request::TryLock] {
             connection.perform(&request).await.expect("an answer");
         }
+        let _suspended = Suspended::walwriter(&server);
         let lsn = unflushed(&database);
         let answer = connection.perform(&Request::Flush).await;
         assert!(
@@ -97,7 +127,8 @@ async fn a_flush_is_for_all_that_was_committed_on_every_supported_server() {
 #[tokio::test]
 async fn a_look_waits_until_what_it_saw_is_there_to_stay() {
     for major in 14..=18 {
-        let database = durable(major, "flush_look");
+        let server = quiet(major).await;
+        let database = waits_for_disk(server.database("flush_look"), "on");
         Run::new(&database, &FILES).go().await;
         let settings = Run::new(&database, &FILES).settings;
         let mut connection = Postgres::connect(&settings).await.expect("a connection");
@@ -138,7 +169,10 @@ async fn a_version_that_released_the_migration_lock_is_told() {
 struct Suspended(String);
 
 impl Suspended {
-    fn new(pid: String) -> Self {
+    fn walwriter(server: &harness::Postgres) -> Self {
+        let pid =
+            server.admin_exec("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
+        let pid = pid.trim().to_owned();
         send("-STOP", &pid);
         Self(pid)
     }
@@ -162,7 +196,7 @@ async fn a_look_at_what_does_not_come_to_the_disk_says_so() {
         16,
         &[
             "--set=wal_writer_delay=500",
-            "--set=bgwriter_lru_maxpages=0",
+            NO_WRITER,
             "--set=autovacuum=off",
         ],
     );
@@ -170,10 +204,8 @@ async fn a_look_at_what_does_not_come_to_the_disk_says_so() {
     Run::new(&database, &FILES).go().await;
     let settings = Run::new(&database, &FILES).settings;
     let mut connection = Postgres::connect(&settings).await.expect("a connection");
-    let walwriter =
-        server.admin_exec("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
     {
-        let _suspended = Suspended::new(walwriter.trim().to_owned());
+        let _suspended = Suspended::walwriter(&server);
         unflushed(&database);
         let error = connection.perform(&Request::Inspect).await.unwrap_err();
         assert_eq!(error.kind, DatabaseErrorKind::ConnectionLost);
