@@ -326,6 +326,8 @@ fn a_token_service_is_asked_in_the_operators_own_region_and_once_for_all_who_wai
             "AWS_WEB_IDENTITY_TOKEN_FILE",
             token.path().to_str().expect("UTF-8"),
         ),
+        // An empty one is none.
+        ("AWS_REGION", ""),
     ];
     let (first, _folder) = operator(&apart, allows, &nowhere);
     let names = ["a", "b", "c", "d", "e", "f"];
