@@ -98,21 +98,56 @@ pub const CASES: &[Case] = &[
         "names that begin as a migration's and go on as none",
         &[Reason::InvalidSource],
         &[
-            named(&[("001 case_UP.sql", b"CREATE TABLE effect ();")]),
-            named(&[("001_../../case_UP.sql", b"CREATE TABLE effect ();")]),
-            named(&[("\u{0661}_case_UP.sql", b"CREATE TABLE effect ();")]),
-            named(&[("001_UP.sql", b"CREATE TABLE effect ();")]),
-            named(&[("001_case.sql", b"CREATE TABLE effect ();")]),
+            named(
+                &[("001 case_UP.sql", b"CREATE TABLE effect ();")],
+                &[
+                    "001 case_UP.sql: the version must be followed by _ and a name",
+                    NOT_CONNECTED,
+                ],
+            ),
+            named(
+                &[("001_../../case_UP.sql", b"CREATE TABLE effect ();")],
+                &[
+                    "001_../../case_UP.sql: the name may only hold letters",
+                    NOT_CONNECTED,
+                ],
+            ),
+            named(
+                &[("\u{0661}_case_UP.sql", b"CREATE TABLE effect ();")],
+                &[
+                    "_case_UP.sql: the version is written with other digits than 0 to 9",
+                    NOT_CONNECTED,
+                ],
+            ),
+            named(
+                &[("001_UP.sql", b"CREATE TABLE effect ();")],
+                &[
+                    "001_UP.sql: the name between the version and the suffix is empty",
+                    NOT_CONNECTED,
+                ],
+            ),
+            named(
+                &[("001_case.sql", b"CREATE TABLE effect ();")],
+                &[
+                    "001_case.sql: a file that starts with a digit is a migration",
+                    NOT_CONNECTED,
+                ],
+            ),
         ],
     ),
 ];
 
 const NO_JSON: &str = "no field reads JSON out of a Secret; each value has a key of its own";
 
-const fn named(files: &'static [(&'static str, &'static [u8])]) -> Content {
+const NOT_CONNECTED: &str = "Nothing was connected to.";
+
+const fn named(
+    files: &'static [(&'static str, &'static [u8])],
+    says: &'static [&'static str],
+) -> Content {
     Content {
         files,
-        says: &["Nothing was connected to."],
+        says,
         ..Content::PLAIN
     }
 }

@@ -224,6 +224,10 @@ pub(super) fn without_events(expected: &mut Expected) {
     eventually(LIMIT, || if trouble.hits() > 0 { Ok(()) } else { Err(()) });
     assert!(began.elapsed() < LIMIT);
     assert_eq!(applied(&database), "001 002");
+    // It goes on with its work.
+    schema.patch(&source(&[ONE, TWO, THREE]));
+    schema.becomes("at 003", |status| status["currentVersion"] == "003");
+    assert_eq!(applied(&database), "001 002 003");
     assert_eq!(schema.events(), [""; 0]);
 }
 

@@ -92,7 +92,11 @@ pub(super) fn etcd_stops(expected: &mut Expected) {
         "001" => Ok(()),
         seen => Err(seen.to_owned()),
     });
-    a_while();
+    // It cannot renew its Lease.
+    eventually(LIMIT, || match cluster.operator.http("/readyz") {
+        Some(text) if text.contains("standing by") => Ok(()),
+        seen => Err(seen),
+    });
     cluster.api.etcd("start");
     expected.of_resource(&schema);
     schema.patch(&source(&[SLOW, TWO]));
