@@ -109,6 +109,10 @@ impl Machine {
             }
             return self.proceed(then);
         }
+        if moment == Moment::Before {
+            // What was to be noted with it is not written.
+            self.outcome.server_change = None;
+        }
         self.end(End::Stopped(Stop::ChecksFailed(Box::new(ChecksFailed {
             moment,
             failures,

@@ -82,6 +82,12 @@ fn at_rest_they_are_asked_without_the_lock() {
 #[test]
 fn one_that_fails_before_keeps_everything_as_it_is() {
     let mut database = Simulated::default();
+    let server = |timeline| ServerIdentity {
+        system_identifier: 7,
+        timeline,
+    };
+    database.server.now = Some(server(2));
+    database.server.audited = Some(server(1));
     database.check_answers.extend([
         CheckAnswer::Failed {
             sqlstate: "42P01".to_owned(),
@@ -107,6 +113,7 @@ fn one_that_fails_before_keeps_everything_as_it_is() {
          answer within 30 s. Asked before the first version, so nothing was changed; the database has no \
          version yet. Mend what is checked, or correct the check, and let it run again."
     );
+    assert_eq!(outcome.server_change(), None, "it is not noted either");
 }
 
 #[test]
