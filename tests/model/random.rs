@@ -5,10 +5,13 @@ use std::ops::Range;
 use std::thread;
 use std::time::Instant;
 
+use schemaward::engine::decision::Verdict;
+use schemaward::engine::task::Task;
 use schemaward::migration::target::{Rollback, Target};
 
+use super::database::Committed;
 use super::memory::Memory;
-use super::scenario::{Faults, Part, Scenario, migrated};
+use super::scenario::{Faults, Part, Scenario, migrated, people};
 use super::search::{Counterexample, afterwards};
 use super::texts::{self, VERSIONS};
 use super::world::World;
@@ -95,9 +98,13 @@ fn part(dice: &mut Dice, common: &Common) -> Part {
 fn scenario(dice: &mut Dice) -> Scenario {
     let count = dice.within(2..VERSIONS + 1);
     let outside = dice.once_in(2);
+    // What a crash of the server takes back is what shares a flush.
+    let outages = dice.once_in(4);
     let text = |number| {
         if outside && dice.once_in(3) {
             (number, dice.within(texts::INDEX..texts::ESCAPES))
+        } else if outages && dice.once_in(2) {
+            (number, texts::BRIEF)
         } else {
             (number, texts::PLAIN)
         }
@@ -108,7 +115,13 @@ fn scenario(dice: &mut Dice) -> Scenario {
     } else {
         0
     };
-    let database = migrated(&versions[..applied], dice.once_in(2));
+    let mut people = People::come(dice);
+    // A row of another program says nothing of its text; only a run that takes it over does.
+    let is_told = versions[..applied]
+        .iter()
+        .all(|(_, text)| *text == texts::PLAIN);
+    let may_be_foreign = is_told || !(people.check || people.decide);
+    let database = migrated(&versions[..applied], dice.once_in(2) || !may_be_foreign);
     let common = Common {
         versions,
         owner: dice.once_in(2).then_some(0),
@@ -119,10 +132,19 @@ fn scenario(dice: &mut Dice) -> Scenario {
         },
     };
     let runners = dice.within(1..5);
+    let mut tasks: Vec<Task> = (0..runners)
+        .map(|_| {
+            let part = part(dice, &common);
+            people.task(dice, &part, &database)
+        })
+        .collect();
+    if people.decide {
+        tasks.push(decision(dice, &common));
+    }
     Scenario {
         name: "random",
-        tasks: (0..runners).map(|_| part(dice, &common).task()).collect(),
-        runners: (0..runners).collect(),
+        runners: (0..tasks.len()).collect(),
+        tasks,
         starts: 1 + dice.few(3),
         database,
         faults: Faults {
@@ -131,16 +153,76 @@ fn scenario(dice: &mut Dice) -> Scenario {
             refusals: dice.few(4),
             failures: dice.few(3),
             interrupts: dice.few(3),
-            spoils: 0,
-            outages: 0,
-            closings: 0,
+            spoils: if people.check { dice.few(4) } else { 0 },
+            outages: if outages { dice.few(3) } else { 0 },
+            closings: if people.close { dice.few(4) } else { 0 },
         },
         defect: None,
         must_reach: false,
         every_order: true,
         helps: Vec::new(),
-        approved: Vec::new(),
+        approved: people.approved.unwrap_or_default(),
     }
+}
+
+/// What people have to do with the runs; in most of them, nothing.
+struct People {
+    check: bool,
+    close: bool,
+    decide: bool,
+    /// What was approved, as [`Scenario::approved`] has it; `None`: nobody approves.
+    approved: Option<Vec<(usize, usize, bool)>>,
+}
+
+impl People {
+    fn come(dice: &mut Dice) -> Self {
+        Self {
+            check: dice.once_in(4),
+            close: dice.once_in(4),
+            decide: dice.once_in(4),
+            approved: dice.once_in(4).then(Vec::new),
+        }
+    }
+
+    /// One runner's task: at times one that checks, has a window, or needs an approval. One plan is approved, so that
+    /// what runs is known.
+    fn task(&mut self, dice: &mut Dice, part: &Part, database: &Committed) -> Task {
+        let mut task = part.task();
+        if self.close && dice.once_in(2) {
+            task = part.in_a_window();
+        }
+        if let Some(approved) = &mut self.approved
+            && approved.is_empty()
+            && dice.once_in(2)
+        {
+            task = part.approved_on(database);
+            *approved = people::would_run(&task, database);
+        }
+        if self.check && dice.once_in(2) {
+            task.checks = part.checked().checks;
+        }
+        task
+    }
+}
+
+/// Somebody decides, whether there is something to decide or not.
+fn decision(dice: &mut Dice, common: &Common) -> Task {
+    let mut part = part(dice, common);
+    let number = dice.within(1..common.versions.len() + 1);
+    let verdict = if dice.once_in(2) {
+        Verdict::Applied
+    } else {
+        Verdict::Retry
+    };
+    let wish = match dice.below(3) {
+        0 => people::accept(number),
+        1 => people::resolve(number, verdict),
+        _ => people::takeover(dice.few(4)),
+    };
+    if dice.once_in(4) {
+        part.owner = Some(dice.few(4));
+    }
+    part.decides(wish)
 }
 
 /// One run; how many things happened in it.

@@ -9,10 +9,11 @@ use schemaward::engine::decision::{
 };
 use schemaward::engine::review::{Approval, Judgements, RequiredApproval, Review};
 use schemaward::engine::task::{Mode, Task};
-use schemaward::migration::plan::plan;
+use schemaward::migration::plan::{Step, plan};
 use schemaward::migration::plan_hash::{PlanContext, plan_hash};
 use schemaward::migration::query::Query;
 use schemaward::migration::statement_policy::StatementPolicy;
+use schemaward::migration::version::Version;
 
 use super::{Part, owner};
 use crate::database::Committed;
@@ -86,6 +87,27 @@ pub fn approve(task: &mut Task, database: &Committed) {
         by: "a person".to_owned(),
         is_used: false,
     });
+}
+
+/// The scripts that `task` would run on a database now: versions, their texts, whether undone.
+pub fn would_run(task: &Task, database: &Committed) -> Vec<(usize, usize, bool)> {
+    let history = shown::history(database);
+    let plan = plan(&task.catalog, &history, &task.target, &task.policy);
+    let steps = plan.map_or_else(|_| Vec::new(), |plan| plan.steps);
+    let of_file = |version: &Version| {
+        let migration = task.catalog.get(version).expect("it is planned");
+        texts::mark(&String::from_utf8_lossy(&migration.up.bytes)).variant
+    };
+    let script = |step: &Step| match step {
+        Step::Apply { version, .. } => (texts::number(version), of_file(version), false),
+        Step::Undo { version, .. } => {
+            let number = texts::number(version);
+            let row = database.fate(number).row.expect("it is planned");
+            let stored = row.stored.map(|stored| usize::from(stored.variant));
+            (number, stored.unwrap_or_else(|| of_file(version)), true)
+        }
+    };
+    steps.iter().map(script).collect()
 }
 
 /// The file of this version is the truth.
