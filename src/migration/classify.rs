@@ -15,6 +15,9 @@ const HEAD: usize = 6;
 
 /// Classifies one statement, given without its `;`.
 pub(super) fn classify(sql: &str) -> StatementClass {
+    if is_about_rows(sql) {
+        return Transactional;
+    }
     let head = words(Tokens::new(sql).take(HEAD));
     let non_transactional = match borrowed(&head).as_slice() {
         ["ROLLBACK", "TO", ..] | ["ROLLBACK", "WORK" | "TRANSACTION", "TO", ..] => {
@@ -54,6 +57,16 @@ pub(super) fn classify(sql: &str) -> StatementClass {
         Some(class) if hides_its_subject(class, sql) => Refused(Refusal::UnicodeName),
         Some(class) => StatementClass::NonTransactional(class),
     }
+}
+
+/// Whether the first word tells already that it is nothing else; of such statements long scripts are made.
+fn is_about_rows(sql: &str) -> bool {
+    let first = Tokens::new(sql).next();
+    first.is_some_and(|word| {
+        ["insert", "update", "delete"]
+            .iter()
+            .any(|verb| word.is(verb))
+    })
 }
 
 /// Whether a statement that can leave something behind names it in a way that only the server's lexer reads.

@@ -222,12 +222,15 @@ fn statements(text: &str, pieces: Vec<Piece>, ledger_table: &str) -> (Vec<Statem
         .into_iter()
         .enumerate()
         .map(|(index, Piece { range, end, class })| {
+            let sql = &text[range.clone()];
+            let is_self_record = is_self_record(sql, ledger_table);
             let statement = Statement {
                 number: index + 1,
                 position: positions.at(range.start),
                 class,
-                is_self_record: is_self_record(&text[range.clone()], ledger_table),
-                is_plain_record: is_plain_record(&text[range.clone()], ledger_table),
+                is_self_record,
+                // Reads all of a statement, and a script may have hundreds of thousands.
+                is_plain_record: is_self_record && is_plain_record(sql, ledger_table),
                 range,
             };
             (statement, end)
