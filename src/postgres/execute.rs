@@ -1,6 +1,7 @@
 //! Running one script together with its record.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
@@ -11,6 +12,7 @@ use crate::engine::error::{DatabaseError, ScriptFailure, ScriptFailureKind};
 use crate::migration::script::Chunk;
 use crate::migration::statement::{Position, Statement};
 
+use super::closing::Closing;
 use super::connection::{Postgres, column};
 use super::prepared::Prepared;
 use super::query::{self, Answer};
@@ -18,12 +20,12 @@ use super::session::{self, Scope};
 use super::{error, record, sanitize};
 
 /// Largest part of a script that goes in one Query, in bytes (decision 7).
-const LARGEST_QUERY: usize = 1024 * 1024;
+pub(super) const LARGEST_QUERY: usize = 1024 * 1024;
 
 /// Runs `execution` whole: effects and record commit together or not at all.
 pub async fn execute(
     database: &mut Postgres,
-    execution: &Execution,
+    execution: &Arc<Execution>,
 ) -> Result<Observation, DatabaseError> {
     let ledger = &database.settings.ledger;
     let direction = execution.record.direction();
@@ -31,9 +33,13 @@ pub async fn execute(
     let known = known.filter(|prepared| prepared.is_for(direction));
     let is_new = known.is_none();
     let prepared = known.unwrap_or_else(|| Prepared::new(direction, ledger));
+    let record = {
+        let prepared = prepared.clone();
+        move |execution: &Execution| prepared.record(execution, is_new)
+    };
     let transaction = Transaction {
         is_prepared: true,
-        closing: prepared.record(execution, is_new)?,
+        closing: Closing::made_by(record, execution)?,
         ..Transaction::whole(execution)
     };
     match transaction.run(database, execution).await? {
@@ -49,11 +55,13 @@ pub async fn execute(
 /// For a script that deallocates all prepared statements, ours too.
 async fn in_full(
     database: &mut Postgres,
-    execution: &Execution,
+    execution: &Arc<Execution>,
 ) -> Result<Observation, DatabaseError> {
-    let ledger = &database.settings.ledger;
+    let ledger = database.settings.ledger.clone();
+    let record =
+        move |execution: &Execution| record::statements(&ledger, execution, record::MILLISECONDS);
     let transaction = Transaction {
-        closing: record::statements(ledger, execution, record::MILLISECONDS)?,
+        closing: Closing::made_by(record, execution)?,
         ..Transaction::whole(execution)
     };
     match transaction.run(database, execution).await? {
@@ -79,7 +87,7 @@ pub struct Transaction<'a> {
     /// The statements, as places in [`crate::migration::script::Script::statements`].
     pub statements: Range<usize>,
     /// Own statements after them.
-    pub closing: Vec<String>,
+    pub closing: Closing,
 }
 
 /// How a transaction ended.
@@ -112,7 +120,7 @@ impl Transaction<'_> {
             is_part: false,
             said_first: Vec::new(),
             statements: 0..execution.script.statements().len(),
-            closing: Vec::new(),
+            closing: Closing::Said(Vec::new()),
         }
     }
 
@@ -130,7 +138,7 @@ impl Transaction<'_> {
             database.prepared = None;
         }
         let mut said_first = self.said_first;
-        let mut after = closing(database, self.closing, &guard);
+        let mut own = Some(self.closing);
         let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
         if chunks.is_empty() {
             chunks.push(Chunk::default());
@@ -138,15 +146,15 @@ impl Transaction<'_> {
         let last = chunks.len().saturating_sub(1);
         let mut answer = None;
         for (number, chunk) in chunks.into_iter().enumerate() {
+            let after = match own.take_if(|_| number == last) {
+                Some(own) => own.behind_script(database, &guard).await?,
+                None => Vec::new(),
+            };
             let envelope = Envelope {
                 before: std::mem::take(&mut before),
                 said_first: std::mem::take(&mut said_first),
                 chunk,
-                after: if number == last {
-                    std::mem::take(&mut after)
-                } else {
-                    Vec::new()
-                },
+                after,
             };
             let got = query::send(&mut database.connection, envelope.sql(execution)).await;
             if let Some(cause) = &got.error {
@@ -174,17 +182,6 @@ fn opening(database: &Postgres, guard: &str) -> Vec<String> {
         Scope::Transaction,
     ));
     statements.push(format!("SAVEPOINT {guard}"));
-    statements
-}
-
-/// Everything after it; its first statement still belongs to the script. Releasing the guard fails when the script ended our transaction.
-fn closing(database: &Postgres, own: Vec<String>, guard: &str) -> Vec<String> {
-    // First, under the script's own settings: what waits for the end of the transaction is the script's.
-    let mut statements = vec![record::CONSTRAINTS.to_owned()];
-    statements.push(format!("RELEASE SAVEPOINT {guard}"));
-    statements.extend(database.startup.after_script());
-    statements.extend(own);
-    statements.push("COMMIT".to_owned());
     statements
 }
 

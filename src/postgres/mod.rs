@@ -10,6 +10,7 @@ mod audit_check;
 mod audit_report;
 mod changes;
 mod check;
+mod closing;
 mod columns;
 mod connection;
 mod decide;

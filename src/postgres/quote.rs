@@ -21,12 +21,15 @@ pub fn optional_literal(text: Option<&str>) -> String {
 
 /// `'\x…'` for a `bytea`.
 pub fn bytes(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2 + 16);
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digit = |value: u8| DIGITS[usize::from(value % 16)];
+    let mut text = String::with_capacity(bytes.len() * 2 + 24);
     text.push_str("'\\x");
     for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        text.push(digit(byte / 16));
+        text.push(digit(*byte));
     }
     text.push_str("'::pg_catalog.bytea");
     text
@@ -50,6 +53,6 @@ mod tests {
         assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(optional_literal(None), "NULL");
-        assert_eq!(bytes(&[0, 255]), "'\\x00ff'::pg_catalog.bytea");
+        assert_eq!(bytes(&[0, 0x3a, 255]), "'\\x003aff'::pg_catalog.bytea");
     }
 }

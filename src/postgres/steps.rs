@@ -11,6 +11,7 @@ use crate::migration::part::{Part, Rest};
 use crate::migration::statement::Statement;
 
 use super::audit::{self, Entry};
+use super::closing::Closing;
 use super::connection::Postgres;
 use super::execute::{Committed, Transaction, not_prepared, recorded};
 use super::quote::literal;
@@ -82,7 +83,7 @@ async fn run(
         is_part: true,
         said_first: execution.script.settings_before(part.statements.start),
         statements: part.statements.clone(),
-        closing: vec![row],
+        closing: Closing::Said(vec![row]),
     };
     Ok(match transaction.run(database, execution).await? {
         Committed::Yes(_) => journaled(),
@@ -172,7 +173,7 @@ async fn record_version(
             is_part: true,
             said_first: said_first.clone(),
             statements: rest.statements.clone(),
-            closing,
+            closing: Closing::Said(closing),
         };
         return match transaction.run(database, execution).await {
             Err(error) if retries > 0 && error::is_cancellation(&error) => {
