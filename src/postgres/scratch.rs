@@ -22,6 +22,10 @@ use super::{error, query, sanitize};
 /// What the name of every scratch database begins with; 32 hexadecimal digits follow.
 const PREFIX: &str = "schemaward_test_";
 
+/// The limit of connections of one that is not marked by its comment yet. It limits nothing; it is there from the
+/// first moment on, as no comment can be, and tells one that a kill left between the two from a database of others.
+const UNMARKED: u32 = 1_000_003;
+
 /// For how long the server may make, mark or drop one.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -76,11 +80,12 @@ impl ScratchDatabase {
     /// # Errors
     /// When the server cannot be reached, does not let the role, or does not answer in time.
     pub async fn create(server: &Settings, fate: Fate) -> Result<Self, DatabaseError> {
-        let name = format!("{PREFIX}{}", Uuid::new_v4().simple());
-        at_the_server(server, format!("CREATE DATABASE {}", identifier(&name)))
-            .await
-            .map_err(|error| cannot_create(server, error))?;
-        match hold(server, &name, fate).await {
+        let id = Uuid::new_v4();
+        let name = format!("{PREFIX}{}", id.simple());
+        let maker = make(server, &name, id).await?;
+        let held = hold(server, &name, fate).await;
+        close(server, maker).await;
+        match held {
             Ok(holder) => Ok(Self {
                 server: server.clone(),
                 name,
@@ -116,7 +121,7 @@ impl ScratchDatabase {
     }
 
     /// Drops those that tests left, and that nobody is connected to: the names of those dropped. One that is
-    /// kept, or has not our comment, is left alone.
+    /// kept, or is not known as ours, is left alone.
     ///
     /// # Errors
     /// When the server cannot be reached, does not answer in time, or one cannot be dropped.
@@ -137,16 +142,44 @@ impl ScratchDatabase {
     }
 }
 
-/// The names of those that tests left, in one text.
+/// Makes one under a lock that says, to a clean-up elsewhere, that somebody is about to connect to it and to mark it.
+/// The lock is held as long as the connection lasts.
+async fn make(server: &Settings, name: &str, id: Uuid) -> Result<PgConnection, DatabaseError> {
+    let mut maker = open(server, &Startup::new(server)).await?;
+    let (first, _) = id.as_u64_pair();
+    let key = i64::from_be_bytes(first.to_be_bytes());
+    let lock = format!("SELECT pg_catalog.pg_advisory_lock({key})");
+    let create = format!(
+        "CREATE DATABASE {} CONNECTION LIMIT {UNMARKED}",
+        identifier(name)
+    );
+    for sql in [lock, create] {
+        if let Err(error) = send_own(server, &mut maker, sql).await {
+            close(server, maker).await;
+            return Err(cannot_create(server, error));
+        }
+    }
+    Ok(maker)
+}
+
+/// The names of those that tests left, in one text: marked, or made by somebody who is gone and marked it never.
 fn leftovers() -> String {
+    // The lock has the first half of the digits.
+    let half = PREFIX.len() + 1;
     format!(
         "SELECT COALESCE(pg_catalog.string_agg(d.datname::pg_catalog.text, ' ' ORDER BY d.datname), '') \
-         FROM pg_catalog.pg_database d \
+         FROM pg_catalog.pg_database d, \
+         LATERAL pg_catalog.shobj_description(d.oid, 'pg_database') AS marked (comment) \
          WHERE d.datname::pg_catalog.text OPERATOR(pg_catalog.~) '^{PREFIX}[0-9a-f]{{32}}$' \
-         AND pg_catalog.shobj_description(d.oid, 'pg_database') OPERATOR(pg_catalog.=) {} \
+         AND (marked.comment OPERATOR(pg_catalog.=) {comment} \
+            OR marked.comment IS NULL AND d.datconnlimit OPERATOR(pg_catalog.=) {UNMARKED} \
+            AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory' \
+               AND pg_catalog.concat(pg_catalog.lpad(pg_catalog.to_hex(l.classid::pg_catalog.int8), 8, '0'), \
+               pg_catalog.lpad(pg_catalog.to_hex(l.objid::pg_catalog.int8), 8, '0')) \
+               OPERATOR(pg_catalog.=) pg_catalog.substr(d.datname::pg_catalog.text, {half}, 16))) \
          AND pg_catalog.pg_has_role(d.datdba, 'MEMBER') \
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.datid OPERATOR(pg_catalog.=) d.oid)",
-        literal(Fate::Dropped.comment())
+        comment = literal(Fate::Dropped.comment())
     )
 }
 
@@ -170,7 +203,10 @@ async fn hold(server: &Settings, name: &str, fate: Fate) -> Result<PgConnection,
     let settings = settings_in(server, name);
     let mut holder = open(&settings, &Startup::new(&settings)).await?;
     let comment = literal(fate.comment());
-    let sql = format!("COMMENT ON DATABASE {} IS {comment}", identifier(name));
+    let name = identifier(name);
+    let sql = format!(
+        "COMMENT ON DATABASE {name} IS {comment}; ALTER DATABASE {name} CONNECTION LIMIT -1"
+    );
     send_own(server, &mut holder, sql).await?;
     Ok(holder)
 }

@@ -625,6 +625,76 @@ fn a_clean_up_drops_nothing_that_is_not_ours() {
     assert_eq!(server.admin_exec(left), "2");
 }
 
+/// Killed between the creation of its database and the comment by which a clean-up knows it.
+#[test]
+fn a_clean_up_knows_what_a_kill_left_before_it_was_marked() {
+    let server: &'static Postgres = Box::leak(Box::new(Postgres::start(16, &[])));
+    let project = Project::on(server, "test_unmarked");
+    version(&project, 1, "SELECT 1", "SELECT 1");
+    let mut holder = server
+        .admin_spawn("BEGIN; LOCK TABLE pg_catalog.pg_shdescription IN SHARE MODE; SELECT 1;");
+    let sessions = |which: &str| {
+        server.admin_exec(&format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE {which}"
+        ))
+    };
+    let is_one = |which: &str| {
+        eventually(LIMIT, || match sessions(which).as_str() {
+            "1" => Ok(()),
+            seen => Err(seen.to_owned()),
+        });
+    };
+    is_one("state = 'idle in transaction'");
+    let mut child = test(&project, "")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    is_one("wait_event_type = 'Lock' AND query LIKE 'COMMENT ON DATABASE%'");
+    let name = scratch_databases(server).concat();
+    server.admin_exec(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COMMENT ON DATABASE%'",
+    );
+    child.kill().expect("our own child");
+    child.wait().expect("it ends");
+    holder.kill().expect("psql runs");
+    holder.wait().expect("it ends");
+    eventually(LIMIT, || {
+        let ended = run(&project, "--cleanup");
+        if ended.stdout == format!("dropped  {name}\n") {
+            Ok(())
+        } else {
+            Err(ended)
+        }
+    });
+    assert_eq!(scratch_databases(server), Vec::<String>::new());
+}
+
+/// One that is being made, and has nobody connected to it yet, belongs to its maker.
+#[test]
+fn a_clean_up_leaves_alone_what_is_being_made() {
+    let server: &'static Postgres = Box::leak(Box::new(Postgres::start(16, &[])));
+    let project = Project::on(server, "test_made");
+    let name = "schemaward_test_f123456789abcdef0123456789abcdef";
+    server.admin_exec(&format!("CREATE DATABASE {name} CONNECTION LIMIT 1000003"));
+    let key = "x'f123456789abcdef'::bigint";
+    let sql = format!("SELECT pg_advisory_lock({key}), 'a maker';");
+    let mut maker = server.admin_spawn(&sql);
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+    eventually(LIMIT, || match server.admin_exec(held).as_str() {
+        "1" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+    let ended = run(&project, "--cleanup");
+    assert_eq!(ended.stdout, "", "{ended:?}");
+    maker.kill().expect("psql runs");
+    maker.wait().expect("it ends");
+    eventually(LIMIT, || match run(&project, "--cleanup").stdout {
+        dropped if dropped == format!("dropped  {name}\n") => Ok(()),
+        other => Err(other),
+    });
+}
+
 #[test]
 fn a_second_signal_does_not_wait_for_the_database_to_be_dropped() {
     let server: &'static Postgres = Box::leak(Box::new(Postgres::start(16, &[])));
