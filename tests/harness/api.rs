@@ -195,6 +195,15 @@ impl Namespace<'_> {
         stdout_of(&self.try_apply(yaml), &format!("kubectl apply of\n{yaml}"))
     }
 
+    /// Applies a file of `examples` in this namespace instead of the one that it names.
+    #[track_caller]
+    pub fn apply_example(&self, file: &str) {
+        let path = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("an example");
+        let namespaced = format!("namespace: {}", self.name);
+        self.apply(&text.replace("namespace: fluxion", &namespaced));
+    }
+
     /// Applies YAML documents in this namespace and lets the API server refuse them.
     pub fn try_apply(&self, yaml: &str) -> Output {
         self.api.try_kubectl(

@@ -209,6 +209,12 @@ impl Database<'_> {
         server.psql(server.port, &self.name, superuser, password, sql)
     }
 
+    /// The versions in its history, as the superuser sees them, whatever the owner signs in by.
+    #[track_caller]
+    pub fn applied(&self) -> String {
+        self.admin_exec("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
+    }
+
     /// Runs SQL as the owner in another database at another port, such as the console of a pooler.
     #[track_caller]
     pub fn query_at(&self, port: u16, database: &str, sql: &str) -> String {

@@ -33,10 +33,6 @@ fn rotate(database: &Database<'_>, password: &str) {
     database.server.admin_exec(&sql);
 }
 
-fn applied(database: &Database<'_>) -> String {
-    database.admin_exec("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
-}
-
 // ---- the operator --------------------------------------------------------------------------------
 
 /// Starts an operator with this configuration and this environment.
@@ -118,7 +114,7 @@ fn the_operator_reads_a_secret_by_its_web_identity_and_takes_up_a_rotated_one() 
     aws.put_secret("fluxion/rotated", &document(&database, second));
     schema.patch(&json!({"spec": {"source": {"inline": {TWO.0: TWO.1}}}}));
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
-    assert_eq!(applied(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
     let said = format!("{}{:?}{}", operator.log(), schema.events(), schema.get());
     for secret in [first, second, "a-token-canary"] {
         assert!(!said.contains(secret), "{secret} is told");
@@ -195,7 +191,7 @@ fn the_operator_gives_a_namespace_no_secret_but_those_that_its_configuration_all
     // Mended there, and nobody touches the resource.
     aws.put_secret("team/malformed", &whole);
     schema.reaches("UpToDate");
-    assert_eq!(applied(&database), "001");
+    assert_eq!(database.applied(), "001");
     let said = format!("{}{:?}{}", operator.log(), schema.events(), schema.get());
     assert!(!said.contains("canary"), "a value is told");
 }
@@ -433,7 +429,7 @@ fn the_command_line_reads_a_secret_by_name_or_arn() {
     let arn = aws.create_secret("cli/secret", &whole);
     let ended = shop.up_as(&url, "cli/secret", &KEYS);
     assert_eq!(ended.0, Some(0), "{ended:?}");
-    assert_eq!(applied(&shop.database), "001");
+    assert_eq!(shop.database.applied(), "001");
     let ended = shop.up_as(&url, &arn, &KEYS);
     assert_eq!(ended.0, Some(0), "{ended:?}");
 

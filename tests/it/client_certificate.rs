@@ -95,10 +95,6 @@ fn database<'a>(server: &'a Postgres, name: &str) -> Database<'a> {
     database
 }
 
-fn applied(database: &Database<'_>) -> String {
-    database.admin_exec("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
-}
-
 fn secret(namespace: &Namespace<'_>, chain: &str, key: &str) {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": "client"},
@@ -170,7 +166,7 @@ fn the_operator_signs_in_by_a_certificate_and_takes_a_new_one_without_a_restart(
     );
     let status = schema.reaches("UpToDate");
     assert_eq!(status["weakTlsMode"], Value::Null);
-    assert_eq!(applied(&database), "001");
+    assert_eq!(database.applied(), "001");
 
     // Another authority, and a certificate of it: nobody restarts anything.
     let next = Authority::new();
@@ -184,14 +180,14 @@ fn the_operator_signs_in_by_a_certificate_and_takes_a_new_one_without_a_restart(
         server.port
     );
     assert!(message(&status).starts_with(&said), "{status:#}");
-    assert_eq!(applied(&database), "001");
+    assert_eq!(database.applied(), "001");
     secret(
         &namespace,
         &next.text("client.pem"),
         &next.text("client.key"),
     );
     schema.reaches("UpToDate");
-    assert_eq!(applied(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 
     // Weaker than it could be, and status says so.
     schema.patch(&json!({"spec": {"connection": {"tls": {"mode": "VerifyCA"}}}}));
@@ -241,5 +237,5 @@ fn the_command_line_signs_in_by_a_certificate() {
         .output()
         .expect("the program starts");
     assert!(again.status.success(), "{again:?}");
-    assert_eq!(applied(&database), "001");
+    assert_eq!(database.applied(), "001");
 }

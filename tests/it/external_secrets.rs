@@ -1,26 +1,15 @@
 //! External Secrets, its real operator, between Secrets Manager and ours: what `examples/external-secrets` and the chart
 //! of an RDS instance leave to it.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::ack;
-use crate::harness::{ExternalSecrets, Moto, Namespace, eventually, postgres};
+use crate::harness::{ExternalSecrets, Moto, eventually, postgres};
 use crate::operator_rig::{LIMIT, Tenant, cluster, inline};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const ONE: (&str, &str) = ("001_one_UP.sql", "CREATE TABLE one (id int);");
 const TWO: (&str, &str) = ("002_two_UP.sql", "CREATE TABLE two (id int);");
-
-/// Applies a file of the example in a namespace other than the one it names.
-fn apply(namespace: &Namespace<'_>, file: &str) {
-    let path = Path::new(ROOT).join("examples/external-secrets").join(file);
-    let text = fs::read_to_string(path).expect("the example is there");
-    let namespaced = format!("namespace: {}", namespace.name);
-    namespace.apply(&text.replace("namespace: fluxion", &namespaced));
-}
 
 /// The example as it stands, from the role of a `ServiceAccount` to a password that is rotated.
 #[test]
@@ -36,8 +25,8 @@ fn the_example_brings_the_document_and_each_rotation_of_it() {
     };
     aws.create_secret("fluxion/migrator", &document(&database.password));
     let external = ExternalSecrets::start(&namespace, &aws.url);
-    apply(&namespace, "store.yaml");
-    apply(&namespace, "credentials.yaml");
+    namespace.apply_example("external-secrets/store.yaml");
+    namespace.apply_example("external-secrets/credentials.yaml");
     let manifest = json!({
         "apiVersion": "schemaward.dev/v1alpha1", "kind": "DatabaseSchema", "metadata": {"name": "shop"},
         "spec": {"source": inline(&[ONE]), "connection": {
@@ -73,7 +62,7 @@ fn the_chart_of_an_instance_writes_the_secret_that_others_read() {
     ack::install_crds(&cluster().api);
     let aws = Moto::start();
     let external = ExternalSecrets::start(&namespace, &aws.url);
-    apply(&namespace, "store.yaml");
+    namespace.apply_example("external-secrets/store.yaml");
     let chart = format!("{ROOT}/charts/rds-postgres");
     let values = format!("{chart}/ci/named-external-secrets-values.yaml");
     let release = [

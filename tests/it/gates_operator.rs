@@ -2,8 +2,6 @@
 //! objects are those of `examples/backups`, with the CRDs of their projects; their status is written as their
 //! controllers write it.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use crate::ack::{self, install_crds};
@@ -39,16 +37,6 @@ fn gates() -> Value {
             "jsonPath": ".status.readyToUse",
         },
     ])
-}
-
-/// Applies a file of `examples/backups` in this namespace.
-fn example(namespace: &Namespace<'_>, file: &str) {
-    let path = format!("{}/examples/backups/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(path).expect("an example");
-    namespace.apply(&text.replace(
-        "namespace: fluxion",
-        &format!("namespace: {}", namespace.name),
-    ));
 }
 
 fn write_status(namespace: &Namespace<'_>, kind: &str, status: &Value) {
@@ -138,7 +126,7 @@ fn a_plan_waits_for_backups_and_runs_once_they_are_there() {
         "cloudnative-pg.yaml",
         "volume-snapshot.yaml",
     ] {
-        example(&namespace, file);
+        namespace.apply_example(&format!("backups/{file}"));
     }
     says(
         "GateNotMet",

@@ -67,10 +67,6 @@ fn database<'a>(server: &'a Postgres, name: &str) -> Database<'a> {
     database
 }
 
-fn applied(database: &Database<'_>) -> String {
-    database.admin_exec("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
-}
-
 /// A clock that stands still, for programs that are started with it.
 struct Clock(TempDir);
 
@@ -171,7 +167,7 @@ fn the_command_line_signs_in_by_the_token_of_amazons_own_library() {
         up
     };
     says(&mut up(), 0, &[]);
-    assert_eq!(applied(&database), "001");
+    assert_eq!(database.applied(), "001");
     // A second later it is another one, and this server takes the first alone.
     std::fs::write(folder.path().join("002_two_UP.sql"), TWO.1).expect("it is writable");
     clock.set(second + 1, &database);
@@ -315,7 +311,7 @@ fn the_operator_signs_in_where_its_configuration_allows_it_and_by_another_token_
     clock.set(second + 60, &database);
     schema.patch(&json!({"spec": {"source": {"inline": {TWO.0: TWO.1}}}}));
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
-    assert_eq!(applied(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
     let said = format!("{}{:?}{}", operator.log(), schema.events(), schema.get());
     for secret in ["X-Amz-", "canary"] {
         assert!(!said.contains(secret), "{secret} is told");
@@ -472,5 +468,5 @@ async fn each_connection_asks_anew_and_an_identity_that_is_away_is_no_silence_of
     holder.wait().expect("it ends");
     let outcome = under_way.await.expect("no panic");
     reached(&outcome);
-    assert_eq!(applied(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
