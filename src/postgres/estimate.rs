@@ -176,3 +176,32 @@ fn query(asked: &[String]) -> String {
         limit = MOST + 1
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(place: usize) -> Found {
+        Found {
+            place,
+            schema: "public".to_owned(),
+            name: "t".to_owned(),
+            rows: Some(4.0),
+            unknown: 0,
+            nulls: Some(0.75),
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_short_says_where() {
+        let whole: Vec<_> = (0..MOST).map(found).collect();
+        let estimate = cut(&whole, MOST + 5);
+        assert_eq!((estimate.found.len(), estimate.ends_at), (MOST, MOST + 5));
+        // The last place has one more table than is told.
+        let mut more = whole;
+        more.push(found(MOST - 1));
+        let estimate = cut(&more, MOST + 5);
+        assert_eq!((estimate.found.len(), estimate.ends_at), (MOST, MOST - 1));
+        assert_eq!(estimate.found[0].rows, Rows::About(1));
+    }
+}
