@@ -105,14 +105,15 @@ impl Session {
     /// # Errors
     /// When the database does not give it, or a signal comes first.
     pub(super) async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, Failure> {
-        let request = Request::LoadDown(version.clone());
+        let request = Request::LoadDowns(vec![version.clone()]);
         tokio::select! {
             answer = self.database.perform(&request) => match answer {
-                Ok(Observation::DownLoaded(bytes)) => Ok(bytes),
-                Ok(Observation::DownMissing) => Err(Failure::not_done(format!(
-                    "The stored DOWN text of {version} is gone: the version was undone meanwhile. Nothing was \
-                     changed here. Start again to see what is left."
-                ))),
+                Ok(Observation::DownsLoaded(mut texts)) => texts.pop().flatten().ok_or_else(|| {
+                    Failure::not_done(format!(
+                        "The stored DOWN text of {version} is gone: the version was undone meanwhile. Nothing was \
+                         changed here. Start again to see what is left."
+                    ))
+                }),
                 Ok(_) => Err(Failure::not_done(format!(
                     "The stored DOWN text of {version} could not be read. Please report it."
                 ))),

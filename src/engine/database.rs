@@ -47,8 +47,8 @@ pub enum Request {
     /// One transaction: what a person decided, with its rows in the audit. Creates what is missing first.
     /// Answer: `Inspected`, as it stands afterwards.
     Decide(Box<Settlement>),
-    /// Read the stored DOWN text of a version. Answer: `DownLoaded` or `DownMissing`.
-    LoadDown(Version),
+    /// Read the stored DOWN texts of these versions, one or more. Answer: `DownsLoaded`.
+    LoadDowns(Vec<Version>),
     /// Estimate how much data these ways back would take away, from what the server knows of its tables already.
     /// Answer: `Estimated`.
     Estimate(Arc<[Loss]>),
@@ -71,10 +71,9 @@ pub enum Observation {
     Locked,
     /// Somebody else has the lock.
     LockHeld(Option<Holder>),
-    /// The stored DOWN text, decompressed; its checksum was not judged yet.
-    DownLoaded(Vec<u8>),
-    /// There is no such text.
-    DownMissing,
+    /// The stored DOWN texts of the first of the versions that were asked for, at least one, in their order,
+    /// decompressed; `None` where there is no such text. Their checksums were not judged yet.
+    DownsLoaded(Vec<Option<Vec<u8>>>),
     /// What the catalog has of each loss, in the order of their places.
     Estimated(Estimate),
     /// The script and its record are committed.
@@ -99,8 +98,7 @@ impl Observation {
             Self::Inspected(_) => "Inspected",
             Self::Locked => "Locked",
             Self::LockHeld(_) => "LockHeld",
-            Self::DownLoaded(_) => "DownLoaded",
-            Self::DownMissing => "DownMissing",
+            Self::DownsLoaded(_) => "DownsLoaded",
             Self::Estimated(_) => "Estimated",
             Self::Done(_) => "Done",
             Self::Flushed => "Flushed",

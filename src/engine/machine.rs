@@ -46,9 +46,9 @@ enum State {
     /// Looking again, now that nobody else can change what is seen.
     LookingLocked,
     Preparing,
-    /// Reading the text of a way back, to know what it does.
-    ReadingDown {
-        of: Box<ReadDown>,
+    /// Reading the texts of ways back, to know what they do.
+    ReadingDowns {
+        of: Vec<ReadDown>,
         then: Box<Reviewed>,
     },
     /// Finding out what scripts do.
@@ -188,7 +188,7 @@ impl Machine {
             (State::Estimating { losses, then }, Event::Failed(error)) => {
                 self.not_estimated(losses, *then, error)
             }
-            (State::ReadingDown { then, .. } | State::Judging(then), Event::Failed(error)) => {
+            (State::ReadingDowns { then, .. } | State::Judging(then), Event::Failed(error)) => {
                 self.unread_because(*then, Stop::Database(error))
             }
             (_, Event::Failed(error)) => self.stop(Stop::Database(error)),
@@ -252,20 +252,19 @@ impl Machine {
                 self.outcome.server_change = server;
                 self.decided(changes, &seen)
             }
-            (State::ReadingDown { of, then }, Observation::DownLoaded(bytes)) => {
-                self.down_read(&of, &bytes, *then)
+            (State::ReadingDowns { of, then }, Observation::DownsLoaded(texts)) => {
+                self.downs_read(&of, &texts, *then)
             }
             (State::Estimating { losses, then }, Observation::Estimated(found)) => {
                 self.estimated(losses, found, *then)
             }
-            (State::ReadingDown { of, then }, Observation::DownMissing) => {
-                self.down_missing(&of, *then)
-            }
             (State::Checking(checking), Observation::Checked(answer)) => {
                 self.checked(checking, answer)
             }
-            (State::LoadingDown, Observation::DownLoaded(bytes)) => self.down_loaded(&bytes),
-            (State::LoadingDown, Observation::DownMissing) => self.no_text_to_run(),
+            (State::LoadingDown, Observation::DownsLoaded(texts)) => match texts.first() {
+                Some(Some(bytes)) => self.down_loaded(bytes),
+                _ => self.no_text_to_run(),
+            },
             (State::Executing { .. }, Observation::Done(recorded)) => self.executed(recorded),
             (State::Executing { .. }, Observation::Failed(failure)) => self.script_failed(failure),
             (State::Executing { attempt }, Observation::LockNotAvailable(blockers)) => {
@@ -345,7 +344,7 @@ impl Machine {
                 Some(bytes) => self.down_loaded(&bytes),
                 None => self.ask(
                     State::LoadingDown,
-                    Request::LoadDown(self.as_recorded(&version)),
+                    Request::LoadDowns(vec![self.as_recorded(&version)]),
                 ),
             },
             Some(Step::Undo {

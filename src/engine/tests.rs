@@ -77,6 +77,8 @@ struct Simulated {
     undone_meanwhile: Option<Version>,
     /// The version whose text is recorded and not there.
     lost_text: Option<Version>,
+    /// How many texts of ways back it answers at once; `None`: all that it is asked for.
+    texts_at_once: Option<usize>,
     /// The request (counted from 0) that ends in an error.
     fail_at: Option<usize>,
     /// Labels of what was asked.
@@ -89,7 +91,10 @@ fn label(request: &Request) -> String {
         Request::TryLock => "lock".to_owned(),
         Request::Prepare(_) => "prepare".to_owned(),
         Request::Decide(_) => "decide".to_owned(),
-        Request::LoadDown(version) => format!("load {version}"),
+        Request::LoadDowns(versions) => {
+            let versions: Vec<_> = versions.iter().map(Version::as_str).collect();
+            format!("load {}", versions.join(" "))
+        }
         Request::Estimate(losses) => format!("estimate {}", losses.len()),
         Request::Check(check) => format!("check {}", check.name),
         Request::Flush => "flush".to_owned(),

@@ -181,24 +181,32 @@ impl Postgres {
     }
 
     /// The stored DOWN text; `None`: there is none (any more).
-    async fn stored_down(&mut self, version: &Version) -> Result<Option<Vec<u8>>, DatabaseError> {
+    async fn stored_downs(
+        &mut self,
+        versions: &[Version],
+    ) -> Result<Vec<Option<Vec<u8>>>, DatabaseError> {
         let row = self
-            .own(history::stored_down_query(&self.settings.ledger, version))
+            .own(history::stored_downs_query(&self.settings.ledger, versions))
             .await?;
-        let packed = row
-            .map(|row| column::<Option<Vec<u8>>, _>(&row, 0))
+        let packed: Vec<Option<Vec<u8>>> = row
+            .map(|row| column(&row, 0))
             .transpose()?
-            .flatten();
-        let unpacked = packed.map(|packed| stored_text::unpack(&packed));
-        unpacked.transpose().map_err(|_| {
-            DatabaseError::new(
-                DatabaseErrorKind::HistoryUnreadable,
-                format!(
-                    "The stored DOWN text of {version} cannot be unpacked. Nothing of {version} was \
-                     undone this time. Restore schema \"schemaward\" from a backup."
-                ),
-            )
-        })
+            .unwrap_or_default();
+        let texts = versions.iter().zip(packed);
+        texts
+            .map(|(version, packed)| {
+                let unpacked = packed.map(|packed| stored_text::unpack(&packed));
+                unpacked.transpose().map_err(|_| {
+                    DatabaseError::new(
+                        DatabaseErrorKind::HistoryUnreadable,
+                        format!(
+                            "The stored DOWN text of {version} cannot be unpacked. Nothing of {version} was \
+                             undone this time. Restore schema \"schemaward\" from a backup."
+                        ),
+                    )
+                })
+            })
+            .collect()
     }
 
     /// Runs own statements, the session checked first; their failure is trouble with the database.
@@ -293,10 +301,10 @@ impl Postgres {
             Request::Decide(settlement) => Ok(Observation::Inspected(Box::new(
                 self.decide(settlement).await?,
             ))),
-            Request::LoadDown(version) => Ok(match self.stored_down(version).await? {
-                Some(text) => Observation::DownLoaded(text),
-                None => Observation::DownMissing,
-            }),
+            Request::LoadDowns(versions) => self
+                .stored_downs(versions)
+                .await
+                .map(Observation::DownsLoaded),
             Request::Estimate(losses) => self.estimate(losses).await,
             Request::Execute(execution) => execute::execute(self, execution).await,
             Request::Flush => {

@@ -172,6 +172,9 @@ fn ours(facts: &Facts, ledger: &Ledger) -> String {
     )
 }
 
+/// Compressed bytes of texts that one answer has at the most, the first text aside.
+const MOST_READ_BYTES: usize = 1_000_000;
+
 /// The condition that a row of ours, aliased `s`, belongs to this ledger.
 pub fn of_ledger(ledger: &Ledger) -> String {
     format!(
@@ -181,12 +184,17 @@ pub fn of_ledger(ledger: &Ledger) -> String {
     )
 }
 
-/// The kept DOWN text of one version.
-pub fn stored_down_query(ledger: &Ledger, version: &Version) -> String {
+/// The kept DOWN texts of the first of these versions: as many as are small together, and at least one.
+pub fn stored_downs_query(ledger: &Ledger, versions: &[Version]) -> String {
+    let versions: Vec<_> = versions.iter().map(|of| literal(of.as_str())).collect();
     format!(
-        "SELECT s.down FROM schemaward.script s WHERE {} AND s.version = {}",
+        "SELECT ARRAY(SELECT t.down FROM (SELECT v.number, s.down, \
+         pg_catalog.sum(pg_catalog.octet_length(s.down)) OVER (ORDER BY v.number) AS bytes \
+         FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) WITH ORDINALITY v (version, number) \
+         LEFT JOIN schemaward.script s ON {} AND s.version = v.version) t \
+         WHERE t.number = 1 OR COALESCE(t.bytes, 0) <= {MOST_READ_BYTES} ORDER BY t.number)",
+        versions.join(", "),
         of_ledger(ledger),
-        literal(version.as_str())
     )
 }
 

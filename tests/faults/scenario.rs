@@ -82,6 +82,16 @@ fn way_back() -> Scenario {
     }
 }
 
+/// As many are undone as [`five`] applies; not in [`all`], because it shows no more under faults.
+pub fn five_back() -> Scenario {
+    Scenario {
+        name: "five-back",
+        applied_before: Some(6),
+        target: 1,
+        ..five()
+    }
+}
+
 /// A version in parts, one of which PostgreSQL refuses in a transaction, between two that need none.
 fn concurrently() -> Scenario {
     Scenario {

@@ -41,4 +41,6 @@ fn a_version_is_one_round_trip_and_a_run_at_most_eight() {
         .map(|scenario| (scenario.name, beside_versions(scenario)))
         .collect();
     assert_eq!(beside["plain"], beside["five"], "three more versions");
+    let five_back = beside_versions(&scenario::five_back());
+    assert_eq!(beside["way-back"], five_back, "three more ways back");
 }

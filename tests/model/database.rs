@@ -177,8 +177,8 @@ pub enum Answer {
     Locked,
     /// `LockHeld`.
     LockHeld,
-    /// `DownLoaded`.
-    DownLoaded { number: u8, variant: u8 },
+    /// `DownsLoaded`: for each version that was asked for, which text it has, if it has one.
+    DownsLoaded([Option<u8>; VERSIONS]),
     /// `Done`.
     Done,
     /// `Flushed`.
@@ -207,8 +207,6 @@ pub enum Answer {
     DiskFull,
     /// `Estimated`: nobody knows.
     Estimated,
-    /// `DownMissing`. A run that planned under the lock never asks for one.
-    NoSuchText,
 }
 
 impl Session {

@@ -24,6 +24,7 @@ use schemaward::engine::review::{Judgements, ScriptText};
 use schemaward::engine::step::{StepAction, StepObservation};
 use schemaward::engine::task::Task;
 use schemaward::migration::file_name::Direction;
+use schemaward::migration::version::Version;
 
 use super::database::{Answer, Committed};
 use super::scenario::{Defect, Scenario, people};
@@ -255,9 +256,16 @@ impl<'s> Memory<'s> {
                 state: None,
                 is_same_identity: false,
             })),
-            Answer::DownLoaded { number, variant } => Observation::DownLoaded(
-                texts::down(usize::from(number), usize::from(variant)).into_bytes(),
-            ),
+            Answer::DownsLoaded(variants) => {
+                let Request::LoadDowns(versions) = self.request(handle) else {
+                    panic!("texts come that nobody asked for");
+                };
+                let text = |(version, variant): (&Version, Option<u8>)| {
+                    let variant = usize::from(variant?);
+                    Some(texts::down(texts::number(version), variant).into_bytes())
+                };
+                Observation::DownsLoaded(versions.iter().zip(variants).map(text).collect())
+            }
             Answer::Done => Observation::Done(Recorded {
                 at: Timestamp::UNIX_EPOCH,
                 execution_time_ms: 1,
@@ -286,7 +294,6 @@ impl<'s> Memory<'s> {
             Answer::Lost => return failed(DatabaseErrorKind::ConnectionLost),
             Answer::Cancelled => return failed(DatabaseErrorKind::Cancelled),
             Answer::DiskFull => return failed(DatabaseErrorKind::DiskFull),
-            Answer::NoSuchText => Observation::DownMissing,
             Answer::Estimated => Observation::Estimated(Estimate::default()),
         };
         Event::Observed(Box::new(observation))

@@ -345,8 +345,9 @@ impl Scene {
             (Request::TryLock, _) => Observation::Locked,
             (Request::Flush, _) => Observation::Flushed,
             (Request::Check(_), _) => Observation::Checked(self.check_answer.clone()),
-            (Request::LoadDown(version), _) => {
-                Observation::DownLoaded(format!("SELECT -{version}").into_bytes())
+            (Request::LoadDowns(versions), _) => {
+                let text = |version| Some(format!("SELECT -{version}").into_bytes());
+                Observation::DownsLoaded(versions.iter().map(text).collect())
             }
             (Request::Estimate(_), _) => Observation::Estimated(Estimate::default()),
             (Request::Execute(_), Answer::Loses) => {

@@ -22,6 +22,9 @@ use crate::engine::outcome::{End, Stop};
 use crate::engine::review::{ReviewedScript, ScriptText, hold, is_approved_anew, reviewed};
 use crate::engine::task::Mode;
 
+/// Texts of ways back that are asked for at once, at the most. The adapter answers fewer when they are long.
+const MOST_READ_AT_ONCE: usize = 1_000;
+
 /// Which look a plan is from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
@@ -82,10 +85,12 @@ impl Machine {
     /// Looks through a plan, once all of its texts are read and the catalog told what they take away. Without a review
     /// the run goes on at once.
     pub(super) fn look_through(&mut self, then: Reviewed) -> Next {
-        if let Some(of) = self.unread() {
-            let request = Request::LoadDown(self.as_recorded(&of.version));
-            let (of, then) = (Box::new(of), Box::new(then));
-            return self.ask(State::ReadingDown { of, then }, request);
+        let of = self.unread();
+        if !of.is_empty() {
+            let versions = of.iter().map(|of| self.as_recorded(&of.version));
+            let request = Request::LoadDowns(versions.collect());
+            let then = Box::new(then);
+            return self.ask(State::ReadingDowns { of, then }, request);
         }
         let unjudged = self.unjudged(then.plan());
         if !unjudged.is_empty() {
@@ -226,17 +231,31 @@ impl Machine {
         }
     }
 
-    pub(super) fn down_read(&mut self, of: &ReadDown, bytes: &[u8], then: Reviewed) -> Next {
-        if Checksum::of(bytes) != of.checksum {
-            return self.unread_because(then, other_text(&of.version));
+    /// Takes in the texts of the first of the versions that were asked for; the others are asked for next.
+    pub(super) fn downs_read(
+        &mut self,
+        of: &[ReadDown],
+        texts: &[Option<Vec<u8>>],
+        then: Reviewed,
+    ) -> Next {
+        if texts.is_empty() {
+            return self.impossible("nothing was read of the texts that were asked for");
         }
-        self.scripts.keep(of.checksum, bytes);
+        for (of, text) in of.iter().zip(texts) {
+            let Some(bytes) = text else {
+                return self.down_missing(of, then);
+            };
+            if Checksum::of(bytes) != of.checksum {
+                return self.unread_because(then, other_text(&of.version));
+            }
+            self.scripts.keep(of.checksum, bytes);
+        }
         self.look_through(then)
     }
 
     /// The text is gone. Without the lock somebody else may have undone the version since the look, so it is looked
     /// again; a text that is missing twice is missing.
-    pub(super) fn down_missing(&mut self, of: &ReadDown, then: Reviewed) -> Next {
+    fn down_missing(&mut self, of: &ReadDown, then: Reviewed) -> Next {
         let is_news = self.missed.as_ref() != Some(&of.version);
         if matches!(then, Reviewed::Run(Stage::Looked, _)) && is_news {
             self.missed = Some(of.version.clone());
@@ -303,10 +322,12 @@ impl Machine {
         Some(Stop::Held(Box::new(hold)))
     }
 
-    /// The first way back whose stored text was not read yet, when somebody wants to know what it does.
-    fn unread(&self) -> Option<ReadDown> {
-        self.task.review.as_ref()?;
-        self.steps.iter().find_map(|step| match step {
+    /// The ways back whose stored texts were not read yet, when somebody wants to know what they do.
+    fn unread(&self) -> Vec<ReadDown> {
+        if self.task.review.is_none() {
+            return Vec::new();
+        }
+        let unread = self.steps.iter().filter_map(|step| match step {
             Step::Undo {
                 version,
                 down: DownSource::Stored(checksum),
@@ -316,7 +337,8 @@ impl Machine {
                 checksum: *checksum,
             }),
             Step::Undo { .. } | Step::Apply { .. } => None,
-        })
+        });
+        unread.take(MOST_READ_AT_ONCE).collect()
     }
 
     /// The text of the way back that is next, when it was read before.

@@ -86,7 +86,7 @@ fn a_version_that_is_undone_while_its_text_is_read_is_looked_for_again() {
         database.asked,
         [
             "inspect",
-            "load 3",
+            "load 3 2",
             "inspect",
             "load 2",
             "estimate 1",
@@ -153,4 +153,39 @@ fn to_note_the_server_stops_nobody() {
     let outcome = run(task(&["001"]), &mut settled);
     assert!(matches!(outcome.end(), End::Reached), "{outcome:?}");
     assert_eq!(settled.asked, ["inspect"]);
+}
+
+/// However many versions are undone, and however few texts one answer has.
+#[test]
+fn the_texts_of_all_ways_back_are_read_at_once_and_the_rest_of_a_long_answer_next() {
+    for (at_once, asked) in [
+        (None, &["load 4 3 2"][..]),
+        (Some(2), &["load 4 3 2", "load 2"]),
+        (Some(1), &["load 4 3 2", "load 3 2", "load 2"]),
+    ] {
+        let mut database = Simulated::default();
+        run(task(&["1", "2", "3", "4"]), &mut database);
+        database.texts_at_once = at_once;
+        database.asked.clear();
+        let outcome = run(looked_through(&["1"]), &mut database);
+        assert!(
+            matches!(outcome.end(), End::Reached),
+            "{}",
+            outcome.message()
+        );
+        let loads = database
+            .asked
+            .iter()
+            .filter(|asked| asked.starts_with("load"));
+        assert_eq!(loads.collect::<Vec<_>>(), asked);
+        assert_eq!(database.applied(), ["1"]);
+    }
+    let mut database = Simulated::default();
+    run(task(&["1", "2"]), &mut database);
+    database.texts_at_once = Some(0);
+    let outcome = run(looked_through(&["1"]), &mut database);
+    assert!(
+        matches!(outcome.stop(), Some(Stop::Database(_))),
+        "an answer without any text"
+    );
 }

@@ -54,20 +54,11 @@ impl Simulated {
                     .pop_front()
                     .unwrap_or_else(|| CheckAnswer::Value(Some("true".to_owned()))),
             ),
-            Request::LoadDown(version) if self.undone_meanwhile.as_ref() == Some(version) => {
-                self.history.remove(version);
-                Observation::DownMissing
+            Request::LoadDowns(versions) => {
+                let answered = self.texts_at_once.unwrap_or(usize::MAX);
+                let texts = versions.iter().take(answered);
+                Observation::DownsLoaded(texts.map(|version| self.down_text(version)).collect())
             }
-            Request::LoadDown(version) if self.lost_text.as_ref() == Some(version) => {
-                Observation::DownMissing
-            }
-            Request::LoadDown(version) => Observation::DownLoaded(
-                self.down_texts
-                    .iter()
-                    .find(|(known, _)| known == version)
-                    .map(|(_, text)| text.clone())
-                    .unwrap_or_default(),
-            ),
             Request::Estimate(_) => {
                 if let Some(error) = self.estimate_error.take() {
                     return Err(error);
@@ -248,5 +239,18 @@ impl Simulated {
             .iter()
             .map(|row| row.version.to_string())
             .collect()
+    }
+
+    fn down_text(&mut self, version: &Version) -> Option<Vec<u8>> {
+        if self.undone_meanwhile.as_ref() == Some(version) {
+            self.history.remove(version);
+            return None;
+        }
+        if self.lost_text.as_ref() == Some(version) {
+            return None;
+        }
+        let mut known = self.down_texts.iter();
+        let text = known.find(|(known, _)| known == version);
+        Some(text.map(|(_, text)| text.clone()).unwrap_or_default())
     }
 }

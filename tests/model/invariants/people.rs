@@ -41,9 +41,9 @@ pub fn of_closed_window(task: &Task, before: &Next, after: &Next) -> Result<(), 
         return Ok(());
     };
     let begins = match (&**request, before) {
-        (Request::Execute(_), Next::Ask(last)) => !matches!(**last, Request::LoadDown(_)),
+        (Request::Execute(_), Next::Ask(last)) => !matches!(**last, Request::LoadDowns(_)),
         (Request::Step(_), Next::Ask(last)) => {
-            !matches!(**last, Request::LoadDown(_) | Request::Step(_))
+            !matches!(**last, Request::LoadDowns(_) | Request::Step(_))
         }
         // A version that runs in parts goes on.
         (

@@ -10,7 +10,7 @@ use crate::database::{Answer, Committed, Entry, Seen, Session, Work, statements_
 use crate::invariants::{self, Violation, people};
 use crate::memory::{self, Handle, Memory, Snapshot};
 use crate::scenario::Defect;
-use crate::texts;
+use crate::texts::{self, VERSIONS};
 
 impl World {
     pub(super) fn serve(&mut self, memory: &Memory<'_>, which: Which) {
@@ -43,7 +43,9 @@ impl World {
             }
             Request::Flush => Work::Answered(Answer::Flushed),
             Request::Estimate(_) => Work::Answered(Answer::Estimated),
-            Request::LoadDown(version) => Work::Answered(stored_down(memory, database, version)),
+            Request::LoadDowns(versions) => {
+                Work::Answered(stored_downs(memory, database, versions))
+            }
             Request::Check(_) => {
                 let asked = match defect {
                     Some(Defect::OldAnswer) => *session.saw.get_or_insert(database),
@@ -299,14 +301,12 @@ pub(super) fn matters(memory: &Memory<'_>, orphan: &Session) -> bool {
         }
 }
 
-fn stored_down(memory: &Memory<'_>, database: Snapshot, version: &Version) -> Answer {
-    let number = texts::number(version);
-    let row = memory.committed(database).fate(number).row;
-    match row.and_then(|row| row.stored.filter(|_| row.zeros == texts::zeros(version))) {
-        Some(stored) => Answer::DownLoaded {
-            number: u8::try_from(number).expect("few versions"),
-            variant: stored.variant,
-        },
-        None => Answer::NoSuchText,
+fn stored_downs(memory: &Memory<'_>, database: Snapshot, versions: &[Version]) -> Answer {
+    let mut variants = [None; VERSIONS];
+    for (variant, version) in variants.iter_mut().zip(versions) {
+        let row = memory.committed(database).fate(texts::number(version)).row;
+        let row = row.filter(|row| row.zeros == texts::zeros(version));
+        *variant = row.and_then(|row| row.stored).map(|stored| stored.variant);
     }
+    Answer::DownsLoaded(variants)
 }
