@@ -69,6 +69,7 @@ mod server_trouble;
 mod servers;
 mod shipped_migrations;
 mod statements;
+mod stored_texts;
 mod wait;
 mod waiting;
 mod windows_operator;
