@@ -143,7 +143,7 @@ fn an_empty_database_under_the_same_address_is_not_filled_silently() {
     assert_eq!(database.query_text(nothing), "t");
     obey(&schema, &said);
     schema.reaches("UpToDate");
-    assert_eq!(entries(&database), "install accept server claim apply");
+    assert_eq!(entries(&database), "install accept claim apply");
 }
 
 #[test]
