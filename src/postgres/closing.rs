@@ -52,9 +52,11 @@ impl Closing {
     async fn statements(self) -> Result<Vec<String>, DatabaseError> {
         match self {
             Self::Said(statements) => Ok(statements),
-            Self::Made(making) => making
-                .await
-                .unwrap_or_else(|_| Err(error::internal("the record of a script was not made"))),
+            Self::Made(making) => making.await.unwrap_or_else(|_| {
+                Err(error::internal(
+                    "the record of a script was not made; its transaction was rolled back",
+                ))
+            }),
         }
     }
 }

@@ -180,7 +180,7 @@ impl Postgres {
         ran.map(|_| ()).map_err(error::or_lock_lost)
     }
 
-    /// The stored DOWN text; `None`: there is none (any more).
+    /// The stored DOWN texts of the first of these versions; `None` where there is none (any more).
     async fn stored_downs(
         &mut self,
         versions: &[Version],

@@ -35,7 +35,7 @@ pub fn expression(ledger: &Ledger) -> String {
         "SELECT 'SCHEMA' AS object, 'schemaward' AS name, n.nspowner AS owner, NULL AS defect \
          FROM pg_catalog.pg_namespace n WHERE n.oid = p.ours \
          UNION ALL SELECT 'TABLE', CASE WHEN b.is_ledger THEN {name} ELSE 'schemaward.' || b.relname END, \
-         b.relowner, CASE WHEN NOT b.is_ours THEN NULL WHEN b.relkind <> 'r' THEN 'it is not a table' \
+         b.relowner, CASE WHEN b.is_ours IS NOT TRUE THEN NULL WHEN b.relkind <> 'r' THEN 'it is not a table' \
             WHEN b.has_triggers THEN 'it has triggers' WHEN b.has_rules THEN 'it has rules' \
             WHEN b.relrowsecurity THEN 'it has row level security' END \
          FROM object b WHERE b.is_ledger OR b.is_ours"

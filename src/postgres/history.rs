@@ -23,6 +23,7 @@ use super::flushed::{self, Unflushed};
 use super::journal;
 use super::look::json;
 use super::quote::{ledger as quoted, literal};
+use super::session::OWN_SEARCH_PATH;
 
 /// Format of the tables in schema `schemaward`; a larger one was written by a newer Schemaward.
 pub const FORMAT: i32 = 2;
@@ -188,11 +189,11 @@ pub fn of_ledger(ledger: &Ledger) -> String {
 pub fn stored_downs_query(ledger: &Ledger, versions: &[Version]) -> String {
     let versions: Vec<_> = versions.iter().map(|of| literal(of.as_str())).collect();
     format!(
-        "SELECT ARRAY(SELECT t.down FROM (SELECT v.number, s.down, \
+        "BEGIN READ ONLY; {OWN_SEARCH_PATH}; SELECT ARRAY(SELECT t.down FROM (SELECT v.number, s.down, \
          pg_catalog.sum(pg_catalog.octet_length(s.down)) OVER (ORDER BY v.number) AS bytes \
          FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) WITH ORDINALITY v (version, number) \
          LEFT JOIN schemaward.script s ON {} AND s.version = v.version) t \
-         WHERE t.number = 1 OR COALESCE(t.bytes, 0) <= {MOST_READ_BYTES} ORDER BY t.number)",
+         WHERE t.number = 1 OR COALESCE(t.bytes, 0) <= {MOST_READ_BYTES} ORDER BY t.number); COMMIT",
         versions.join(", "),
         of_ledger(ledger),
     )

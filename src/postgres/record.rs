@@ -306,7 +306,8 @@ impl Packed {
                 DatabaseError::new(
                     DatabaseErrorKind::Internal,
                     format!(
-                        "The text of {version} cannot be compressed: {error}. Please report it."
+                        "The text of {version} cannot be compressed: {error}. Nothing of {version} was applied or \
+                         recorded. Please report it."
                     ),
                 )
             })

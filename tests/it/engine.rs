@@ -296,6 +296,25 @@ async fn a_value_that_does_not_fit_is_refused_before_anything_runs() {
     assert_eq!(ledger(&database), "");
 }
 
+/// Before schema schemaward exists, nothing there is confused with it.
+#[tokio::test]
+async fn a_history_may_be_partitioned_and_have_the_name_of_a_table_of_ours() {
+    let database = postgres().database("partitioned");
+    database.exec(
+        "CREATE TABLE audit (version text PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL \
+         DEFAULT now(), execution_time_ms bigint, checksum text) PARTITION BY RANGE (version); \
+         CREATE TABLE audit_all PARTITION OF audit DEFAULT",
+    );
+    for _ in ["created", "looked at again"] {
+        let mut run = Run::new(&database, &TWO);
+        run.settings.ledger.table = "audit".to_owned();
+        run.task.ledger.table = "audit".to_owned();
+        reached(&run.go().await);
+    }
+    let recorded = "SELECT string_agg(version, ' ' ORDER BY version) FROM audit";
+    assert_eq!(database.query_text(recorded), "001 002");
+}
+
 #[tokio::test]
 async fn other_tools_tables_are_named_and_left_alone() {
     let cases = [
