@@ -16,6 +16,7 @@ use super::attempt::{Attempt, DereferenceErrorKind};
 use super::context::{Context, Identity};
 use super::decisions::{Handled, asked, decided, still_asked};
 use super::fingerprint::Fingerprint;
+use super::lifecycle::Lifecycle;
 use super::memory::Memory;
 use super::report::{Report, Written};
 use super::schedule;
@@ -50,7 +51,7 @@ pub async fn settle(
     attempted: Attempted,
     context: &Context,
 ) -> Option<Duration> {
-    if says_nothing(&attempted.attempt, context) {
+    if says_nothing(&attempted, &context.lifecycle) {
         return context.lifecycle.may_start().then(schedule::api_retry);
     }
     let now = Timestamp::now();
@@ -142,20 +143,23 @@ fn opening(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
 
 /// True for attempts that say nothing about the resource, so that there is nothing to tell. They are
 /// made again soon, or by another replica.
-fn says_nothing(attempt: &Attempt, context: &Context) -> bool {
+fn says_nothing(attempted: &Attempted, lifecycle: &Lifecycle) -> bool {
     // Another replica leads by now: it looks for itself and tells. But only we know of a script that
     // failed, and the other one would run it again.
-    if !context.lifecycle.is_leading() && !is_result(attempt) {
+    if !lifecycle.is_leading() && !is_result(&attempted.attempt) {
         return true;
     }
-    match attempt {
+    match &attempted.attempt {
         Attempt::Waiting(error) if error.kind == DereferenceErrorKind::ApiUnavailable => {
             tracing::warn!("{error}");
             true
         }
-        // The resource changed meanwhile: the next attempt is under way.
-        Attempt::Ran(outcome) => {
-            matches!(outcome.end(), End::Interrupted) && context.lifecycle.may_start()
+        Attempt::Ran(outcome) if matches!(outcome.end(), End::Interrupted) => {
+            // A shutdown that did not let the first look end leaves what is known as it is. That a decision was
+            // carried out before it has to be kept.
+            let saw_nothing = outcome.history().is_none() && attempted.handled.is_empty();
+            // Else the resource changed meanwhile: the next attempt is under way.
+            lifecycle.may_start() || saw_nothing
         }
         _ => false,
     }
@@ -173,4 +177,59 @@ fn is_result(attempt: &Attempt) -> bool {
 
 fn interval(text: &GoDuration) -> Duration {
     text.get().unwrap_or(DEFAULT_INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::engine::database::{Database, Observation, Request};
+    use crate::engine::error::DatabaseError;
+    use crate::engine::task::{Ledger, Task};
+
+    /// A server that does not answer.
+    struct Hung;
+
+    impl Database for Hung {
+        async fn perform(&mut self, _: &Request) -> Result<Observation, DatabaseError> {
+            std::future::pending().await
+        }
+    }
+
+    /// An attempt that had to end while the database was looked at for the first time.
+    async fn stopped_in_its_look(handled: Handled) -> Attempted {
+        let task = Task::of_command_line(Catalog::empty(), Ledger::default());
+        let outcome = crate::engine::run(&mut Hung, task, || false, |_| ()).await;
+        assert!(matches!(outcome.end(), End::Interrupted), "{outcome:?}");
+        Attempted {
+            attempt: Attempt::Ran(Box::new(outcome)),
+            mode: Mode::Plan,
+            handled,
+            fingerprint: Fingerprint::default(),
+            catalog: None,
+        }
+    }
+
+    fn lifecycle(is_leading: bool, is_stopping: bool) -> Lifecycle {
+        let (_, leading) = watch::channel(is_leading);
+        let (_, stopping) = watch::channel(is_stopping);
+        Lifecycle::new(leading, stopping)
+    }
+
+    #[tokio::test]
+    async fn a_look_that_a_shutdown_ends_leaves_the_status_as_it_is() {
+        let idle = stopped_in_its_look(Handled::new()).await;
+        for (is_leading, is_stopping) in [(true, true), (true, false), (false, true)] {
+            let lifecycle = lifecycle(is_leading, is_stopping);
+            assert!(says_nothing(&idle, &lifecycle), "{lifecycle:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_before_such_a_look_is_kept() {
+        let handled = [("schemaward.dev/resolve".to_owned(), "002:retry".to_owned())].into();
+        let decided = stopped_in_its_look(handled).await;
+        assert!(!says_nothing(&decided, &lifecycle(true, true)));
+    }
 }
