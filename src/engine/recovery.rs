@@ -49,7 +49,7 @@ impl fmt::Display for Recovery {
         }
         write!(f, ", statement {} ({}): ", self.statement, self.words)?;
         f.write_str(match self.ended {
-            Ended::Unheard => "an earlier run ended in the middle of it",
+            Ended::Unheard => "an earlier run left it without saying how it ended",
             Ended::Failed => "the server said that it failed",
             Ended::Succeeded => "the server said that it is done",
         })?;
@@ -158,14 +158,14 @@ mod tests {
             (
                 Ended::Unheard,
                 Recovered::Proved,
-                "an earlier run ended in the middle of it, and the catalog shows that it is done: it was not sent \
-                 again.",
+                "an earlier run left it without saying how it ended, and the catalog shows that it is done: it was \
+                 not sent again.",
             ),
             (
                 Ended::Unheard,
                 Recovered::Dropped(vec![index("one_id")]),
-                "an earlier run ended in the middle of it. INVALID index public.one_id, which it had left, was \
-                 dropped.",
+                "an earlier run left it without saying how it ended. INVALID index public.one_id, which it had left, \
+                 was dropped.",
             ),
             (
                 Ended::Failed,
@@ -176,8 +176,8 @@ mod tests {
             (
                 Ended::Unheard,
                 Recovered::Detached,
-                "an earlier run ended in the middle of it. The detaching of a partition, which it had left half \
-                 done, was finished.",
+                "an earlier run left it without saying how it ended. The detaching of a partition, which it had left \
+                 half done, was finished.",
             ),
         ];
         for (ended, what, expected) in table {

@@ -70,8 +70,8 @@ pub enum StepObservation {
         /// `clock_timestamp()` when it was sent, as the server writes it.
         began: String,
     },
-    /// What was left is put right.
-    Repaired,
+    /// What was left is put right, by this run as far as it says so: the rest was so already.
+    Repaired(Option<Repair>),
 }
 
 impl StepAction {
@@ -104,7 +104,7 @@ impl StepObservation {
             Self::Journaled => "Journaled",
             Self::Evidence(_) => "Evidence",
             Self::Executed { .. } => "Executed",
-            Self::Repaired => "Repaired",
+            Self::Repaired(_) => "Repaired",
         }
     }
 }

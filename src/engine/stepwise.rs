@@ -217,8 +217,10 @@ impl Stepwise {
                 self.look(After::Succeeded { began })
             }
             (State::Looking(after), StepObservation::Evidence(now)) => self.looked(after, &now),
-            (State::Repairing(after, repair), StepObservation::Repaired) => {
-                self.note_repair(&after, repair);
+            (State::Repairing(after, _), StepObservation::Repaired(repair)) => {
+                if let Some(repair) = repair {
+                    self.note_repair(&after, repair);
+                }
                 self.look(after)
             }
             (State::Withdrawing(reason), StepObservation::Journaled) => {

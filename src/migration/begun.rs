@@ -131,7 +131,12 @@ impl Begun {
             last => Some(format!("statements 1 to {last} are done")),
         };
         if self.escaped().is_some() {
-            return "it ended the transaction that it ran in, so a part of it may be in the database".to_owned();
+            let escape =
+                "it ended the transaction that it ran in, so a part of it may be in the database";
+            return done.map_or_else(
+                || escape.to_owned(),
+                |done| format!("{done}; then {escape}"),
+            );
         }
         match (done, self.started()) {
             (Some(done), Some(entry)) => format!("{done}, {} was started", entry.first),

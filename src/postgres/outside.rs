@@ -95,13 +95,17 @@ pub async fn repair(
 ) -> Result<Observation, DatabaseError> {
     database.go_on()?;
     let (statement, subject) = statement(execution, part)?;
-    match repair {
+    let done = match repair {
         Repair::DropIndexes(indexes) => {
+            let mut dropped = Vec::new();
             for index in indexes {
-                if let Some(ended) = drop_index(database, execution, part, index).await? {
-                    return Ok(ended);
+                match drop_index(database, execution, part, index).await? {
+                    Dropping::Dropped => dropped.push(index.clone()),
+                    Dropping::NotNeeded => {}
+                    Dropping::Ended(ended) => return Ok(ended),
                 }
             }
+            (!dropped.is_empty()).then_some(Repair::DropIndexes(dropped))
         }
         Repair::FinishDetach => {
             let sql = probe::finish_detach(&subject)
@@ -113,35 +117,47 @@ pub async fn repair(
             if let Some(ended) = mend.run(database, execution, part).await? {
                 return Ok(ended);
             }
+            Some(Repair::FinishDetach)
         }
-    }
-    Ok(Observation::Step(StepObservation::Repaired))
+    };
+    Ok(Observation::Step(StepObservation::Repaired(done)))
 }
 
-/// Drops one invalid index; `Some`: it could not be done.
+/// What came of an invalid index that was to be dropped.
+enum Dropping {
+    /// It is dropped, and the audit says so.
+    Dropped,
+    /// It was gone, or valid, already.
+    NotNeeded,
+    /// It could not be done.
+    Ended(Observation),
+}
+
+/// Drops one index if it is there and still invalid.
 async fn drop_index(
     database: &mut Postgres,
     execution: &Execution,
     part: &Part,
     index: &IndexSeen,
-) -> Result<Option<Observation>, DatabaseError> {
+) -> Result<Dropping, DatabaseError> {
     let sql = format!(
         "BEGIN READ ONLY; {}; {}; COMMIT",
         session::OWN_SEARCH_PATH,
         probe::leftover(index.oid)
     );
     let Some(row) = database.own_despite_cancelling(&sql).await? else {
-        return Ok(None);
+        return Ok(Dropping::NotNeeded);
     };
     if column::<bool, _>(&row, 1)? {
-        return Ok(Some(Observation::LockNotAvailable(Vec::new())));
+        return Ok(Dropping::Ended(Observation::LockNotAvailable(Vec::new())));
     }
     let name: String = column(&row, 0)?;
     let mend = Mend {
         sql: format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"),
         detail: format!("statement {}: dropped INVALID index {name}", part.first),
     };
-    mend.run(database, execution, part).await
+    let ended = mend.run(database, execution, part).await?;
+    Ok(ended.map_or(Dropping::Dropped, Dropping::Ended))
 }
 
 /// One statement that puts something right, and what the audit says about it.

@@ -121,8 +121,8 @@ fn killed_in_create_index_concurrently() {
     let schema = namespace.schema("shop", &manifest(&[ONE, INDEX]));
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
     let told = [
-        "002 index, statement 1 (CREATE UNIQUE INDEX CONCURRENTLY ONE_ID ON): an earlier run ended in the middle of \
-         it. INVALID index public.one_id, which it had left, was dropped.",
+        "002 index, statement 1 (CREATE UNIQUE INDEX CONCURRENTLY ONE_ID ON): an earlier run left it without saying \
+         how it ended. INVALID index public.one_id, which it had left, was dropped.",
     ];
     tells(
         &describe(&schema),

@@ -151,8 +151,8 @@ fn a_killed_index_build_is_finished_by_the_next_run() {
         );
         let finished = project.run("up");
         assert_eq!(first_columns(&finished.stdout), ["001 applied index"]);
-        let told = "note: 001 index, statement 2 (CREATE INDEX CONCURRENTLY ORDERS_ID ON ORDERS): an earlier run ended \
-                    in the middle of it. INVALID index public.orders_id, which it had left, was dropped.\n";
+        let told = "note: 001 index, statement 2 (CREATE INDEX CONCURRENTLY ORDERS_ID ON ORDERS): an earlier run left \
+                    it without saying how it ended. INVALID index public.orders_id, which it had left, was dropped.\n";
         assert!(finished.stderr.contains(told), "{finished:?}");
         assert_eq!(indexes(&project, "orders"), "orders_id");
         assert_eq!(journal(&project), "");

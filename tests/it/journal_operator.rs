@@ -50,8 +50,8 @@ fn what_an_interrupted_run_left_is_settled_by_itself() {
     );
     let events = schema.events();
     let told = "Normal StatementRepaired 002 index, statement 1 (CREATE UNIQUE INDEX CONCURRENTLY WIDGETS_ID ON): \
-                an earlier run ended in the middle of it. INVALID index public.widgets_id, which it had left, was \
-                dropped.";
+                an earlier run left it without saying how it ended. INVALID index public.widgets_id, which it had \
+                left, was dropped.";
     assert!(events.iter().any(|event| event == told), "{events:#?}");
     is_proved(&namespace, &database, &file);
 }
@@ -74,8 +74,8 @@ fn is_proved(namespace: &Namespace<'_>, database: &Database<'_>, before: &str) {
     ];
     let schema = namespace.schema("shop", &resource("shop", database, &inline(&files)));
     schema.becomes("at 003", |status| status["currentVersion"] == "003");
-    let told = "Normal StatementProved 003 drop, statement 1 (DROP INDEX CONCURRENTLY WIDGETS_ID): an earlier run ended \
-                in the middle of it, and the catalog shows that it is done: it was not sent again.";
+    let told = "Normal StatementProved 003 drop, statement 1 (DROP INDEX CONCURRENTLY WIDGETS_ID): an earlier run left \
+                it without saying how it ended, and the catalog shows that it is done: it was not sent again.";
     let events = schema.events();
     assert!(events.iter().any(|event| event == told), "{events:#?}");
 }

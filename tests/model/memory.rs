@@ -279,7 +279,15 @@ impl<'s> Memory<'s> {
             Answer::Executed => Observation::Step(StepObservation::Executed {
                 began: "now".to_owned(),
             }),
-            Answer::Repaired => Observation::Step(StepObservation::Repaired),
+            Answer::Repaired => {
+                let Request::Step(step) = self.request(handle) else {
+                    panic!("a repair that nobody asked for");
+                };
+                let StepAction::Repair(_, repair) = &step.action else {
+                    panic!("a repair that nobody asked for");
+                };
+                Observation::Step(StepObservation::Repaired(Some(repair.clone())))
+            }
             Answer::ScriptFailed => {
                 Observation::Failed(failure(self.request(handle), ScriptFailureKind::Failed))
             }

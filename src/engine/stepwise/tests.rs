@@ -56,8 +56,12 @@ fn executed() -> Observation {
     })
 }
 
+fn repaired_by(repair: Option<Repair>) -> Observation {
+    Observation::Step(StepObservation::Repaired(repair))
+}
+
 fn repaired() -> Observation {
-    Observation::Step(StepObservation::Repaired)
+    repaired_by(Some(Repair::DropIndexes(vec![index(7, false)])))
 }
 
 fn lock() -> Observation {
@@ -216,6 +220,14 @@ fn what_was_proved_or_put_right_is_told_once_it_is_so() {
             vec![seen(&[index(7, false)]), repaired(), seen(&[])]
         ),
         [vec![], vec![(2, Ended::Unheard, left())], vec![]]
+    );
+    // Somebody else dropped it meanwhile.
+    assert_eq!(
+        told(
+            Some(&begun),
+            vec![seen(&[index(7, false)]), repaired_by(None), seen(&[])]
+        ),
+        [vec![], vec![], vec![]]
     );
     assert_eq!(
         told(

@@ -176,7 +176,9 @@ impl Simulated {
             StepAction::Look(_) => {
                 return Observation::Step(StepObservation::Evidence(Evidence::Nothing));
             }
-            StepAction::Repair(..) => return Observation::Step(StepObservation::Repaired),
+            StepAction::Repair(_, repair) => {
+                return Observation::Step(StepObservation::Repaired(Some(repair.clone())));
+            }
             StepAction::Record(_) => {
                 match &step.execution.record {
                     Record::Apply(texts) => {

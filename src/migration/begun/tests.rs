@@ -70,3 +70,12 @@ fn says_how_far_it_came() {
     }
     assert_eq!(EntryState::parse("gone"), None);
 }
+
+#[test]
+fn what_is_done_before_an_escape_is_said_too() {
+    assert_eq!(
+        begun(EntryState::Escaped).progress(),
+        "statements 1 to 2 are done; then it ended the transaction that it ran in, so a part of it may be in the \
+         database"
+    );
+}
