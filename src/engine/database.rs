@@ -88,6 +88,8 @@ pub enum Observation {
     Checked(CheckAnswer),
     /// A step was done.
     Step(StepObservation),
+    /// What was to be prepared or decided is committed, and the look at the database after it failed.
+    CommittedUnseen(DatabaseError),
 }
 
 impl Observation {
@@ -106,6 +108,7 @@ impl Observation {
             Self::LockNotAvailable(_) => "LockNotAvailable",
             Self::Checked(_) => "Checked",
             Self::Step(step) => step.label(),
+            Self::CommittedUnseen(_) => "CommittedUnseen",
         }
     }
 }

@@ -134,24 +134,7 @@ impl Machine {
             recovered: Vec::new(),
             is_optional: false,
             missed: None,
-            outcome: Outcome {
-                server: None,
-                database_id: None,
-                audit_entries: None,
-                privileges: Vec::new(),
-                server_change: None,
-                passed_claim: None,
-                history: None,
-                plan: None,
-                reviewed: None,
-                denied: Vec::new(),
-                done: Vec::new(),
-                checks_passed: 0,
-                under_way: None,
-                unflushed: Vec::new(),
-                remains: None,
-                end: End::Interrupted,
-            },
+            outcome: Outcome::unseen(),
         }
     }
 
@@ -275,6 +258,7 @@ impl Machine {
                 self.turned(stepwise, turn)
             }
             (State::NotingEscape(reason), Observation::Step(_)) => self.stop(*reason),
+            (state, Observation::CommittedUnseen(error)) => self.committed_unseen(&state, error),
             (state, observation) => {
                 self.impossible(&format!("{} while {state:?}", observation.label()))
             }
@@ -290,6 +274,7 @@ impl Machine {
     }
 
     fn looked_locked(&mut self, seen: &Inspection) -> Next {
+        self.outcome.is_locked = true;
         if let Mode::Decide(decision) = self.task.mode.clone() {
             return self.weigh(&decision, seen, Locked::Yes);
         }

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub(super) privileges: Vec<String>,
     pub(super) server_change: Option<ServerChange>,
     pub(super) passed_claim: Option<Owner>,
+    /// The migration lock was this run's when the history was read: what is begun there is not a live run's.
+    pub(super) is_locked: bool,
     pub(super) history: Option<History>,
     pub(super) plan: Option<Plan>,
     pub(super) reviewed: Option<ReviewedPlan>,

@@ -161,8 +161,9 @@ impl Postgres {
             return Err(error::internal("a preparation before the first look"));
         };
         let statements = prepare::statements(facts, &self.settings.ledger, preparation)?;
-        self.own_locked(&statements).await?;
-        self.look().await.map(|(inspection, _)| inspection)
+        let written = self.own(statements.join("; ")).await;
+        written.map_err(error::or_lock_lost)?;
+        self.look_behind_a_commit().await
     }
 
     async fn decide(&mut self, settlement: &Settlement) -> Result<Inspection, DatabaseError> {
@@ -170,14 +171,13 @@ impl Postgres {
             return Err(error::internal("a decision before the first look"));
         };
         let statements = decide::statements(facts, &self.settings.ledger, settlement)?;
-        self.own_locked(&statements).await?;
-        self.look().await.map(|(inspection, _)| inspection)
+        self.own(statements.join("; ")).await?;
+        self.look_behind_a_commit().await
     }
 
-    /// Runs own statements that begin with the lock check.
-    async fn own_locked(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
-        let ran = self.own(statements.join("; ")).await;
-        ran.map(|_| ()).map_err(error::or_lock_lost)
+    async fn look_behind_a_commit(&mut self) -> Result<Inspection, DatabaseError> {
+        self.work = Work::Committed;
+        self.look().await.map(|(inspection, _)| inspection)
     }
 
     /// The stored DOWN texts of the first of these versions; `None` where there is none (any more).
@@ -276,7 +276,10 @@ impl Database for Postgres {
         };
         self.watch = Some(watch);
         let seen = self.activity.send_replace(None);
-        observation.map(|observation| explained(observation, seen))
+        match observation {
+            Err(error) if self.work == Work::Committed => Ok(Observation::CommittedUnseen(error)),
+            observation => observation.map(|observation| explained(observation, seen)),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The driver's errors and the server's SQLSTATEs as kinds that the engine knows. The only place that
 //! looks at SQLSTATEs (PostgreSQL manual, Appendix A).
 
+mod work;
+
 use std::io;
 
 use rustls::AlertDescription;
@@ -11,6 +13,8 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind as Kind, ScriptFailu
 use super::names::{database, place, role};
 use super::settings::{Settings, TlsMode};
 use super::{password, pooler, sanitize};
+
+pub use work::Work;
 
 /// `lock_not_available` and `deadlock_detected`: the version may be tried again.
 pub fn is_lock_trouble(code: &str) -> bool {
@@ -156,27 +160,6 @@ pub fn connect_timeout(settings: &Settings) -> DatabaseError {
     DatabaseError::new(kind, message)
 }
 
-/// What an error strikes, which decides what it means for the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// What commits whole or not at all: a look, our own tables, a version in one transaction.
-    Whole,
-    /// A version in parts, of which some may be done. The engine says how far it is.
-    InParts,
-    /// A flush of versions that are committed. The engine names them.
-    Flush,
-}
-
-impl Work {
-    /// A sentence that holds only for what commits whole.
-    fn whole(self, sentence: &'static str) -> &'static str {
-        match self {
-            Self::Whole => sentence,
-            Self::InParts | Self::Flush => "",
-        }
-    }
-}
-
 /// An error of an own statement, or a connection that ended.
 pub fn working(settings: &Settings, error: &sqlx::Error, work: Work) -> DatabaseError {
     let Some(server) = server_error(error) else {
@@ -256,7 +239,8 @@ fn lock_lost() -> DatabaseError {
     )
 }
 
-/// The error of own statements before the first version: what released the lock then is a check.
+/// The error of what is prepared before the first version: what released the lock then is a check. What that
+/// means for the data, the engine says.
 pub fn or_lock_lost(error: DatabaseError) -> DatabaseError {
     if error.kind != Kind::LockLost {
         return error;
@@ -264,7 +248,7 @@ pub fn or_lock_lost(error: DatabaseError) -> DatabaseError {
     DatabaseError::new(
         Kind::LockLost,
         "The migration lock is not this session's any more: a check released it (pg_advisory_unlock_all), or \
-         something between here and the server hands its sessions round. Nothing was changed.",
+         something between here and the server hands its sessions round.",
     )
 }
 

@@ -17,6 +17,7 @@
 mod harness;
 
 mod ack;
+mod adopted;
 mod aws_secrets;
 mod chart;
 mod check;

@@ -1,7 +1,9 @@
 //! What a run takes in of one look at the database.
 
-use super::Machine;
+use super::{Machine, State};
 use crate::engine::database::Inspection;
+use crate::engine::error::DatabaseError;
+use crate::engine::event::Next;
 use crate::engine::identity::admit;
 use crate::engine::judgement::{Judgement, judge};
 use crate::engine::outcome::Stop;
@@ -27,6 +29,15 @@ impl Machine {
         admit(&self.task, seen)?;
         self.note(seen);
         Ok(())
+    }
+
+    /// What was prepared or decided is committed, and nobody could see what there is now.
+    pub(super) fn committed_unseen(&mut self, state: &State, error: DatabaseError) -> Next {
+        if let State::Deciding(_, server) = state {
+            // It is noted, so that no later run tells it.
+            self.outcome.server_change = *server;
+        }
+        self.stop(Stop::Database(error))
     }
 
     /// Keeps for the outcome what a look showed.

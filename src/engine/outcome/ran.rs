@@ -2,12 +2,35 @@
 
 use crate::migration::file_name::Direction;
 
-use super::{Done, Outcome};
+use super::{Done, End, Outcome};
 
 /// Versions that are named.
 const NAMED: usize = 5;
 
 impl Outcome {
+    /// Of a run that has not looked at the database.
+    pub(in crate::engine) fn unseen() -> Self {
+        Self {
+            server: None,
+            database_id: None,
+            audit_entries: None,
+            privileges: Vec::new(),
+            server_change: None,
+            passed_claim: None,
+            is_locked: false,
+            history: None,
+            plan: None,
+            reviewed: None,
+            denied: Vec::new(),
+            done: Vec::new(),
+            checks_passed: 0,
+            under_way: None,
+            unflushed: Vec::new(),
+            remains: None,
+            end: End::Interrupted,
+        }
+    }
+
     /// What ran, how long each version took on the server, and who approved it, as sentences; `None`: nothing ran.
     #[must_use]
     pub fn what_ran(&self) -> Option<String> {

@@ -34,22 +34,10 @@ fn outcome(end: End, begun: Begun) -> Outcome {
     let mut history = History::new(Vec::new(), Vec::new()).expect("an empty one");
     history.set_begun(Some(begun));
     Outcome {
-        server: None,
-        database_id: None,
-        audit_entries: None,
-        privileges: Vec::new(),
-        server_change: None,
-        passed_claim: None,
+        is_locked: true,
         history: Some(history),
-        plan: None,
-        reviewed: None,
-        denied: Vec::new(),
-        done: Vec::new(),
-        checks_passed: 0,
-        under_way: None,
-        unflushed: Vec::new(),
-        remains: None,
         end,
+        ..Outcome::unseen()
     }
 }
 
@@ -236,6 +224,22 @@ fn what_is_half_done_is_said_as_far_as_it_is_known() {
         ),
     ] {
         assert_eq!(said(direction, state), format!("{stop} {expected}"));
+    }
+}
+
+#[test]
+fn what_is_seen_without_the_lock_may_be_a_live_runs() {
+    let held = LockHeld {
+        holder: None,
+        waited_seconds: 0,
+    };
+    for end in [End::Stopped(Stop::LockHeld(held)), End::Planned] {
+        let mut beside = outcome(end, begun(Direction::Down, EntryState::Done));
+        beside.is_locked = false;
+        let message = beside.message();
+        let said = " The DOWN of 002 is begun and not recorded: statement 1 is done.";
+        assert!(message.ends_with(said), "{message}");
+        assert!(!message.contains("earlier run"), "{message}");
     }
 }
 

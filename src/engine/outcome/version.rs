@@ -41,15 +41,16 @@ impl Outcome {
             _ if !self.done.is_empty() => self.was_run(Moment::After),
             None => format!("Nothing was changed; {}", self.stands_at()),
             Some(begun) => format!(
-                "Nothing was changed in this run; {} was begun by an earlier one and is not finished ({}); {}",
+                "Nothing was changed in this run; {} {} ({}); {}",
                 begun.script(),
+                self.how_begun("an earlier one"),
                 begun.progress(),
                 self.stands_at()
             ),
         }
     }
 
-    /// A sentence, after a blank, about a version that an earlier run began and this one did not go on with: a
+    /// A sentence, after a blank, about a version that another run began and this one did not go on with: a
     /// message that nothing was changed is not all that is to be known. Empty when there is none.
     pub(super) fn half_done(&self) -> String {
         let begun = self.history.as_ref().and_then(|history| history.begun());
@@ -62,9 +63,18 @@ impl Outcome {
                     Direction::Up => begun.version.to_string(),
                     Direction::Down => format!("The DOWN of {}", begun.version),
                 };
-                let progress = begun.progress();
-                format!(" {what} was begun by an earlier run and is not finished: {progress}.")
+                let how = self.how_begun("an earlier run");
+                format!(" {what} {how}: {}.", begun.progress())
             }
+        }
+    }
+
+    /// What is known of a version that is begun. Without the lock, whoever began it may be at it now.
+    fn how_begun(&self, by: &str) -> String {
+        if self.is_locked {
+            format!("was begun by {by} and is not finished")
+        } else {
+            "is begun and not recorded".to_owned()
         }
     }
 

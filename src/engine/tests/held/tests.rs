@@ -157,23 +157,29 @@ async fn a_plan_that_is_held_says_what_is_begun() {
     };
     run(mixed("SELECT 1"), &mut database);
     database.fail_at = None;
-    let held = Held {
-        may_run: Mutex::new([true].into()),
-        ..Held::default()
-    };
-    let task = Task {
-        review: reviewed(&[]).review,
-        ..mixed("SELECT 1")
-    };
-    let outcome = run_held(&held, task, &mut database).await;
-    let message = outcome.message();
-    assert!(
-        message.contains(
-            ". Nothing was changed in this run; 1 was begun by an earlier one and is not finished (statement 1 is \
-             done, 2 was started); the database has no version yet. It runs then"
+    for (may_run, begun) in [
+        // Without the lock, whoever began it may be at it now.
+        (vec![true], "1 is begun and not recorded"),
+        (
+            vec![false, true],
+            "1 was begun by an earlier one and is not finished",
         ),
-        "{message}"
-    );
+    ] {
+        let held = Held {
+            may_run: Mutex::new(may_run.into()),
+            ..Held::default()
+        };
+        let task = Task {
+            review: reviewed(&[]).review,
+            ..mixed("SELECT 1")
+        };
+        let message = run_held(&held, task, &mut database).await.message();
+        let said = format!(
+            ". Nothing was changed in this run; {begun} (statement 1 is done, 2 was started); the database has no \
+             version yet. It runs then"
+        );
+        assert!(message.contains(&said), "{message}");
+    }
 }
 
 /// Says nothing for ever.
