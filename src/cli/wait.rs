@@ -12,6 +12,7 @@ use crate::api::v1alpha1::{
     ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION,
     RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
 };
+use crate::migration::display::is_control;
 
 use super::cluster::{ClusterArgs, Interruption, ResourceName};
 use super::duration;
@@ -245,7 +246,7 @@ fn asked_since(resource: &DatabaseSchema) -> Option<&'static str> {
 
 /// The operator keeps other values in a shortened form, which tells nothing here.
 fn is_kept_as_it_is(asked: &str) -> bool {
-    asked.len() <= 1024 && !asked.chars().any(char::is_control)
+    asked.len() <= 1024 && !asked.chars().any(is_control)
 }
 
 #[cfg(test)]
@@ -322,6 +323,17 @@ mod tests {
             (
                 &json!({RECONCILE_ANNOTATION: "2\n"}),
                 json!({"conditions": [ready(4)], "lastHandledReconcile": "2 "}),
+                "ready",
+            ),
+            // And without what reorders the text around it, which comes with a copy from a page.
+            (
+                &json!({RECONCILE_ANNOTATION: "\u{200e}2"}),
+                json!({"conditions": [ready(4)], "lastHandledReconcile": " 2"}),
+                "ready",
+            ),
+            (
+                &json!({APPROVE_ANNOTATION: "2\u{200e}"}),
+                json!({"conditions": [ready(4)], "observedDecisions": {APPROVE_ANNOTATION: "2 "}}),
                 "ready",
             ),
         ] {
