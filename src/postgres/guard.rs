@@ -30,15 +30,17 @@ const NAT64: (IpAddr, u8) = (
     96,
 );
 
-/// Other ways to write an IPv4 address as an IPv6 one, each a way around what is said of IPv4 addresses. Where in
-/// it the IPv4 address stands is not known, or nobody has used it for long; so no server is behind it: NAT64 with a
-/// prefix of one's own (RFC 8215), 6to4 (RFC 7526), Teredo (RFC 4380), and addresses that are translated (RFC 7915)
-/// or compatible (RFC 4291).
-const EMBEDDED: [(IpAddr, u8); 5] = [
-    (
-        IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0)),
-        48,
-    ),
+/// `64:ff9b:1::/48`, NAT64 that a network has for itself (RFC 8215). Servers may well be behind it; but where in it
+/// the IPv4 address stands is for that network to say, so that it would be a way around what is said of those.
+const LOCAL_NAT64: (IpAddr, u8) = (
+    IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0)),
+    48,
+);
+
+/// Other ways to write an IPv4 address as an IPv6 one, each a way around what is said of IPv4 addresses. Nobody has
+/// used them for long, so no server is behind them: 6to4 (RFC 7526), Teredo (RFC 4380), and addresses that are
+/// translated (RFC 7915) or compatible (RFC 4291).
+const EMBEDDED: [(IpAddr, u8); 4] = [
     (IpAddr::V6(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0)), 16),
     (IpAddr::V6(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0)), 32),
     (IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0)), 96),
@@ -85,6 +87,7 @@ pub enum HostPattern {
 enum Refusal {
     Loopback,
     Reserved,
+    LocalNat64,
     ApiServer,
     Denied,
     NotAllowed,
@@ -131,9 +134,14 @@ fn refused(settings: &Settings, refusal: Refusal) -> DatabaseError {
             "Give the server's own address; or let the operator be started with --allow-loopback",
         ),
         Refusal::Reserved => (
-            "it leads to an address that is no database server's (link-local, multicast, or a service of \
-             the cloud)",
+            "it leads to an address that is no database server's (link-local, multicast, a service of \
+             the cloud, or a notation of IPv4 addresses that is out of use)",
             "Give the server's own address",
+        ),
+        Refusal::LocalNat64 => (
+            "it leads into 64:ff9b:1::/48, the NAT64 of one network (RFC 8215), and which IPv4 address is behind it \
+             is not known, so that nobody can say whether the operator may connect to it",
+            "Name the server by its IPv4 address, or by another address",
         ),
         Refusal::ApiServer => (
             "it leads to the Kubernetes API server",
@@ -183,6 +191,9 @@ impl Guard {
         if reserved {
             return Some(Refusal::Reserved);
         }
+        if ips.iter().any(|ip| holds(LOCAL_NAT64, *ip)) {
+            return Some(Refusal::LocalNat64);
+        }
         if loopback && !self.allows_loopback {
             return Some(Refusal::Loopback);
         }
@@ -193,7 +204,7 @@ impl Guard {
         if self.denied.iter().any(denies) {
             return Some(Refusal::Denied);
         }
-        let allows = |pattern: &HostPattern| pattern.names(host) || pattern.holds_all(addresses);
+        let allows = |pattern: &HostPattern| pattern.names(host) || pattern.admits_all(addresses);
         match &self.allowed {
             Some(allowed) if !allowed.iter().any(allows) => Some(Refusal::NotAllowed),
             _ => None,
@@ -258,8 +269,20 @@ impl HostPattern {
         addresses.iter().any(|at| self.holds(at.ip()))
     }
 
-    fn holds_all(&self, addresses: &[SocketAddr]) -> bool {
-        !addresses.is_empty() && addresses.iter().all(|at| self.holds(at.ip()))
+    fn admits_all(&self, addresses: &[SocketAddr]) -> bool {
+        !addresses.is_empty() && addresses.iter().all(|at| self.admits(at.ip()))
+    }
+
+    /// An address behind NAT64 is the IPv4 one: what is allowed of IPv6 allows it only where that is within NAT64.
+    fn admits(&self, ip: IpAddr) -> bool {
+        match self {
+            Self::Network(network, length) => {
+                let is_of_nat64 = *length >= NAT64.1 && holds(NAT64, *network);
+                let ip = if is_of_nat64 { ip } else { plain(ip) };
+                holds((*network, *length), ip)
+            }
+            Self::Any | Self::Name(_) | Self::Below(_) => false,
+        }
     }
 
     /// An address behind NAT64 is in the networks of both.
@@ -396,9 +419,10 @@ mod tests {
             ("255.255.255.255", Some(Refusal::Reserved)),
             ("100.100.100.200", Some(Refusal::Reserved)),
             ("168.63.129.16", Some(Refusal::Reserved)),
-            // Ways around: local-use NAT64, 6to4, Teredo, compatible, translated.
-            ("64:ff9b:1::a9fe:a9fe", Some(Refusal::Reserved)),
-            ("64:ff9b:1:a9fe:a9:fe00::", Some(Refusal::Reserved)),
+            // Ways around: NAT64 of one network, 6to4, Teredo, compatible, translated.
+            ("64:ff9b:1::a9fe:a9fe", Some(Refusal::LocalNat64)),
+            ("64:ff9b:1:a9fe:a9:fe00::", Some(Refusal::LocalNat64)),
+            ("64:ff9b:2::1", None),
             ("2002:a9fe:a9fe::1", Some(Refusal::Reserved)),
             ("2001:0:a01:203::5601:5601", Some(Refusal::Reserved)),
             ("::169.254.169.254", Some(Refusal::Reserved)),
@@ -511,6 +535,28 @@ mod tests {
                 expected,
                 "{host} {addresses:?}"
             );
+        }
+        // What is allowed of IPv6 allows no IPv4 address behind NAT64, unless it names that.
+        for (pattern, address, expected) in [
+            ("::/0", "64:ff9b::a01:203", Some(Refusal::NotAllowed)),
+            ("64::/16", "64:ff9b::a01:203", Some(Refusal::NotAllowed)),
+            ("::/0", "2001:db8::1", None),
+            ("64:ff9b::/96", "64:ff9b::a01:203", None),
+            ("64:ff9b::a00:0/104", "64:ff9b::a01:203", None),
+            ("64:ff9b::a01:203", "64:ff9b::a01:203", None),
+            (
+                "64:ff9b::a00:0/104",
+                "64:ff9b::b01:203",
+                Some(Refusal::NotAllowed),
+            ),
+            ("10.0.0.0/8", "64:ff9b::a01:203", None),
+        ] {
+            let guard = Guard {
+                allowed: Some(patterns(&[pattern])),
+                ..Guard::default()
+            };
+            let refusal = guard.refusal("db", &at(&[address]), &[]);
+            assert_eq!(refusal, expected, "{pattern} {address}");
         }
         let nothing = Guard {
             allowed: Some(Vec::new()),

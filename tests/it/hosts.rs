@@ -43,8 +43,8 @@ fn metadata_services_and_the_api_server_are_never_dialled() {
             message,
             format!(
                 "{host}:80 may not be connected to: it leads to an address that is no database server's \
-                 (link-local, multicast, or a service of the cloud). Nothing was sent to it. Give the server's \
-                 own address."
+                 (link-local, multicast, a service of the cloud, or a notation of IPv4 addresses that is out of use). \
+                 Nothing was sent to it. Give the server's own address."
             )
         );
     }

@@ -33,7 +33,7 @@ pub struct GateSpec {
 
     /// The field, as a JSONPath that leads to one value: .status.phase, or
     /// .status.conditions[?(@.type=="Ready")].status. It has names, positions and at most one filter; functions,
-    /// the comma, and .., * and $ are refused, in quotes, too.
+    /// the comma, and .., *, $, < and > are refused, in quotes, too.
     #[schemars(length(min = 2, max = 253))]
     pub json_path: String,
 
