@@ -102,9 +102,7 @@ pub async fn settle(
     }
     if !context.lifecycle.is_leading() {
         // The result is told; what comes next is for the new leader.
-        context
-            .metrics
-            .forget(&identity.namespace, &identity.name, told.reason());
+        context.metrics.forget(&identity.namespace, &identity.name);
         return None;
     }
     let next = if written {

@@ -69,12 +69,6 @@ impl Told {
         }
     }
 
-    /// The reason that Ready has.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        self.reason.as_str()
-    }
-
     /// Tells it.
     pub async fn tell(
         &self,
@@ -98,12 +92,9 @@ impl Told {
         } else {
             tracing::debug!(reason, "{message}");
         }
-        context.metrics.attempt(
-            &identity.namespace,
-            &identity.name,
-            reason,
-            before.reason().map(Reason::as_str),
-        );
+        context
+            .metrics
+            .attempt(&identity.namespace, &identity.name, reason);
         // A version that ran is news, also when the reason is the same as before.
         let shown = shown.unwrap_or_else(|| before.attempts());
         let severity = match event(self.reason, is_news, shown, memory.attempts()) {

@@ -194,10 +194,8 @@ fn forget_missing(context: &Context, namespace: Option<&str>, store: &Store<Watc
 }
 
 fn forget(context: &Context, is_gone: impl Fn(&Identity) -> bool) {
-    for (identity, entry) in context.agenda.take(is_gone) {
-        if let Some(reason) = entry.memory.reason() {
-            let metrics = &context.metrics;
-            metrics.forget(&identity.namespace, &identity.name, reason.as_str());
-        }
+    for (identity, _) in context.agenda.take(is_gone) {
+        let metrics = &context.metrics;
+        metrics.forget(&identity.namespace, &identity.name);
     }
 }

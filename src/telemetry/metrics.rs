@@ -1,6 +1,8 @@
 //! The operator's metrics; docs/metrics.md describes each.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -38,6 +40,9 @@ pub struct Metrics {
     applied: Family<ByResource, Counter>,
     undone: Family<ByResource, Counter>,
     resources: Family<ByResourceAndReason, Gauge>,
+    /// Of each resource the one reason that `resources` has: an attempt whose status is not written is not counted,
+    /// so that the attempt before is not always the one that was counted last.
+    reasons: Mutex<HashMap<ByResource, ByResourceAndReason>>,
     leader: Gauge,
     status_write_failures: Counter<u64, AtomicU64>,
 }
@@ -54,6 +59,7 @@ impl Default for Metrics {
             applied: Family::default(),
             undone: Family::default(),
             resources: Family::default(),
+            reasons: Mutex::default(),
             leader: Gauge::default(),
             status_write_failures: Counter::default(),
             registry: Registry::default(),
@@ -103,21 +109,34 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts an attempt, and takes its reason as the one that the resource has now.
-    pub fn attempt(&self, namespace: &str, name: &str, reason: &str, previous: Option<&str>) {
+    pub fn attempt(&self, namespace: &str, name: &str, reason: &str) {
         let by_reason = ByReason {
             reason: reason.to_owned(),
         };
         self.reconciles.get_or_create(&by_reason).inc();
-        if let Some(previous) = previous.filter(|previous| *previous != reason) {
-            self.forget(namespace, name, previous);
+        let labels = ByResourceAndReason {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let before = self
+            .reasons()
+            .insert(resource(namespace, name), labels.clone());
+        if let Some(before) = before.filter(|before| *before != labels) {
+            self.resources.remove(&before);
         }
-        let labels = labels(namespace, name, reason);
         self.resources.get_or_create(&labels).set(1);
     }
 
-    /// Forgets a resource that had `reason`; its counters stay until the process ends.
-    pub fn forget(&self, namespace: &str, name: &str, reason: &str) {
-        self.resources.remove(&labels(namespace, name, reason));
+    /// Forgets a resource; its counters stay until the process ends.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        if let Some(labels) = self.reasons().remove(&resource(namespace, name)) {
+            self.resources.remove(&labels);
+        }
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, HashMap<ByResource, ByResourceAndReason>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in how long a run on a database took.
@@ -127,10 +146,7 @@ impl Metrics {
 
     /// Counts versions that were applied and undone.
     pub fn versions(&self, namespace: &str, name: &str, applied: u64, undone: u64) {
-        let labels = ByResource {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
+        let labels = resource(namespace, name);
         if applied > 0 {
             self.applied.get_or_create(&labels).inc_by(applied);
         }
@@ -143,6 +159,7 @@ impl Metrics {
     pub fn leading(&self, leading: bool) {
         self.leader.set(i64::from(leading));
         if !leading {
+            self.reasons().clear();
             self.resources.clear();
         }
     }
@@ -162,11 +179,10 @@ impl Metrics {
     }
 }
 
-fn labels(namespace: &str, name: &str, reason: &str) -> ByResourceAndReason {
-    ByResourceAndReason {
+fn resource(namespace: &str, name: &str) -> ByResource {
+    ByResource {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        reason: reason.to_owned(),
     }
 }
 
@@ -177,8 +193,8 @@ mod tests {
     #[test]
     fn a_resource_has_one_reason_at_a_time() {
         let metrics = Metrics::default();
-        metrics.attempt("shop", "orders", "LockHeld", None);
-        metrics.attempt("shop", "orders", "UpToDate", Some("LockHeld"));
+        metrics.attempt("shop", "orders", "LockHeld");
+        metrics.attempt("shop", "orders", "UpToDate");
         let text = metrics.render();
         assert!(
             text.contains(
@@ -197,7 +213,7 @@ mod tests {
     fn a_lost_lease_leaves_no_gauge_and_keeps_the_counters() {
         let metrics = Metrics::default();
         metrics.leading(true);
-        metrics.attempt("shop", "orders", "UpToDate", None);
+        metrics.attempt("shop", "orders", "UpToDate");
         metrics.leading(false);
         let text = metrics.render();
         assert!(!text.contains("resource_reason{"), "{text}");
@@ -207,8 +223,8 @@ mod tests {
     #[test]
     fn a_deleted_resource_leaves_no_gauge() {
         let metrics = Metrics::default();
-        metrics.attempt("shop", "orders", "UpToDate", None);
-        metrics.forget("shop", "orders", "UpToDate");
+        metrics.attempt("shop", "orders", "UpToDate");
+        metrics.forget("shop", "orders");
         assert!(!metrics.render().contains("resource_reason{"));
     }
 }
