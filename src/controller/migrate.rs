@@ -126,7 +126,7 @@ impl Run<'_> {
         let run = async {
             // Moved in, so that nothing more comes once the run is over.
             let news = news;
-            engine::run_under(
+            let outcome = engine::run_under(
                 &conditions,
                 &mut database,
                 task,
@@ -139,10 +139,12 @@ impl Run<'_> {
                     }
                 },
             )
-            .await
+            .await;
+            // The connection and its lock go, whoever is still to be told.
+            database.close().await;
+            outcome
         };
         let (outcome, ()) = tokio::join!(run, self.tell_all(coming));
-        database.close().await;
         self.count(&outcome, began.elapsed());
         self.tell_of_another_server(&outcome).await;
         self.warn(&outcome).await;
