@@ -55,8 +55,8 @@ enum State<'a> {
     Pending(&'a Condition),
     /// The operator has not said anything about it.
     Unseen,
-    /// What the operator says is from before this annotation was set.
-    Asked(&'static str),
+    /// What the operator says, here of Ready, is from before this annotation was set.
+    Asked(&'static str, Option<&'a Condition>),
 }
 
 impl Wait {
@@ -94,7 +94,12 @@ impl Wait {
                     terminal.results(&format!("{}: {}\n", self.resource, ready.message))?;
                     return Ok(Exit::Done);
                 }
-                State::Stalled(stalled) => return Err(Failure::not_done(&stalled.message)),
+                State::Stalled(stalled) => {
+                    if let Some(looked_at) = looked_at(&resource) {
+                        terminal.note(&format!("{}: {looked_at}", self.resource));
+                    }
+                    return Err(Failure::not_done(&stalled.message));
+                }
                 State::Pending(ready) => {
                     let now = format!("{}: {}", ready.reason, ready.message);
                     if last.says(&ready.reason, now) {
@@ -104,8 +109,12 @@ impl Wait {
                 State::Unseen => {
                     last.says("", wanted.unseen());
                 }
-                State::Asked(annotation) => {
-                    last.says("", unseen(&format!("annotation {annotation}")));
+                State::Asked(annotation, before) => {
+                    let reason = before.map_or("", |before| &before.reason);
+                    let is_new = last.says(reason, asked(annotation, before));
+                    if before.is_some() && is_new {
+                        terminal.note(&format!("{}: {}", self.resource, last.text));
+                    }
                 }
             }
             if self.looks_once() {
@@ -196,7 +205,7 @@ impl Wanted {
             found.filter(|found| found.observed_generation >= Some(self.generation))
         };
         if let Some(annotation) = asked_since(resource) {
-            return State::Asked(annotation);
+            return State::Asked(annotation, find(ConditionType::Ready));
         }
         let is_true = |found: &&Condition| found.status == ConditionStatus::True;
         if let Some(stalled) = find(ConditionType::Stalled).filter(is_true) {
@@ -210,14 +219,45 @@ impl Wanted {
     }
 
     fn unseen(&self) -> String {
-        unseen(&format!("generation {}", self.generation))
+        unseen(&format!("generation {} yet", self.generation))
     }
 }
 
 fn unseen(what: &str) -> String {
     format!(
-        "The operator has not looked at {what} yet: see whether it runs, and whether it watches this namespace."
+        "The operator has not looked at {what}: see whether it runs, and whether it watches this namespace."
     )
+}
+
+/// What is said while an annotation was not looked at: a run that is under way goes on, and is not silent.
+fn asked(annotation: &str, before: Option<&Condition>) -> String {
+    let unseen = unseen(&format!(
+        "annotation {annotation} yet, or is older than this command"
+    ));
+    match before {
+        Some(Condition {
+            reason, message, ..
+        }) => {
+            format!("{unseen} It says of what was before: {reason}: {message}")
+        }
+        None => unseen,
+    }
+}
+
+/// The decisions of a person with which the operator looked, as a sentence: why one was refused is in Events alone.
+fn looked_at(resource: &DatabaseSchema) -> Option<String> {
+    let observed = &resource.status.as_ref()?.observed_decisions;
+    let names: Vec<_> = observed
+        .keys()
+        .map(String::as_str)
+        .filter(|name| *name != APPROVE_ANNOTATION)
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "The operator looked with {}. If a decision was refused, the resource's Events say why.",
+            names.join(" and ")
+        )
+    })
 }
 
 /// The annotation by which a person asked for something that the operator did not know of yet: what status says
@@ -343,10 +383,28 @@ mod tests {
                 State::Stalled(_) => "stalled",
                 State::Pending(_) => "pending",
                 State::Unseen => "unseen",
-                State::Asked(_) => "asked",
+                State::Asked(..) => "asked",
             };
             assert_eq!(seen, expected, "{annotations} {status}");
         }
+    }
+
+    #[test]
+    fn what_goes_on_is_said_while_an_annotation_was_not_looked_at() {
+        let ready = condition("Ready", "False", 4);
+        let annotations = json!({ACCEPT_ANNOTATION: "002"});
+        let resource = |conditions| resource(&annotations, &json!({"conditions": conditions}));
+        let said = |resource: &DatabaseSchema| match (Wanted { generation: 4 }).state(resource) {
+            State::Asked(annotation, before) => asked(annotation, before),
+            other => panic!("{other:?}"),
+        };
+        let unseen = "The operator has not looked at annotation schemaward.dev/accept yet, or is older than this \
+                      command: see whether it runs, and whether it watches this namespace.";
+        assert_eq!(said(&resource(json!([]))), unseen);
+        assert_eq!(
+            said(&resource(json!([ready]))),
+            format!("{unseen} It says of what was before: Any: any")
+        );
     }
 
     #[test]
@@ -366,7 +424,7 @@ mod tests {
                 let status = json!({"conditions": stalled, "observedDecisions": observed});
                 let resource = resource(&asked, &status);
                 match (Wanted { generation: 4 }).state(&resource) {
-                    State::Asked(annotation) => Some(annotation),
+                    State::Asked(annotation, _) => Some(annotation),
                     State::Stalled(_) => None,
                     other => panic!("{other:?}"),
                 }

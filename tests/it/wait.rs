@@ -145,10 +145,14 @@ fn what_was_said_before_a_decision_does_not_count() {
     annotate(&namespace, "schemaward.dev/accept=001");
     let asked = ended(wait(&namespace, &["--timeout=0"]));
     assert_eq!(asked.code, Some(3), "{asked:#?}");
+    let said = "The operator has not looked at annotation schemaward.dev/accept yet, or is older than this command: \
+                see whether it runs, and whether it watches this namespace. It says of what was before: \
+                ChecksumMismatch: 001 changed.";
     assert_eq!(
         asked.stderr,
-        "error: databaseschema/shop is not Ready. The operator has not looked at annotation schemaward.dev/accept \
-         yet: see whether it runs, and whether it watches this namespace.\n"
+        format!(
+            "note: databaseschema/shop: {said}\nerror: databaseschema/shop is not Ready. {said}\n"
+        )
     );
 
     namespace.kubectl(&[
@@ -162,7 +166,11 @@ fn what_was_said_before_a_decision_does_not_count() {
     ]);
     let in_vain = ended(wait(&namespace, &["--timeout=0"]));
     assert_eq!(in_vain.code, Some(1), "{in_vain:#?}");
-    assert_eq!(in_vain.stderr, "error: 001 changed.\n");
+    assert_eq!(
+        in_vain.stderr,
+        "note: databaseschema/shop: The operator looked with schemaward.dev/accept. If a decision was refused, the \
+         resource's Events say why.\nerror: 001 changed.\n"
+    );
 }
 
 #[test]
