@@ -126,10 +126,13 @@ impl ScratchDatabase {
     /// # Errors
     /// When the server cannot be reached, does not answer in time, or one cannot be dropped.
     pub async fn drop_leftovers(server: &Settings) -> Result<Vec<String>, DatabaseError> {
-        let found = at_the_server(server, leftovers()).await?;
-        let names: String = found.map_or_else(|| Ok(String::new()), |row| column(&row, 0))?;
+        let names = names_of(server, leftovers(None)).await?;
         let mut dropped = Vec::new();
         for name in names.split_whitespace().filter(|name| is_ours(name)) {
+            // Since the list was made it may have been marked to be kept.
+            if names_of(server, leftovers(Some(name))).await? != name {
+                continue;
+            }
             let sql = format!("DROP DATABASE IF EXISTS {}", identifier(name));
             match at_the_server(server, sql).await {
                 Ok(_) => dropped.push(name.to_owned()),
@@ -162,8 +165,17 @@ async fn make(server: &Settings, name: &str, id: Uuid) -> Result<PgConnection, D
     Ok(maker)
 }
 
-/// The names of those that tests left, in one text: marked, or made by somebody who is gone and marked it never.
-fn leftovers() -> String {
+async fn names_of(server: &Settings, sql: String) -> Result<String, DatabaseError> {
+    let found = at_the_server(server, sql).await?;
+    found.map_or_else(|| Ok(String::new()), |row| column(&row, 0))
+}
+
+/// The names of those that tests left, of all or of this one, in one text: marked, or made by somebody who is gone and marked it never.
+fn leftovers(only: Option<&str>) -> String {
+    let only = only.map_or_else(String::new, |name| {
+        let name = literal(name);
+        format!(" AND d.datname::pg_catalog.text OPERATOR(pg_catalog.=) {name}")
+    });
     // The lock has the first half of the digits.
     let half = PREFIX.len() + 1;
     format!(
@@ -178,7 +190,7 @@ fn leftovers() -> String {
                pg_catalog.lpad(pg_catalog.to_hex(l.objid::pg_catalog.int8), 8, '0')) \
                OPERATOR(pg_catalog.=) pg_catalog.substr(d.datname::pg_catalog.text, {half}, 16))) \
          AND pg_catalog.pg_has_role(d.datdba, 'MEMBER') \
-         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.datid OPERATOR(pg_catalog.=) d.oid)",
+         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.datid OPERATOR(pg_catalog.=) d.oid){only}",
         comment = literal(Fate::Dropped.comment())
     )
 }
@@ -353,11 +365,18 @@ mod tests {
 
     #[test]
     fn leftovers_are_found_by_names_that_nobody_can_shadow() {
-        let sql = leftovers();
+        let sql = leftovers(None);
         assert!(
             sql.contains("datname::pg_catalog.text OPERATOR(pg_catalog.~) "),
             "{sql}"
         );
         assert!(sql.contains(Fate::Dropped.comment()) && !sql.contains(Fate::Kept.comment()));
+        // And each once more before it is dropped.
+        let again = leftovers(Some("schemaward_test_0"));
+        let rest = again.strip_prefix(sql.as_str());
+        assert_eq!(
+            rest,
+            Some(" AND d.datname::pg_catalog.text OPERATOR(pg_catalog.=) 'schemaward_test_0'")
+        );
     }
 }
