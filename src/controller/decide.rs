@@ -99,7 +99,8 @@ impl Run<'_> {
             .await
             .map_err(Attempt::NotConnected)?;
         let _registered = self.context.running.register(database.canceller());
-        let may_start = || self.context.lifecycle.may_start();
+        let permit = self.permit().await;
+        let may_start = || permit.holds();
         let outcome = engine::run(&mut database, self.task(mode), may_start, |_| ()).await;
         database.close().await;
         Ok(outcome)

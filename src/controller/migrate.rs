@@ -37,6 +37,8 @@ pub struct Run<'a> {
     pub validated: &'a ValidatedRun,
     /// The resource.
     pub resource: &'a DatabaseSchema,
+    /// When it was read.
+    pub read_at: Instant,
     /// Its names.
     pub identity: &'a Identity,
     /// What is remembered of it.
@@ -71,6 +73,16 @@ impl Run<'_> {
         }
     }
 
+    pub(super) async fn permit(&self) -> Permit {
+        Permit::for_run(
+            self.context.lifecycle.clone(),
+            self.context.resources(&self.identity.namespace),
+            self.resource,
+            self.read_at,
+        )
+        .await
+    }
+
     fn review(&self) -> Review {
         let owner = self.context.owner(self.identity);
         let asked = review(
@@ -91,7 +103,9 @@ impl Run<'_> {
             Ok(database) => database,
             Err(error) => return Attempt::NotConnected(error),
         };
-        let outcome = engine::run(&mut database, self.task(Mode::Plan), || true, |_| ()).await;
+        let permit = self.permit().await;
+        let goes_on = || permit.is_unrevoked();
+        let outcome = engine::run(&mut database, self.task(Mode::Plan), goes_on, |_| ()).await;
         database.close().await;
         Attempt::Ran(Box::new(outcome))
     }
@@ -103,13 +117,7 @@ impl Run<'_> {
             Err(error) => return Attempt::NotConnected(error),
         };
         let _registered = self.context.running.register(database.canceller());
-        let permit = Permit::for_run(
-            self.context.lifecycle.clone(),
-            self.context.resources(&self.identity.namespace),
-            self.resource,
-            report.read_at(),
-        )
-        .await;
+        let permit = self.permit().await;
         let writer = ProgressWriter::start(report.clone(), database.activity());
         let mut task = self.task(Mode::Migrate);
         if let (Some(review), false) = (&mut task.review, self.validated.gates.is_empty()) {
@@ -144,7 +152,7 @@ impl Run<'_> {
             database.close().await;
             outcome
         };
-        let (outcome, ()) = tokio::join!(run, self.tell_all(coming));
+        let (outcome, ()) = tokio::join!(Box::pin(run), self.tell_all(coming));
         self.count(&outcome, began.elapsed());
         self.tell_of_another_server(&outcome).await;
         self.warn(&outcome).await;

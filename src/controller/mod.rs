@@ -317,6 +317,7 @@ async fn attempt(
     let mut run = Run {
         validated: &run,
         resource,
+        read_at: report.read_at(),
         identity,
         memory,
         context,

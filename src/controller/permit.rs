@@ -76,6 +76,13 @@ impl Permit {
             && !self.state.revoked.load(Ordering::Relaxed)
             && seen_at.elapsed() < LOOK_MAX_AGE
     }
+
+    /// True as long as the resource was not seen to be another one, suspended or deleted: for what changes nothing,
+    /// and may go on whether the API server answers or not.
+    #[must_use]
+    pub fn is_unrevoked(&self) -> bool {
+        !self.state.revoked.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Permit {
