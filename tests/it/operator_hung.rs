@@ -3,14 +3,18 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Database, Postgres, eventually};
-use crate::operator_rig::{LIMIT, Operator, Tenant, apart, condition, inline, resource};
+use serde_json::json;
+
+use crate::harness::{Database, Postgres, eventually, postgres};
+use crate::operator_rig::{LIMIT, Operator, Tenant, apart, cluster, condition, inline, resource};
 use crate::waiting::without_numbers;
 
 const SLOW: (&str, &str) = (
     "001_slow_UP.sql",
     "CREATE TABLE slow (id int); SELECT pg_sleep(2);",
 );
+
+const WRONG: (&str, &str) = ("001_wrong_UP.sql", "SELECT * FROM nowhere;");
 
 /// The server process that runs a script of ours; it is stopped until this value is dropped.
 struct Stopped(String);
@@ -93,4 +97,32 @@ fn an_earlier_run_is_told(name: &str, end: impl Fn(&mut Operator)) {
     schema.reaches("UpToDate");
     let rows = "SELECT count(*) FROM schema_migrations";
     assert_eq!(database.query_text(rows), "1");
+}
+
+/// A look at what failed is a look, too: it ends with its resource, however long the server takes.
+#[test]
+fn suspending_ends_the_look_at_a_failed_script() {
+    let database = postgres().database("hung_look");
+    let namespace = cluster().tenant("hung-look");
+    namespace.secret(&database);
+    namespace.config_map("files", &[WRONG]);
+    let source = json!({"configMaps": [{"name": "files"}]});
+    let mut manifest = resource("shop", &database, &source);
+    manifest["spec"]["execution"] = json!({"lockTimeout": "10m"});
+    let schema = namespace.schema("shop", &manifest);
+    schema.reaches("MigrationFailed");
+
+    let history = "BEGIN; LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE;";
+    let mut holder = database.hold("holder", history);
+    namespace.config_map("files", &[WRONG, ("001_wrong_DOWN.sql", "SELECT 1;")]);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'schemaward/%' \
+                   AND wait_event_type = 'Lock' AND datname = current_database()";
+    eventually(LIMIT, || match database.query_text(waiting).as_str() {
+        "1" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+    schema.patch(&json!({"spec": {"suspend": true}}));
+    schema.reaches("Suspended");
+    holder.kill().expect("it runs");
+    holder.wait().expect("it ended");
 }
