@@ -124,7 +124,7 @@ impl Display {
             } => {
                 self.enter(None, None);
                 let held = waited_for(blockers);
-                let left = remains.unwrap_or("It was rolled back");
+                let left = remains.unwrap_or("Nothing of it is kept");
                 self.terminal.note(&format!(
                     "{version} waits for {held}. {left}. Attempt {attempt} of {attempts} in {} s.",
                     wait.as_secs()

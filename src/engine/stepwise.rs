@@ -76,7 +76,10 @@ pub(super) struct Stepwise {
     state: State,
     attempt: u32,
     attempts: u32,
+    /// So often what one attempt of the statement left was put right.
     repairs: u32,
+    /// That what an attempt without its locks left was put right is told already of this statement.
+    is_clearing_told: bool,
     /// A clause: what is left of a statement that was given up.
     leftover: Option<String>,
     /// A person has to say whether the statement is done.
@@ -104,6 +107,7 @@ impl Stepwise {
             attempt: 1,
             attempts,
             repairs: 0,
+            is_clearing_told: false,
             leftover: None,
             in_doubt: false,
             recovered: Vec::new(),
@@ -133,6 +137,7 @@ impl Stepwise {
     pub(super) fn advance(&mut self) -> Turn {
         self.attempt = 1;
         self.repairs = 0;
+        self.is_clearing_told = false;
         let Some(part) = self.parts.front().cloned() else {
             return self.ask(State::Recording, StepAction::Record(self.rest.clone()));
         };
@@ -148,7 +153,13 @@ impl Stepwise {
     /// After a pause.
     pub(super) fn resume(&mut self) -> Turn {
         match std::mem::replace(&mut self.state, State::Resting) {
-            State::Paused(action, state) => self.ask(*state, *action),
+            State::Paused(action, state) => {
+                if matches!(*action, StepAction::Execute(_)) {
+                    // What this attempt leaves is its own again.
+                    self.repairs = 0;
+                }
+                self.ask(*state, *action)
+            }
             state => impossible("Waited", &state),
         }
     }

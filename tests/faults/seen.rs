@@ -270,7 +270,7 @@ fn an_idle_transaction_is_in_the_way() {
         .find(|line| line.contains("app \"report\""));
     tells(
         &line.expect("who is in the way"),
-        &["idle in transaction", "It was rolled back"],
+        &["idle in transaction", "Nothing of it is kept"],
     );
     other.kill().expect("our own child");
     other.wait().expect("our own child");

@@ -203,7 +203,7 @@ fn a_lock_that_the_application_holds_is_waited_for_and_its_holder_named() {
     let said = without_numbers(&ended.stderr);
     let expected = format!(
         "note: 001 waits for a lock on public.orders held for N s by pid N (app \"report\", role \"{}\", idle \
-         in transaction). It was rolled back. Attempt 2 of 11 in ",
+         in transaction). Nothing of it is kept. Attempt 2 of 11 in ",
         project.database.user
     );
     assert!(said.starts_with(&expected), "{said}");

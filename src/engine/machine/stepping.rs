@@ -56,7 +56,7 @@ impl Machine {
                 blockers,
             } => {
                 let version = stepwise.execution().version.clone();
-                let remains = stepwise.remains(Heard::Yes);
+                let remains = stepwise.remains_in_pause();
                 self.state = State::PausedInStep(stepwise);
                 Next::Pause(Pause::BeforeRetry {
                     is_under_way: true,

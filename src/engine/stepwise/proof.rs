@@ -10,7 +10,7 @@ use crate::engine::error::{Doubt, InDoubt, ScriptFailure, ScriptFailureKind};
 use crate::engine::outcome::Stop;
 use crate::engine::step::{Finished, StepAction};
 
-/// So often what a statement left is put right; a repair that does not last is for a person.
+/// So often what one attempt of a statement left is put right; a repair that does not last is for a person.
 const REPAIRS: u32 = 3;
 
 impl Stepwise {

@@ -32,8 +32,13 @@ impl Stepwise {
         }
     }
 
-    /// What the statement left is put right.
+    /// What the statement left is put right. That is news once where each attempt without its locks leaves the same.
     pub(super) fn note_repair(&mut self, after: &After, repair: Repair) {
+        if matches!(after, After::LockNotAvailable(_))
+            && std::mem::replace(&mut self.is_clearing_told, true)
+        {
+            return;
+        }
         self.recovered(
             after,
             match repair {

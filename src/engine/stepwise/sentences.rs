@@ -5,6 +5,7 @@ use crate::migration::evidence::IndexSeen;
 use crate::migration::subject::Subject;
 
 use super::{State, Stepwise};
+use crate::engine::step::StepAction;
 
 /// `IF NOT EXISTS` saw the name taken by something else, an index of another table for one.
 pub(super) const SKIPPED: &str =
@@ -31,18 +32,7 @@ impl Stepwise {
     /// What a person should know of a version that ended here, as a clause that starts a sentence; `None`:
     /// nothing of it is left.
     pub(in crate::engine) fn remains(&self, ended: Heard) -> Option<String> {
-        let mut clauses = Vec::new();
-        clauses.extend(done(&self.begun));
-        clauses.extend(self.leftover.clone());
-        clauses.extend(self.under_way());
-        clauses.extend(self.unheard(ended));
-        if clauses.is_empty() {
-            return None;
-        }
-        let mut text = clauses.join(", and ");
-        if let Some(first) = text.get(..1).map(str::to_uppercase) {
-            text.replace_range(..1, &first);
-        }
+        let text = self.clauses([self.under_way(), self.unheard(ended)])?;
         let version = &self.execution.version;
         Some(match (&self.state, ended) {
             (State::Recording, Heard::No) => {
@@ -50,6 +40,49 @@ impl Stepwise {
             }
             _ => format!("{text}; {version} is not recorded"),
         })
+    }
+
+    /// The same while it waits for a lock: this run goes on with it.
+    pub(in crate::engine) fn remains_in_pause(&self) -> Option<String> {
+        let text = self.clauses([self.left_in_pause()])?;
+        Some(format!(
+            "{text}; {} is not recorded",
+            self.execution.version
+        ))
+    }
+
+    /// What is kept, and then these.
+    fn clauses(&self, more: impl IntoIterator<Item = Option<String>>) -> Option<String> {
+        let known = [done(&self.begun), self.leftover.clone()];
+        let clauses: Vec<_> = known.into_iter().chain(more).flatten().collect();
+        let mut text = clauses.join(", and ");
+        let first = text.get(..1).map(str::to_uppercase)?;
+        text.replace_range(..1, &first);
+        Some(text)
+    }
+
+    /// What a statement left that waits for its locks. One that is to be executed again left nothing: that was looked
+    /// up, and put right.
+    fn left_in_pause(&self) -> Option<String> {
+        let State::Paused(action, _) = &self.state else {
+            return None;
+        };
+        match &**action {
+            StepAction::Repair(part, _) => Some(put_right(part.first, "attempt")),
+            StepAction::Execute(part) if self.subject(part) == Subject::Repeatable => {
+                Some(repeated(part.first, "attempt"))
+            }
+            _ => None,
+        }
+    }
+
+    /// What an attempt left is not put right yet.
+    fn has_left_something(&self) -> bool {
+        let is_cleared = matches!(
+            &self.state,
+            State::Paused(action, _) if matches!(**action, StepAction::Execute(_))
+        );
+        self.repairs > 0 && !is_cleared
     }
 
     /// A transaction of which nobody heard whether it was committed.
@@ -77,16 +110,10 @@ impl Stepwise {
         if !started || self.in_doubt {
             return None;
         }
-        Some(if self.repairs > 0 {
-            format!(
-                "what statement {} left (an INVALID index, for one) is put right by the next run",
-                part.first
-            )
+        Some(if self.has_left_something() {
+            put_right(part.first, "run")
         } else if self.subject(part) == Subject::Repeatable {
-            format!(
-                "statement {} may be done in part, which the next run repeats",
-                part.first
-            )
+            repeated(part.first, "run")
         } else {
             format!(
                 "what became of statement {} is looked up in the catalog by the next run",
@@ -94,6 +121,17 @@ impl Stepwise {
             )
         })
     }
+}
+
+/// `by`: the next one of what does it.
+fn put_right(statement: usize, by: &str) -> String {
+    format!(
+        "what statement {statement} left (an INVALID index, for one) is put right by the next {by}"
+    )
+}
+
+fn repeated(statement: usize, by: &str) -> String {
+    format!("statement {statement} may be done in part, which the next {by} repeats")
 }
 
 fn done(begun: &Begun) -> Option<String> {

@@ -12,6 +12,8 @@ use crate::migration::file_name::Direction;
 use crate::migration::script::Script;
 use crate::migration::version::Version;
 
+mod pausing;
+
 fn execution(sql: &str) -> Execution {
     Execution {
         version: Version::parse("002").expect("digits"),
