@@ -45,7 +45,8 @@ enum State {
     PausedForLock,
     /// Looking again, now that nobody else can change what is seen.
     LookingLocked,
-    Preparing,
+    /// Creating what is missing, and noting which server it is.
+    Preparing(Option<ServerChange>),
     /// Reading the texts of ways back, to know what they do.
     ReadingDowns {
         of: Vec<ReadDown>,
@@ -228,8 +229,8 @@ impl Machine {
             }
             (State::TryingLock, Observation::LockHeld(holder)) => self.lock_held(holder),
             (State::LookingLocked, Observation::Inspected(seen)) => self.looked_locked(&seen),
-            (State::Preparing, Observation::Inspected(seen)) => {
-                self.judged_at(Stage::Prepared, &seen)
+            (State::Preparing(server), Observation::Inspected(seen)) => {
+                self.prepared(server, &seen)
             }
             (State::Deciding(changes, server), Observation::Inspected(seen)) => {
                 self.outcome.server_change = server;

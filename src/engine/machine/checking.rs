@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use super::reviewing::Stage;
 use super::{Machine, State};
 use crate::engine::check::{Check, CheckAnswer, CheckFailure, ChecksFailed, Moment};
-use crate::engine::database::{Preparation, Request};
+use crate::engine::database::{Inspection, Preparation, Request};
 use crate::engine::event::Next;
 use crate::engine::outcome::{End, Stop};
+use crate::engine::server_identity::ServerChange;
 use crate::engine::task::Mode;
 use crate::migration::plan::Step;
 
@@ -24,8 +26,8 @@ pub(super) struct Checking {
 /// What follows when all of them passed.
 #[derive(Debug, Clone)]
 pub(super) enum Then {
-    /// What has to be there before the first version.
-    Prepare(Box<Preparation>),
+    /// What has to be there before the first version, and the change of the server that is noted with it.
+    Prepare(Box<Preparation>, Option<ServerChange>),
     /// The first version.
     Begin,
     /// The end of the run.
@@ -109,10 +111,6 @@ impl Machine {
             }
             return self.proceed(then);
         }
-        if moment == Moment::Before {
-            // What was to be noted with it is not written.
-            self.outcome.server_change = None;
-        }
         self.end(End::Stopped(Stop::ChecksFailed(Box::new(ChecksFailed {
             moment,
             failures,
@@ -122,11 +120,17 @@ impl Machine {
 
     fn proceed(&mut self, then: Then) -> Next {
         match then {
-            Then::Prepare(preparation) => {
-                self.ask(State::Preparing, Request::Prepare(*preparation))
+            Then::Prepare(preparation, server) => {
+                self.ask(State::Preparing(server), Request::Prepare(*preparation))
             }
             Then::Begin => self.checkpoint(),
             Then::Reach => self.end(End::Reached),
         }
+    }
+
+    /// What was missing is there, and the change of the server is noted, so that no later run tells it.
+    pub(super) fn prepared(&mut self, server: Option<ServerChange>, seen: &Inspection) -> Next {
+        self.outcome.server_change = server;
+        self.judged_at(Stage::Prepared, seen)
     }
 }

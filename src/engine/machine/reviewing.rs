@@ -138,10 +138,10 @@ impl Machine {
                 self.ask(State::TryingLock, Request::TryLock)
             }
             Stage::Locked => match judgement.preparation {
-                Some(preparation) => {
-                    self.outcome.server_change = judgement.server_change;
-                    self.check_before(Then::Prepare(Box::new(preparation)))
-                }
+                Some(preparation) => self.check_before(Then::Prepare(
+                    Box::new(preparation),
+                    judgement.server_change,
+                )),
                 None => self.check_before(Then::Begin),
             },
             Stage::Prepared

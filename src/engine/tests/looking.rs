@@ -137,6 +137,22 @@ fn which_server_it_is_is_noted_once_and_a_change_is_told() {
 }
 
 #[test]
+fn a_change_of_the_server_is_told_once_it_is_noted() {
+    let mut database = Simulated::default();
+    database.server.now = Some(server(1));
+    run(task(&["001"]), &mut database);
+    database.server.now = Some(server(2));
+    database.asked.clear();
+    database.fail_at = Some(3);
+    let failed = run(task(&["001"]), &mut database);
+    assert_eq!(database.asked.last().map(String::as_str), Some("prepare"));
+    assert!(matches!(failed.stop(), Some(Stop::Database(_))));
+    assert_eq!(failed.server_change(), None, "it is not noted");
+    database.fail_at = None;
+    assert!(run(task(&["001"]), &mut database).server_change().is_some());
+}
+
+#[test]
 fn to_note_the_server_stops_nobody() {
     let mut settled = Simulated::default();
     run(task(&["001"]), &mut settled);
