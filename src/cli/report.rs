@@ -78,7 +78,7 @@ fn passed(owner: &Owner, end: &End) -> String {
         namespace, name, ..
     } = owner;
     let managed = format!(
-        "DatabaseSchema {namespace}/{name} manages this database. This command passed its claim; the operator \
+        "DatabaseSchema {owner} manages this database. This command passed its claim; the operator \
          will bring the database to what that resource says."
     );
     match end {
@@ -108,11 +108,9 @@ fn after_release(changes: &[Change]) -> Option<String> {
         _ => None,
     })?;
     Some(format!(
-        "The resource that looks next gets the history, {}/{} too if it is neither deleted nor suspended. One that \
+        "The resource that looks next gets the history, {released} too if it is neither deleted nor suspended. One that \
          waits for it (DatabaseClaimed) looks after its spec.interval at the latest, and at once on `{}`, with its own \
          names.",
-        released.namespace,
-        released.name,
         look_again("NAMESPACE", "NAME")
     ))
 }
@@ -247,6 +245,24 @@ mod tests {
         let end = End::Decided(vec![Change::AcceptAudit { defect: None }]);
         assert!(passed(&owner("shop"), &end).contains("`kubectl -n web annotate"));
         assert!(!passed(&owner("shop; reboot"), &end).contains("kubectl"));
+    }
+
+    #[test]
+    fn a_claim_cannot_command_the_terminal() {
+        let owner = || Owner {
+            cluster: String::new(),
+            namespace: "w\u{1b}[2Jeb".to_owned(),
+            name: "sh\nop\u{202e}".to_owned(),
+            uid: String::new(),
+        };
+        let released = vec![Change::Release { from: owner() }];
+        for said in [
+            after_release(&released).expect("it is let go"),
+            passed(&owner(), &End::Decided(released)),
+        ] {
+            assert!(said.contains("w [2Jeb/sh op "), "{said}");
+            assert!(!said.contains(['\u{1b}', '\n', '\u{202e}']), "{said}");
+        }
     }
 
     #[test]

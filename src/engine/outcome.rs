@@ -362,9 +362,8 @@ impl fmt::Display for Claimed {
         };
         write!(
             f,
-            "This history belongs to DatabaseSchema {}/{}{elsewhere}. Nothing was changed. If that one is gone or \
-             lets go, take it over",
-            owner.namespace, owner.name
+            "This history belongs to DatabaseSchema {owner}{elsewhere}. Nothing was changed. If that one is gone or \
+             lets go, take it over"
         )?;
         // The claim is a row that others may have written: what is no name stands in no command to paste.
         if owner.has_plain_names() {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::migration::display::plain;
 use crate::migration::evidence::{Ended, IndexSeen};
 use crate::migration::file_name::Direction;
 use crate::migration::version::Version;
@@ -43,7 +44,7 @@ pub enum Recovered {
 impl fmt::Display for Recovery {
     /// What was found, and what was done about it, as a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.version, self.name)?;
+        write!(f, "{} {}", self.version, plain(&self.name))?;
         if self.direction == Direction::Down {
             f.write_str(" (DOWN)")?;
         }
@@ -197,6 +198,32 @@ mod tests {
             said(Direction::Up, "002 index");
             said(Direction::Down, "002 index (DOWN)");
         }
+    }
+
+    #[test]
+    fn names_of_a_database_cannot_command_a_terminal() {
+        let recovery = Recovery {
+            version: version("002"),
+            name: "in\u{1b}dex".to_owned(),
+            direction: Direction::Up,
+            statement: 1,
+            words: "CREATE INDEX CONCURRENTLY".to_owned(),
+            ended: Ended::Unheard,
+            what: Recovered::Dropped(vec![IndexSeen {
+                oid: 7,
+                schema: "pub\u{9b}2J".to_owned(),
+                name: "i\u{1b}[2J\u{202e}".to_owned(),
+                valid: false,
+                unique: false,
+                table: 1,
+            }]),
+        };
+        let said = recovery.to_string();
+        assert!(said.starts_with("002 in dex, "), "{said}");
+        assert!(
+            said.contains("INVALID index pub 2J.i [2J , which"),
+            "{said}"
+        );
     }
 
     #[test]

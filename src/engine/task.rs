@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::migration::catalog::Catalog;
+use crate::migration::display::plain;
 use crate::migration::target::{Policy, Target};
 
 use super::check::Check;
@@ -103,7 +104,7 @@ impl fmt::Display for Actor {
     /// As it stands in the audit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resource(owner) => write!(f, "DatabaseSchema {}/{}", owner.namespace, owner.name),
+            Self::Resource(owner) => write!(f, "DatabaseSchema {owner}"),
             Self::CommandLine => write!(f, "command line"),
         }
     }
@@ -135,6 +136,13 @@ impl Owner {
     pub fn is_same_resource(&self, other: &Self) -> bool {
         (&self.cluster, &self.namespace, &self.name)
             == (&other.cluster, &other.namespace, &other.name)
+    }
+}
+
+impl fmt::Display for Owner {
+    /// For a person to read: what is read from a database may hold anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", plain(&self.namespace), plain(&self.name))
     }
 }
 

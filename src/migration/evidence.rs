@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::display::plain;
 use super::subject::{ObjectKind, Subject};
 
 /// What the catalog shows at one moment. As JSON it stands in the journal.
@@ -59,8 +60,9 @@ pub struct IndexSeen {
 }
 
 impl fmt::Display for IndexSeen {
+    /// For a person to read: a quoted name may hold anything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.name)
+        write!(f, "{}.{}", plain(&self.schema), plain(&self.name))
     }
 }
 

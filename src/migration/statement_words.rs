@@ -1,6 +1,6 @@
 //! The words of a statement that say what it does to what, and nothing that could be a value.
 
-use super::display::is_control;
+use super::display::plain;
 
 /// Words after which values, expressions or bodies come.
 const END: [&str; 19] = [
@@ -68,10 +68,7 @@ pub fn words(statement: &str) -> String {
         }
         after_dot = false;
     }
-    shown
-        .chars()
-        .map(|c| if is_control(c) { ' ' } else { c })
-        .collect()
+    plain(&shown)
 }
 
 enum Token<'a> {

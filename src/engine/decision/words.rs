@@ -125,7 +125,7 @@ fn script(
 }
 
 fn resource(owner: &Owner) -> String {
-    format!("DatabaseSchema {}/{}", owner.namespace, owner.name)
+    format!("DatabaseSchema {owner}")
 }
 
 impl fmt::Display for Refusal {
