@@ -137,6 +137,7 @@ impl Stepwise {
     pub(super) fn advance(&mut self) -> Turn {
         self.attempt = 1;
         self.repairs = 0;
+        self.leftover = None;
         self.is_clearing_told = false;
         let Some(part) = self.parts.front().cloned() else {
             return self.ask(State::Recording, StepAction::Record(self.rest.clone()));

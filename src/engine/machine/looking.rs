@@ -33,7 +33,7 @@ impl Machine {
 
     /// What was prepared or decided is committed, and nobody could see what there is now.
     pub(super) fn committed_unseen(&mut self, state: &State, error: DatabaseError) -> Next {
-        if let State::Deciding(_, server) = state {
+        if let State::Deciding(_, server) | State::Preparing(server) = state {
             // It is noted, so that no later run tells it.
             self.outcome.server_change = *server;
         }
