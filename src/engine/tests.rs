@@ -259,3 +259,13 @@ fn awaited(outcome: &Outcome) -> Checksum {
         _ => panic!("{}", outcome.message()),
     }
 }
+
+/// The run came to its end; otherwise its message says why not.
+#[track_caller]
+fn reached(outcome: &Outcome) {
+    assert!(
+        matches!(outcome.end(), End::Reached),
+        "{}",
+        outcome.message()
+    );
+}

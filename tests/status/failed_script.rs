@@ -137,10 +137,7 @@ fn a_failed_script_runs_again_when_its_text_or_the_resource_changes_or_a_person_
 #[test]
 fn what_may_have_happened_runs_again_only_when_a_person_asks() {
     let mut resource = Resource::new();
-    let escaped = Scene {
-        answer: Answer::Fails(ScriptFailureKind::TransactionEscaped),
-        ..Scene::default()
-    };
+    let escaped = escaped();
     resource.attempt(&escaped, at(0));
     resource.generation = 4;
     assert_eq!(resource.mode(), Mode::Plan);
@@ -156,10 +153,7 @@ fn what_may_have_happened_runs_again_only_when_a_person_asks() {
 #[test]
 fn what_may_have_happened_is_not_forgotten_when_nothing_is_left_to_run() {
     let mut resource = Resource::new();
-    let escaped = Scene {
-        answer: Answer::Fails(ScriptFailureKind::TransactionEscaped),
-        ..Scene::default()
-    };
+    let escaped = escaped();
     resource.attempt(&escaped, at(0));
     // The target is set back to where the history stands.
     resource.generation = 4;
@@ -206,6 +200,13 @@ fn suspending_keeps_the_trace_of_a_failed_script() {
     }
 }
 
+fn escaped() -> Scene {
+    Scene {
+        answer: Answer::Fails(ScriptFailureKind::TransactionEscaped),
+        ..Scene::default()
+    }
+}
+
 fn losing() -> Scene {
     Scene {
         answer: Answer::Loses,
@@ -234,15 +235,7 @@ fn a_script_that_loses_its_connection_thrice_in_a_row_is_poison() {
         assert_eq!(failure.version.as_deref(), Some("042"));
         assert_eq!(failure.connections_lost, Some(count));
         resource.restart_operator();
-        let plan = losing().outcome().plan().cloned().expect("a plan");
-        let running = Running {
-            plan,
-            finished: 0,
-            current: None,
-            waiting: None,
-            activity: None,
-        };
-        resource.running(&running, at(seconds + 15));
+        resource.running(&begun(&losing()), at(seconds + 15));
         resource.restart_operator();
     }
     resource.attempt(&losing(), at(40));

@@ -140,6 +140,17 @@ impl Resource {
     }
 }
 
+/// A run of a scene's plan, before its first version.
+fn begun(scene: &Scene) -> Running {
+    Running {
+        plan: scene.outcome().plan().cloned().expect("a plan"),
+        finished: 0,
+        current: None,
+        waiting: None,
+        activity: None,
+    }
+}
+
 fn failing() -> Scene {
     Scene {
         answer: Answer::Fails(ScriptFailureKind::Failed),
@@ -217,11 +228,8 @@ fn a_version_alone_is_called_by_its_name() {
         ..Scene::default()
     };
     let running = Running {
-        plan: scene.outcome().plan().cloned().expect("a plan"),
-        finished: 0,
         current: Some((version("042"), "v042".to_owned(), Direction::Up)),
-        waiting: None,
-        activity: None,
+        ..begun(&scene)
     };
     let mut resource = Resource::new();
     resource.running(&running, at(0));

@@ -4,14 +4,7 @@ use super::*;
 
 #[test]
 fn a_run_in_the_middle_says_where_it_is() {
-    let plan = Scene::default().outcome().plan().cloned().expect("a plan");
-    let mut running = Running {
-        plan,
-        finished: 0,
-        current: None,
-        waiting: None,
-        activity: None,
-    };
+    let mut running = begun(&Scene::default());
     let mut resource = Resource::new();
     resource.running(&running, at(0));
     assert_eq!(resource.ready().message, "Applying 3 versions: 042 to 044.");
@@ -131,14 +124,7 @@ fn a_way_back_says_so() {
         mode: Mode::Plan,
         ..Scene::default()
     };
-    let plan = scene.outcome().plan().cloned().expect("a plan");
-    let running = Running {
-        plan,
-        finished: 0,
-        current: None,
-        waiting: None,
-        activity: None,
-    };
+    let running = begun(&scene);
     let mut resource = Resource::new();
     resource.running(&running, at(0));
     assert_eq!(resource.ready().message, "Undoing 2 versions: 043 to 042.");

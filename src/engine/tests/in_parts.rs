@@ -77,11 +77,7 @@ fn what_was_begun_stays_the_beginning_of_its_file() {
     assert_eq!(database.asked, ["inspect"]);
     // What is behind it may be corrected.
     let outcome = run(mixed("SELECT 2"), &mut database);
-    assert!(
-        matches!(outcome.end(), End::Reached),
-        "{}",
-        outcome.message()
-    );
+    reached(&outcome);
     assert_eq!(
         database.asked[1..],
         ["inspect", "lock", "inspect", "record 1"]

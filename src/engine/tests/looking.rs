@@ -77,11 +77,7 @@ fn a_version_that_is_undone_while_its_text_is_read_is_looked_for_again() {
     database.undone_meanwhile = Some(version("3"));
     database.asked.clear();
     let outcome = run(looked_through(&["1"]), &mut database);
-    assert!(
-        matches!(outcome.end(), End::Reached),
-        "{}",
-        outcome.message()
-    );
+    reached(&outcome);
     assert_eq!(
         database.asked,
         [
@@ -184,11 +180,7 @@ fn the_texts_of_all_ways_back_are_read_at_once_and_the_rest_of_a_long_answer_nex
         database.texts_at_once = at_once;
         database.asked.clear();
         let outcome = run(looked_through(&["1"]), &mut database);
-        assert!(
-            matches!(outcome.end(), End::Reached),
-            "{}",
-            outcome.message()
-        );
+        reached(&outcome);
         let loads = database
             .asked
             .iter()

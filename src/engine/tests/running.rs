@@ -54,11 +54,7 @@ fn a_way_back_runs_the_stored_text_when_the_file_is_gone() {
     run(task(&["1", "2", "3"]), &mut database);
     database.asked.clear();
     let outcome = run(task(&["1"]), &mut database);
-    assert!(
-        matches!(outcome.end(), End::Reached),
-        "{}",
-        outcome.message()
-    );
+    reached(&outcome);
     assert_eq!(
         database.asked,
         [
