@@ -34,6 +34,9 @@ pub trait Database {
     ) -> impl Future<Output = Result<Observation, DatabaseError>> + Send;
 }
 
+/// Versions that one [`Request::LoadDowns`] names, at the most; the adapter answers fewer when their texts are long.
+pub const MOST_DOWNS_AT_ONCE: usize = 1_000;
+
 /// One thing asked of the database.
 #[derive(Debug, Clone)]
 pub enum Request {

@@ -35,8 +35,8 @@ pub struct Recovery {
 pub enum Recovered {
     /// The catalog shows that it is done.
     Proved,
-    /// These invalid indexes, which it had left, were dropped.
-    Dropped(Vec<IndexSeen>),
+    /// This invalid index, which it had left, was dropped.
+    Dropped(IndexSeen),
     /// A partition's detaching, which it had left half done, was finished.
     Detached,
 }
@@ -58,16 +58,10 @@ impl fmt::Display for Recovery {
             Recovered::Proved => {
                 f.write_str(", and the catalog shows that it is done: it was not sent again.")
             }
-            Recovered::Dropped(indexes) => {
-                let (noun, verb) = match indexes.as_slice() {
-                    [_] => ("index", "was"),
-                    _ => ("indexes", "were"),
-                };
-                let names: Vec<_> = indexes.iter().map(ToString::to_string).collect();
+            Recovered::Dropped(index) => {
                 write!(
                     f,
-                    ". INVALID {noun} {}, which it had left, {verb} dropped.",
-                    names.join(", ")
+                    ". INVALID index {index}, which it had left, was dropped."
                 )
             }
             Recovered::Detached => f.write_str(
@@ -164,15 +158,14 @@ mod tests {
             ),
             (
                 Ended::Unheard,
-                Recovered::Dropped(vec![index("one_id")]),
+                Recovered::Dropped(index("one_id")),
                 "an earlier run left it without saying how it ended. INVALID index public.one_id, which it had left, \
                  was dropped.",
             ),
             (
                 Ended::Failed,
-                Recovered::Dropped(vec![index("a_ccnew"), index("b_ccnew")]),
-                "the server said that it failed. INVALID indexes public.a_ccnew, public.b_ccnew, which it had left, \
-                 were dropped.",
+                Recovered::Dropped(index("a_ccnew")),
+                "the server said that it failed. INVALID index public.a_ccnew, which it had left, was dropped.",
             ),
             (
                 Ended::Unheard,
@@ -209,14 +202,14 @@ mod tests {
             statement: 1,
             words: "CREATE INDEX CONCURRENTLY".to_owned(),
             ended: Ended::Unheard,
-            what: Recovered::Dropped(vec![IndexSeen {
+            what: Recovered::Dropped(IndexSeen {
                 oid: 7,
                 schema: "pub\u{9b}2J".to_owned(),
                 name: "i\u{1b}[2J\u{202e}".to_owned(),
                 valid: false,
                 unique: false,
                 table: 1,
-            }]),
+            }),
         };
         let said = recovery.to_string();
         assert!(said.starts_with("002 in dex, "), "{said}");

@@ -30,7 +30,7 @@ pub enum StepAction {
     Execute(Part),
     /// Look at the catalog. Answer: `Evidence`, or `Failed` when a setting of the script does.
     Look(Part),
-    /// Put right what the statement left, and say so in the audit. Answer: `Repaired`, `Failed` or
+    /// Put right one thing that the statement left, and say so in the audit. Answer: `Repaired`, `Failed` or
     /// `LockNotAvailable`.
     Repair(Part, Repair),
     /// The statement is done. Answer: `Journaled`.
@@ -70,7 +70,7 @@ pub enum StepObservation {
         /// `clock_timestamp()` when it was sent, as the server writes it.
         began: String,
     },
-    /// What was left is put right, by this run as far as it says so: the rest was so already.
+    /// It is put right; `None`: it was so already.
     Repaired(Option<Repair>),
 }
 

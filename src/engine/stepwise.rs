@@ -50,6 +50,16 @@ enum After {
     Unheard,
 }
 
+/// What the statement left, of which one thing after the other is put right.
+#[derive(Debug, Clone)]
+struct Repairs {
+    after: After,
+    /// The first one is under way.
+    left: VecDeque<Repair>,
+    /// A person was told of one of them.
+    is_told: bool,
+}
+
 #[derive(Debug, Clone)]
 enum State {
     Resting,
@@ -57,7 +67,7 @@ enum State {
     Starting,
     Executing,
     Looking(After),
-    Repairing(After, Repair),
+    Repairing(Repairs),
     Finishing(After),
     Withdrawing(Box<Stop>),
     NotingEscape(Box<Stop>),
@@ -198,13 +208,10 @@ impl Stepwise {
                 let action = StepAction::Record(self.rest.clone());
                 self.later(State::Recording, action, blockers)
             }
-            (State::Repairing(after, repair), Observation::LockNotAvailable(blockers)) => {
-                match self.part() {
-                    Ok(part) => {
-                        let action = StepAction::Repair(part, repair.clone());
-                        self.later(State::Repairing(after, repair), action, blockers)
-                    }
-                    Err(turn) => turn,
+            (State::Repairing(repairs), Observation::LockNotAvailable(blockers)) => {
+                match self.next_repair(&repairs) {
+                    Some(action) => self.later(State::Repairing(repairs), action, blockers),
+                    None => self.look(repairs.after),
                 }
             }
             (state, observation) => impossible(observation.label(), &state),
@@ -229,11 +236,12 @@ impl Stepwise {
                 self.look(After::Succeeded { began })
             }
             (State::Looking(after), StepObservation::Evidence(now)) => self.looked(after, &now),
-            (State::Repairing(after, _), StepObservation::Repaired(repair)) => {
+            (State::Repairing(mut repairs), StepObservation::Repaired(repair)) => {
                 if let Some(repair) = repair {
-                    self.note_repair(&after, repair);
+                    self.note_repair(&mut repairs, repair);
                 }
-                self.look(after)
+                repairs.left.pop_front();
+                self.put_right(repairs)
             }
             (State::Withdrawing(reason), StepObservation::Journaled) => {
                 let withdrawn = self.parts.front().map(|part| part.first);

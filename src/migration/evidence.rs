@@ -87,8 +87,8 @@ pub enum Conclusion {
         /// What it left, which running it again takes care of.
         leftover: Option<IndexSeen>,
     },
-    /// It left something that has to be put right first.
-    Repair(Repair),
+    /// It left something, one thing or more, that has to be put right first.
+    Repair(Vec<Repair>),
     /// It did not do what it says: an invalid index that it did not make is in its place.
     InvalidIndex(IndexSeen),
     /// The server skipped it, because something that is no index of its table has the name.
@@ -97,11 +97,11 @@ pub enum Conclusion {
     Unknown,
 }
 
-/// What puts right what a statement left.
+/// What puts right one thing that a statement left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
-    /// Drop these invalid indexes.
-    DropIndexes(Vec<IndexSeen>),
+    /// Drop this invalid index.
+    DropIndex(IndexSeen),
     /// Finish the detaching of a partition.
     FinishDetach,
 }
@@ -140,12 +140,12 @@ pub fn conclude(subject: &Subject, before: &Evidence, now: &Evidence, ended: End
             let leftovers: Vec<_> = now
                 .iter()
                 .filter(|index| !is_among(before, index))
-                .cloned()
+                .map(|index| Repair::DropIndex(index.clone()))
                 .collect();
             if leftovers.is_empty() {
                 repeatable(ended)
             } else {
-                Conclusion::Repair(Repair::DropIndexes(leftovers))
+                Conclusion::Repair(leftovers)
             }
         }
         (
@@ -169,7 +169,7 @@ pub fn conclude(subject: &Subject, before: &Evidence, now: &Evidence, ended: End
                 unprovable(ended)
             }
             (true, false, _) => Conclusion::Done,
-            (_, true, true) if !was_pending => Conclusion::Repair(Repair::FinishDetach),
+            (_, true, true) if !was_pending => Conclusion::Repair(vec![Repair::FinishDetach]),
             // With IF EXISTS no such table is success, without it the server refuses.
             (false, false, _) => repeatable(ended),
             _ => by_answer(ended),
@@ -264,7 +264,7 @@ impl NewIndex {
     /// An index that was not there before the statement.
     fn made(&self, new: &IndexSeen, ended: Ended) -> Conclusion {
         if !new.valid {
-            Conclusion::Repair(Repair::DropIndexes(vec![new.clone()]))
+            Conclusion::Repair(vec![Repair::DropIndex(new.clone())])
         } else if ended == Ended::Failed {
             // A build that failed leaves no valid index; this one is somebody else's.
             NOT_DONE

@@ -86,7 +86,7 @@ pub async fn execute(
     }
 }
 
-/// Puts right what the statement left.
+/// Puts right one thing that the statement left.
 pub async fn repair(
     database: &mut Postgres,
     execution: &Execution,
@@ -96,17 +96,11 @@ pub async fn repair(
     database.go_on()?;
     let (statement, subject) = statement(execution, part)?;
     let done = match repair {
-        Repair::DropIndexes(indexes) => {
-            let mut dropped = Vec::new();
-            for index in indexes {
-                match drop_index(database, execution, part, index).await? {
-                    Dropping::Dropped => dropped.push(index.clone()),
-                    Dropping::NotNeeded => {}
-                    Dropping::Ended(ended) => return Ok(ended),
-                }
-            }
-            (!dropped.is_empty()).then_some(Repair::DropIndexes(dropped))
-        }
+        Repair::DropIndex(index) => match drop_index(database, execution, part, index).await? {
+            Dropping::Dropped => Some(repair.clone()),
+            Dropping::NotNeeded => None,
+            Dropping::Ended(ended) => return Ok(ended),
+        },
         Repair::FinishDetach => {
             let sql = probe::finish_detach(&subject)
                 .ok_or_else(|| error::internal("there is nothing to detach"))?;
@@ -117,7 +111,7 @@ pub async fn repair(
             if let Some(ended) = mend.run(database, execution, part).await? {
                 return Ok(ended);
             }
-            Some(Repair::FinishDetach)
+            Some(repair.clone())
         }
     };
     Ok(Observation::Step(StepObservation::Repaired(done)))

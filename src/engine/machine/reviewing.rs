@@ -12,7 +12,7 @@ use crate::migration::version::Version;
 use super::checking::Then;
 use super::executing::{no_text, other_text};
 use super::{Machine, State};
-use crate::engine::database::Request;
+use crate::engine::database::{MOST_DOWNS_AT_ONCE, Request};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::event::{Announcement, Next};
 use crate::engine::hold::Hold;
@@ -21,9 +21,6 @@ use crate::engine::loss::{Estimate, MAX_ASKED, is_in_catalog};
 use crate::engine::outcome::{End, Stop};
 use crate::engine::review::{ReviewedScript, ScriptText, hold, is_approved_anew, reviewed};
 use crate::engine::task::Mode;
-
-/// Texts of ways back that are asked for at once, at the most. The adapter answers fewer when they are long.
-const MOST_READ_AT_ONCE: usize = 1_000;
 
 /// Which look a plan is from.
 #[derive(Debug, Clone, Copy)]
@@ -338,7 +335,7 @@ impl Machine {
             }),
             Step::Undo { .. } | Step::Apply { .. } => None,
         });
-        unread.take(MOST_READ_AT_ONCE).collect()
+        unread.take(MOST_DOWNS_AT_ONCE).collect()
     }
 
     /// The text of the way back that is next, when it was read before.

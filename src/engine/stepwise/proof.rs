@@ -5,7 +5,7 @@ use crate::migration::evidence::{Conclusion, Evidence, conclude};
 use crate::migration::part::Part;
 use crate::migration::subject::Subject;
 
-use super::{After, State, Stepwise, Turn, sentences, stop};
+use super::{After, Repairs, State, Stepwise, Turn, sentences, stop};
 use crate::engine::error::{Doubt, InDoubt, ScriptFailure, ScriptFailureKind};
 use crate::engine::outcome::Stop;
 use crate::engine::step::{Finished, StepAction};
@@ -36,10 +36,13 @@ impl Stepwise {
                 self.leftover = leftover.map(|index| sentences::half_dropped(&index));
                 self.not_done(part, after)
             }
-            Conclusion::Repair(repair) if self.repairs < REPAIRS => {
+            Conclusion::Repair(repairs) if self.repairs < REPAIRS => {
                 self.repairs += 1;
-                let action = StepAction::Repair(part, repair.clone());
-                self.ask(State::Repairing(after, repair), action)
+                self.put_right(Repairs {
+                    after,
+                    left: repairs.into(),
+                    is_told: false,
+                })
             }
             Conclusion::InvalidIndex(index) => self.refuted(part, sentences::invalid_index(&index)),
             Conclusion::Skipped => self.refuted(part, sentences::SKIPPED.to_owned()),
@@ -68,6 +71,24 @@ impl Stepwise {
     pub(super) fn subject(&self, part: &Part) -> Subject {
         let found = self.execution.script.outside(part);
         found.map_or(Subject::Unknown, |(_, subject)| subject)
+    }
+
+    /// Asks for the next repair; after the last one, for what the catalog shows then.
+    pub(super) fn put_right(&mut self, repairs: Repairs) -> Turn {
+        match self.next_repair(&repairs) {
+            Some(action) => self.ask(State::Repairing(repairs), action),
+            None => {
+                let is_clearing = matches!(repairs.after, After::LockNotAvailable(_));
+                self.is_clearing_told |= is_clearing && repairs.is_told;
+                self.look(repairs.after)
+            }
+        }
+    }
+
+    pub(super) fn next_repair(&self, repairs: &Repairs) -> Option<StepAction> {
+        let part = self.parts.front()?.clone();
+        let repair = repairs.left.front()?.clone();
+        Some(StepAction::Repair(part, repair))
     }
 
     /// The statement is not done, and nothing of it is in the way of another attempt.

@@ -2,7 +2,7 @@
 
 use crate::migration::evidence::{Ended, Repair};
 
-use super::{After, Stepwise};
+use super::{After, Repairs, Stepwise};
 use crate::engine::recovery::{Recovered, Recovery};
 
 impl After {
@@ -32,17 +32,17 @@ impl Stepwise {
         }
     }
 
-    /// What the statement left is put right. That is news once where each attempt without its locks leaves the same.
-    pub(super) fn note_repair(&mut self, after: &After, repair: Repair) {
-        if matches!(after, After::LockNotAvailable(_))
-            && std::mem::replace(&mut self.is_clearing_told, true)
-        {
+    /// One thing that the statement left is put right, and that is told whatever becomes of the next. It is news once
+    /// where each attempt without its locks leaves the same.
+    pub(super) fn note_repair(&mut self, repairs: &mut Repairs, repair: Repair) {
+        if self.is_clearing_told && matches!(repairs.after, After::LockNotAvailable(_)) {
             return;
         }
+        repairs.is_told = true;
         self.recovered(
-            after,
+            &repairs.after,
             match repair {
-                Repair::DropIndexes(indexes) => Recovered::Dropped(indexes),
+                Repair::DropIndex(index) => Recovered::Dropped(index),
                 Repair::FinishDetach => Recovered::Detached,
             },
         );

@@ -13,6 +13,7 @@ use crate::migration::script::Script;
 use crate::migration::version::Version;
 
 mod pausing;
+mod repairing;
 
 fn execution(sql: &str) -> Execution {
     Execution {
@@ -63,7 +64,7 @@ fn repaired_by(repair: Option<Repair>) -> Observation {
 }
 
 fn repaired() -> Observation {
-    repaired_by(Some(Repair::DropIndexes(vec![index(7, false)])))
+    repaired_by(Some(Repair::DropIndex(index(7, false))))
 }
 
 fn lock() -> Observation {
@@ -211,7 +212,7 @@ fn what_was_proved_or_put_right_is_told_once_it_is_so() {
         taken.collect::<Vec<_>>()
     };
     let begun = interrupted();
-    let left = || Recovered::Dropped(vec![index(7, false)]);
+    let left = || Recovered::Dropped(index(7, false));
     assert_eq!(
         told(Some(&begun), vec![seen(&[index(7, true)]), journaled()]),
         [vec![], vec![(2, Ended::Unheard, Recovered::Proved)]]

@@ -49,7 +49,8 @@ fn indexes(found: &[IndexSeen]) -> Evidence {
 }
 
 fn drop(found: &[IndexSeen]) -> Conclusion {
-    Mend(Repair::DropIndexes(found.to_vec()))
+    let repairs = found.iter().cloned().map(Repair::DropIndex);
+    Mend(repairs.collect())
 }
 
 fn not_done() -> Conclusion {
@@ -262,7 +263,7 @@ fn detach_partition() {
         partition,
     };
     let seen = |attached, pending| of(Some(1), Some(2), attached, pending);
-    let finish = || Mend(Repair::FinishDetach);
+    let finish = || Mend(vec![Repair::FinishDetach]);
     hold(
         &subject,
         vec![

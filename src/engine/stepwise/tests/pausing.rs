@@ -72,7 +72,7 @@ fn what_an_earlier_run_left_is_told_whatever_its_own_attempts_leave() {
         .into_iter()
         .map(|told| (told.ended, told.what))
         .collect();
-    let dropped = |oid| Recovered::Dropped(vec![index(oid, false)]);
+    let dropped = |oid| Recovered::Dropped(index(oid, false));
     assert_eq!(
         told,
         [(Ended::Unheard, dropped(7)), (Ended::Failed, dropped(7))]
