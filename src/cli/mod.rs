@@ -36,6 +36,7 @@ mod resolve;
 mod run;
 mod server_host;
 mod session;
+mod signals;
 mod snippet;
 mod source;
 mod table;

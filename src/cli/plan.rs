@@ -153,6 +153,12 @@ async fn describe(
     session: &mut Session,
     terminal: Terminal,
 ) -> Result<Described, Failure> {
+    let kept: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| stored_version(step, history))
+        .collect();
+    let mut kept = session.stored_downs(&kept).await?.into_iter();
     let mut steps = Vec::with_capacity(plan.steps.len());
     let mut losses: Vec<(Version, Loss)> = Vec::new();
     for step in &plan.steps {
@@ -168,7 +174,7 @@ async fn describe(
                 down: DownSource::File(checksum) | DownSource::Stored(checksum),
             } => (output::Direction::Down, version, name, checksum),
         };
-        let (text, bytes) = text(step, catalog, history, session).await?;
+        let (text, bytes) = text(step, catalog, &mut kept);
         // A text that does not parse was refused before, or will be by the run; it has no statements to show.
         let script = Script::parse(&bytes, ledger_table).ok();
         let assessment = script
@@ -196,29 +202,37 @@ async fn describe(
     Ok(Described { steps, losses })
 }
 
-/// The text that a step would run, and where it comes from.
-async fn text(
-    step: &Step,
-    catalog: &Catalog,
-    history: &History,
-    session: &mut Session,
-) -> Result<(output::TextSource, Vec<u8>), Failure> {
-    let bytes = match step {
-        Step::Apply { version, .. } => catalog.get(version).map(|known| &known.up),
+/// The version, as the history spells it, whose stored text a step would run.
+fn stored_version(step: &Step, history: &History) -> Option<Version> {
+    match step {
         Step::Undo {
             version,
-            down: DownSource::File(_),
+            down: DownSource::Stored(_),
             ..
-        } => catalog.get(version).and_then(|known| known.down.as_ref()),
-        Step::Undo { version, .. } => {
+        } => {
             let applied = history.get(version);
-            let recorded = applied.map_or(version, |applied| &applied.version);
-            let bytes = session.stored_down(recorded).await?;
-            return Ok((output::TextSource::Stored, bytes));
+            Some(applied.map_or(version, |applied| &applied.version).clone())
         }
+        Step::Undo { .. } | Step::Apply { .. } => None,
+    }
+}
+
+/// The text that a step would run, and where it comes from; `kept` has the stored ones of the steps that are left.
+fn text(
+    step: &Step,
+    catalog: &Catalog,
+    kept: &mut impl Iterator<Item = Vec<u8>>,
+) -> (output::TextSource, Vec<u8>) {
+    let file = match step {
+        Step::Undo {
+            down: DownSource::Stored(_),
+            ..
+        } => return (output::TextSource::Stored, kept.next().unwrap_or_default()),
+        Step::Undo { version, .. } => catalog.get(version).and_then(|known| known.down.as_ref()),
+        Step::Apply { version, .. } => catalog.get(version).map(|known| &known.up),
     };
-    let bytes = bytes.map_or_else(Vec::new, |file| file.bytes.to_vec());
-    Ok((output::TextSource::File, bytes))
+    let bytes = file.map_or_else(Vec::new, |file| file.bytes.to_vec());
+    (output::TextSource::File, bytes)
 }
 
 fn role(step: &Step, catalog: &Catalog) -> Role {

@@ -188,7 +188,9 @@ async fn script_text(
         (None, Some(file)) => Some(of_file(&file.file, &file.bytes)),
         (None, None) => None,
         (Some(_), _) => {
-            let bytes = session.stored_down(&applied?.version).await.ok()?;
+            let version = &applied?.version;
+            let bytes = session.stored_downs(std::slice::from_ref(version)).await;
+            let bytes = bytes.ok()?.pop()?;
             Some(ScriptText {
                 path: format!("stored DOWN of {} {}", failure.version, failure.name),
                 bytes,

@@ -5,13 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::engine;
 use crate::engine::Progress;
 use crate::engine::check::{Check, CheckAnswer};
-use crate::engine::database::{Database, Observation, Request, Server};
+use crate::engine::database::{Database, MOST_DOWNS_AT_ONCE, Observation, Request, Server};
 use crate::engine::error::DatabaseError;
 use crate::engine::loss::Estimate;
 use crate::engine::outcome::{End, Outcome, Stop};
@@ -30,6 +29,7 @@ use crate::postgres::{
 use super::exit::{Failure, exit_for, exit_for_database};
 use super::progress::Display;
 use super::report;
+use super::signals::Signals;
 use super::terminal::Terminal;
 use super::wording::with_advice;
 
@@ -66,6 +66,13 @@ pub(super) fn trouble(error: &DatabaseError) -> Failure {
     }
 }
 
+fn down_is_gone(version: &Version) -> Failure {
+    Failure::not_done(format!(
+        "The stored DOWN text of {version} is gone: the version was undone meanwhile. Nothing was changed here. Start \
+         again to see what is left."
+    ))
+}
+
 fn stopped(outcome: &Outcome) -> Failure {
     Failure {
         exit: exit_for(outcome),
@@ -100,27 +107,36 @@ impl Session {
         })
     }
 
-    /// The DOWN text that was stored when a version was applied. `version` as the history spells it.
+    /// The DOWN texts that were stored when these versions were applied, in their order; as many as are short together
+    /// are asked for at once. The versions as the history spells them.
     ///
     /// # Errors
-    /// When the database does not give it, or a signal comes first.
-    pub(super) async fn stored_down(&mut self, version: &Version) -> Result<Vec<u8>, Failure> {
-        let request = Request::LoadDowns(vec![version.clone()]);
-        tokio::select! {
-            answer = self.database.perform(&request) => match answer {
-                Ok(Observation::DownsLoaded(mut texts)) => texts.pop().flatten().ok_or_else(|| {
-                    Failure::not_done(format!(
-                        "The stored DOWN text of {version} is gone: the version was undone meanwhile. Nothing was \
-                         changed here. Start again to see what is left."
-                    ))
-                }),
-                Ok(_) => Err(Failure::not_done(format!(
-                    "The stored DOWN text of {version} could not be read. Please report it."
-                ))),
-                Err(error) => Err(trouble(&error)),
-            },
-            () = self.signals.next() => Err(Failure::not_done("Stopped on request.")),
+    /// When the database does not give one of them, or a signal comes first.
+    pub(super) async fn stored_downs(
+        &mut self,
+        versions: &[Version],
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut texts = Vec::with_capacity(versions.len());
+        while let Some(left) = versions.get(texts.len()..).filter(|left| !left.is_empty()) {
+            let asked = left.iter().take(MOST_DOWNS_AT_ONCE).cloned();
+            let request = Request::LoadDowns(asked.collect());
+            let answer = tokio::select! {
+                answer = self.database.perform(&request) => answer.map_err(|error| trouble(&error))?,
+                () = self.signals.next() => return Err(Failure::not_done("Stopped on request.")),
+            };
+            let read = match answer {
+                Observation::DownsLoaded(read) if !read.is_empty() => read,
+                _ => {
+                    return Err(Failure::not_done(
+                        "The stored DOWN texts were asked for and something else was answered. Please report it.",
+                    ));
+                }
+            };
+            for (version, text) in left.iter().zip(read) {
+                texts.push(text.ok_or_else(|| down_is_gone(version))?);
+            }
         }
+        Ok(texts)
     }
 
     /// What the catalog has of `losses`; inside, why it does not say.
@@ -342,47 +358,6 @@ impl Halt {
     fn over(&self) {
         if let Some(cancelling) = self.cancelling.take() {
             cancelling.abort();
-        }
-    }
-}
-
-/// SIGINT and SIGTERM.
-#[derive(Debug)]
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    pub(super) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::not_done(format!("The program cannot listen for signals: {error}."))
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// Whether one came that was not looked at yet. Forgets it.
-    pub(super) async fn came(&mut self) -> bool {
-        let mut came = false;
-        while tokio::time::timeout(Duration::ZERO, self.next())
-            .await
-            .is_ok()
-        {
-            came = true;
-        }
-        came
-    }
-
-    /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::postgres::{Fate, ScratchDatabase, Settings};
 use super::args::{ConnectionArgs, ExecutionArgs, HistoryArgs, SourceArgs};
 use super::exit::{Exit, Failure};
 use super::output::{self, Format, FormatArgs};
-use super::session::{Signals, trouble};
+use super::session::trouble;
+use super::signals::Signals;
 use super::source::{self, Depth};
 use super::terminal::Terminal;
 

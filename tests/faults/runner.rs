@@ -80,15 +80,31 @@ pub static CLI: Program = Program {
     retry_code: 3, // decision 26
 };
 
+/// The command that shows what it would do.
+pub static PLAN: Program = Program {
+    name: "plan",
+    command: plan,
+    retry_code: CLI.retry_code,
+};
+
 fn cli(case: &Case<'_>, port: u16) -> Command {
+    command(case, port, &["up"], &["down", "--to"])
+}
+
+fn plan(case: &Case<'_>, port: u16) -> Command {
+    command(case, port, &["plan"], &["plan", "--to"])
+}
+
+/// What goes forth, or back to the version that stays.
+fn command(case: &Case<'_>, port: u16, forth: &[&str], back_to: &[&str]) -> Command {
     let scenario = case.scenario;
     let mut command = case.database.schemaward();
     command.env("POSTGRES_PORT", port.to_string());
     if scenario.goes_back() {
         let stays = &scenario.versions[scenario.target - 1].number;
-        command.args(["down", "--to", stays]);
+        command.args(back_to).arg(stays);
     } else {
-        command.arg("up");
+        command.args(forth);
     }
     command.arg("--dir").arg(case.folder.path());
     command

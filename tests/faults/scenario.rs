@@ -73,7 +73,7 @@ fn five() -> Scenario {
 }
 
 /// Two versions are undone, one stays.
-fn way_back() -> Scenario {
+pub fn way_back() -> Scenario {
     Scenario {
         name: "way-back",
         versions: vec![table("001"), table("002"), slow_table("003")],

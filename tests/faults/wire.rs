@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use crate::pgfault::{Proxy, Record};
-use crate::runner::{CLI, How, Runner};
+use crate::runner::{CLI, How, PLAN, Program, Runner};
 use crate::scenario::{self, Scenario};
 use crate::site::{self, Case};
 
 /// A run may ask so often after authentication, its versions aside.
 const MOST: usize = 8;
 
-/// What one run of the command line sends for a case.
-fn counted(case: &Case<'_>) -> Record {
+/// What one run of a program sends for a case.
+fn counted(program: &Program, case: &Case<'_>) -> Record {
     let proxy = Proxy::start(case.database.server, None);
-    let ended = CLI.start(case, &proxy).faulted();
+    let ended = program.start(case, &proxy).faulted();
     assert_eq!(ended.how, How::Done, "{}", ended.said);
     proxy.record()
 }
@@ -21,7 +21,7 @@ fn counted(case: &Case<'_>) -> Record {
 /// Round trips of a run beside those of its versions.
 fn beside_versions(scenario: &Scenario) -> usize {
     let case = site::shared().case(scenario);
-    let (run, rest) = (counted(&case), counted(&case));
+    let (run, rest) = (counted(&CLI, &case), counted(&CLI, &case));
     let versions = scenario.executed().len();
     println!(
         "wire: {}, {versions} versions: {} round trips after authentication; with nothing to do: {}",
@@ -43,4 +43,16 @@ fn a_version_is_one_round_trip_and_a_run_at_most_eight() {
     assert_eq!(beside["plain"], beside["five"], "three more versions");
     let five_back = beside_versions(&scenario::five_back());
     assert_eq!(beside["way-back"], five_back, "three more ways back");
+}
+
+#[test]
+fn a_plan_reads_all_texts_of_a_way_back_at_once() {
+    let [two, five] = [scenario::way_back(), scenario::five_back()].map(|scenario| {
+        let case = site::shared().case(&scenario);
+        let plan = counted(&PLAN, &case);
+        println!("wire: the plan of {}: {plan:?}", scenario.name);
+        assert!(plan.round_trips <= MOST, "{plan:#?}");
+        plan.round_trips
+    });
+    assert_eq!(two, five, "three more ways back");
 }
