@@ -6,6 +6,8 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
+use crate::migration::display::plain;
+
 use super::http::Http;
 
 /// Longest text of a service that is shown, in characters.
@@ -149,7 +151,25 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// One line of limited length, without a full stop at its end.
 fn line(text: &str) -> String {
-    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let cut: String = plain.take(MAX_SAID).collect();
+    let cut: String = plain(text).chars().take(MAX_SAID).collect();
     cut.trim().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_says_is_one_short_line_that_commands_no_terminal() {
+        for (said, shown) in [
+            ("no such role.\n", "no such role"),
+            ("a\u{1b}[2Jb\u{9b}c", "a [2Jb c"),
+            // Characters that reorder the text around them.
+            ("role \u{202e}nimda\u{2069}", "role  nimda"),
+            ("", ""),
+        ] {
+            assert_eq!(line(said), shown);
+        }
+        assert_eq!(line(&"ä".repeat(1000)).chars().count(), MAX_SAID);
+    }
 }
