@@ -8,10 +8,9 @@ use crate::postgres::Postgres;
 
 use super::attempt::Attempt;
 use super::decisions::{Handled, Open, open};
-use super::events::{EventText, Severity};
+use super::events::Severity;
 use super::migrate::Run;
-
-use kube::Resource;
+use super::news::News;
 
 /// Reasons of the events about decisions.
 const DECIDED: &str = "Decided";
@@ -64,7 +63,12 @@ impl Run<'_> {
             } else {
                 Severity::Warning
             };
-            self.tell(severity, reason, "Decide", &note).await;
+            self.tell(News {
+                severity,
+                reason,
+                action: "Decide",
+                note,
+            });
             handled.insert(annotation.to_owned(), value);
         }
         Decisions {
@@ -84,7 +88,7 @@ impl Run<'_> {
             Ok(outcome) => outcome,
             Err(attempt) => return Err((attempt, mode)),
         };
-        self.tell_of_another_server(&outcome).await;
+        self.tell_of_another_server(&outcome);
         match outcome.end() {
             End::Decided(_) => Ok((DECIDED, outcome.message())),
             End::Stopped(Stop::Refused(_)) => Ok((REFUSED, outcome.message())),
@@ -104,18 +108,5 @@ impl Run<'_> {
         let outcome = engine::run(&mut database, self.task(mode), may_start, |_| ()).await;
         database.close().await;
         Ok(outcome)
-    }
-
-    /// Writes an event that is about more than the condition.
-    pub(super) async fn tell(&self, severity: Severity, reason: &str, action: &str, note: &str) {
-        tracing::info!(reason, "{note}");
-        let text = EventText {
-            severity,
-            reason,
-            action,
-            note,
-        };
-        let about = self.resource.object_ref(&());
-        self.context.events.publish(&about, text).await;
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine;
@@ -24,6 +24,7 @@ use super::news::News;
 use super::permit::Permit;
 use super::progress::ProgressWriter;
 use super::report::Report;
+use super::turns::Turn;
 use super::validate::ValidatedRun;
 
 /// Reason of the event about what a policy warns of, once it ran.
@@ -47,12 +48,15 @@ pub struct Run<'a> {
     pub context: &'a Context,
     /// What status knows of the database.
     pub known: Option<Known>,
+    /// Takes what is told beside it.
+    pub news: UnboundedSender<News>,
 }
 
 impl Run<'_> {
     /// Carries it out as far as `mode` says. A look at a failed script (decision 11) that finds
-    /// something else to run is followed by the run; the mode of what was done last comes back too.
-    pub async fn carry_out(&self, mode: Mode, report: &mut Report) -> (Attempt, Mode) {
+    /// something else to run is followed by the run; the mode of what was done last comes back too. The `turn`
+    /// ends with the work at the database.
+    pub async fn carry_out(&self, mode: Mode, report: &mut Report, turn: Turn) -> (Attempt, Mode) {
         if mode == Mode::Plan {
             let looked = self.look().await;
             let goes_on =
@@ -61,7 +65,7 @@ impl Run<'_> {
                 return (looked, Mode::Plan);
             }
         }
-        (self.migrate(report).await, Mode::Migrate)
+        (self.migrate(report, turn).await, Mode::Migrate)
     }
 
     pub(super) fn task(&self, mode: Mode) -> Task {
@@ -110,7 +114,7 @@ impl Run<'_> {
         Attempt::Ran(Box::new(outcome))
     }
 
-    async fn migrate(&self, report: &mut Report) -> Attempt {
+    async fn migrate(&self, report: &mut Report, turn: Turn) -> Attempt {
         let began = Instant::now();
         let mut database = match Postgres::connect(&self.validated.settings).await {
             Ok(database) => database,
@@ -130,32 +134,25 @@ impl Run<'_> {
             namespace: &self.identity.namespace,
             grantee: &self.context.grantee,
         };
-        let (news, coming) = mpsc::unbounded_channel();
-        let run = async {
-            // Moved in, so that nothing more comes once the run is over.
-            let news = news;
-            let outcome = engine::run_under(
-                &conditions,
-                &mut database,
-                task,
-                || permit.holds(),
-                |progress| {
-                    writer.note(&progress);
-                    if let Some(told) = News::of(&progress) {
-                        // Whoever listens does so until the run is over.
-                        let _ = news.send(told);
-                    }
-                },
-            )
-            .await;
-            // The connection and its lock go, whoever is still to be told.
-            database.close().await;
-            outcome
-        };
-        let (outcome, ()) = tokio::join!(Box::pin(run), self.tell_all(coming));
+        let outcome = engine::run_under(
+            &conditions,
+            &mut database,
+            task,
+            || permit.holds(),
+            |progress| {
+                writer.note(&progress);
+                if let Some(news) = News::of(&progress) {
+                    self.tell(news);
+                }
+            },
+        )
+        .await;
+        // The connection and its lock go, and the next run may come, whoever is still to be told.
+        database.close().await;
+        drop(turn);
         self.count(&outcome, began.elapsed());
-        self.tell_of_another_server(&outcome).await;
-        self.warn(&outcome).await;
+        self.tell_of_another_server(&outcome);
+        self.warn(&outcome);
         if let Ok(written) = writer.finish().await {
             *report = written;
         }
@@ -163,22 +160,26 @@ impl Run<'_> {
     }
 
     /// Tells that another server has the database: the audit has it now, so that no later run does.
-    pub(super) async fn tell_of_another_server(&self, outcome: &Outcome) {
-        let Some(change) = outcome.server_change() else {
-            return;
-        };
-        let note = change.to_string();
-        self.tell(Severity::Warning, SERVER_CHANGED, "Reconcile", &note)
-            .await;
+    pub(super) fn tell_of_another_server(&self, outcome: &Outcome) {
+        if let Some(change) = outcome.server_change() {
+            self.tell_warning(SERVER_CHANGED, change.to_string());
+        }
     }
 
     /// Tells what a policy warns of, once it ran: by then status shows no plan any more.
-    async fn warn(&self, outcome: &Outcome) {
-        let Some(note) = approval::warning(outcome) else {
-            return;
-        };
-        self.tell(Severity::Warning, POLICY_WARNING, "Reconcile", &note)
-            .await;
+    fn warn(&self, outcome: &Outcome) {
+        if let Some(note) = approval::warning(outcome) {
+            self.tell_warning(POLICY_WARNING, note);
+        }
+    }
+
+    fn tell_warning(&self, reason: &'static str, note: String) {
+        self.tell(News {
+            severity: Severity::Warning,
+            reason,
+            action: "Reconcile",
+            note,
+        });
     }
 
     fn count(&self, outcome: &Outcome, duration: Duration) {

@@ -67,6 +67,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use crate::api::v1alpha1::DatabaseSchema;
@@ -314,7 +315,8 @@ async fn attempt(
         run.task.patience.lock_wait = Duration::ZERO;
     }
     attempted.catalog = Some(run.task.catalog.clone());
-    let mut run = Run {
+    let (news, coming) = mpsc::unbounded_channel();
+    let run = Run {
         validated: &run,
         resource,
         read_at: report.read_at(),
@@ -322,7 +324,22 @@ async fn attempt(
         memory,
         context,
         known: identity::known(report.last(), spec),
+        news,
     };
+    let work = Box::pin(in_turn(run, turn, mode, report));
+    let telling = news::tell_all(resource, &context.events, coming);
+    let (done, ()) = tokio::join!(work, telling);
+    (attempted.handled, attempted.attempt, attempted.mode) = done;
+    Ok(attempted)
+}
+
+/// What a person decided, and then the run: the decisions that were acted on, what it came to, and how far it could go.
+async fn in_turn(
+    mut run: Run<'_>,
+    turn: Turn,
+    mode: Mode,
+    report: &mut Report,
+) -> (Handled, Attempt, Mode) {
     let decisions = Box::pin(run.decide()).await;
     // What a person decided may be what the last run failed for.
     let mode = if decisions.handled.is_empty() {
@@ -333,13 +350,11 @@ async fn attempt(
     if decisions.database_accepted {
         run.known = None;
     }
-    attempted.handled = decisions.handled;
-    (attempted.attempt, attempted.mode) = match decisions.stopped {
+    let (attempt, mode) = match decisions.stopped {
         Some(stopped) => stopped,
-        None => run.carry_out(mode, report).await,
+        None => run.carry_out(mode, report, turn).await,
     };
-    drop(turn);
-    Ok(attempted)
+    (decisions.handled, attempt, mode)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! What a run tells by an event as soon as it is so: the condition at its end says nothing of it any more.
+//! What an attempt tells by an event as soon as it is so: the condition at its end says nothing of it any more.
 
+use kube::Resource;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine::Progress;
 use crate::engine::recovery::Recovered;
 
-use super::events::Severity;
+use super::events::{EventText, Events, Severity};
 use super::migrate::Run;
 
 /// Reason of the event that rows of another program were taken over.
@@ -15,15 +17,21 @@ const STATEMENT_PROVED: &str = "StatementProved";
 /// Reason of the event that what a statement had left was put right.
 const STATEMENT_REPAIRED: &str = "StatementRepaired";
 
-/// One event; nothing is wrong by then.
+/// One event, about more than the condition.
 #[derive(Debug, PartialEq, Eq)]
 pub struct News {
-    reason: &'static str,
-    note: String,
+    /// How it shows up.
+    pub severity: Severity,
+    /// Its reason.
+    pub reason: &'static str,
+    /// What was being done, one word.
+    pub action: &'static str,
+    /// What happened.
+    pub note: String,
 }
 
 impl News {
-    /// What is news of this.
+    /// What is news of this; nothing is wrong by then.
     #[must_use]
     pub fn of(progress: &Progress<'_>) -> Option<Self> {
         let (reason, note) = match progress {
@@ -43,16 +51,39 @@ impl News {
             | Progress::Finished(_)
             | Progress::Retrying { .. } => return None,
         };
-        Some(Self { reason, note })
+        Some(Self {
+            severity: Severity::Normal,
+            reason,
+            action: "Reconcile",
+            note,
+        })
     }
 }
 
 impl Run<'_> {
-    /// Tells what comes, beside the run and never in its way.
-    pub(super) async fn tell_all(&self, mut coming: UnboundedReceiver<News>) {
-        while let Some(News { reason, note }) = coming.recv().await {
-            self.tell(Severity::Normal, reason, "Reconcile", &note)
-                .await;
-        }
+    /// Has it told, and goes on at once.
+    pub(super) fn tell(&self, news: News) {
+        tracing::info!(reason = news.reason, "{}", news.note);
+        // Whoever listens does so until the run is over.
+        let _ = self.news.send(news);
+    }
+}
+
+/// Tells what comes about `resource`, in that order, until nothing more can come. It is done beside the run: neither a
+/// script nor another run of the same database waits for an API server.
+pub async fn tell_all(
+    resource: &DatabaseSchema,
+    events: &Events,
+    mut coming: UnboundedReceiver<News>,
+) {
+    let about = resource.object_ref(&());
+    while let Some(news) = coming.recv().await {
+        let text = EventText {
+            severity: news.severity,
+            reason: news.reason,
+            action: news.action,
+            note: &news.note,
+        };
+        events.publish(&about, text).await;
     }
 }

@@ -27,6 +27,7 @@ mod operator_rig;
 mod canary;
 mod case;
 mod defects;
+mod events;
 mod kfault;
 mod matrix;
 mod operator;
