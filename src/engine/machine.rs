@@ -45,8 +45,8 @@ enum State {
     PausedForLock,
     /// Looking again, now that nobody else can change what is seen.
     LookingLocked,
-    /// Creating what is missing, and noting which server it is.
-    Preparing(Option<ServerChange>),
+    /// Creating what is missing, which is this as a clause, and noting which server it is.
+    Preparing(String, Option<ServerChange>),
     /// Reading the texts of ways back, to know what they do.
     ReadingDowns {
         of: Vec<ReadDown>,
@@ -229,8 +229,8 @@ impl Machine {
             }
             (State::TryingLock, Observation::LockHeld(holder)) => self.lock_held(holder),
             (State::LookingLocked, Observation::Inspected(seen)) => self.looked_locked(&seen),
-            (State::Preparing(server), Observation::Inspected(seen)) => {
-                self.prepared(server, &seen)
+            (State::Preparing(what, server), Observation::Inspected(seen)) => {
+                self.prepared(what, server, &seen)
             }
             (State::Deciding(changes, server), Observation::Inspected(seen)) => {
                 self.outcome.server_change = server;
@@ -259,7 +259,7 @@ impl Machine {
                 self.turned(stepwise, turn)
             }
             (State::NotingEscape(reason), Observation::Step(_)) => self.stop(*reason),
-            (state, Observation::CommittedUnseen(error)) => self.committed_unseen(&state, error),
+            (state, Observation::CommittedUnseen(error)) => self.committed_unseen(state, error),
             (state, observation) => {
                 self.impossible(&format!("{} while {state:?}", observation.label()))
             }

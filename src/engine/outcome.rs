@@ -22,6 +22,7 @@ use super::review::ReviewedPlan;
 use super::server_identity::ServerChange;
 use super::task::{Actor, Owner};
 
+pub(super) mod committed;
 mod ran;
 mod version;
 
@@ -53,6 +54,8 @@ pub struct Outcome {
     pub(super) unflushed: Vec<Version>,
     /// A clause: what there is of a version that was begun in this run and is not recorded.
     pub(super) remains: Option<String>,
+    /// A clause: what was committed before the first version, or what a person decided.
+    pub(super) prepared: Option<String>,
     pub(super) end: End,
 }
 
@@ -284,8 +287,10 @@ impl Outcome {
             End::Planned => self.planned_message() + &self.half_done(),
             End::Interrupted => self.interrupted_message() + &self.half_done(),
             End::Decided(changes) => decided_message(changes),
-            End::Stopped(stop) if tells_what_is_half_done(stop) => self.stop_message(stop),
-            End::Stopped(stop) => self.stop_message(stop) + &self.half_done(),
+            End::Stopped(stop) if tells_what_is_half_done(stop) => {
+                self.after_commits(self.stop_message(stop))
+            }
+            End::Stopped(stop) => self.after_commits(self.stop_message(stop) + &self.half_done()),
         }
     }
 

@@ -41,6 +41,7 @@ mod simulated;
 
 mod approving;
 mod checking;
+mod committed;
 mod held {
     mod tests;
 }
@@ -73,6 +74,8 @@ struct Simulated {
     check_answers: VecDeque<CheckAnswer>,
     /// The lock's holder bears our identity.
     is_same_identity: bool,
+    /// Who claims the history behind its preparation.
+    claimed_meanwhile: Option<Owner>,
     /// The version that somebody else undoes when its text is to be read.
     undone_meanwhile: Option<Version>,
     /// The version whose text is recorded and not there.

@@ -103,7 +103,7 @@ fn trouble(database: &Postgres, cause: &sqlx::Error, server: &PgDatabaseError) -
     let code = server.code();
     DatabaseError {
         message: format!(
-            "A check got no answer from the server at {}: {} ({code}). Nothing was changed by it.",
+            "A check got no answer from the server at {}: {} ({code}). It changed nothing.",
             place(&database.settings),
             class(code)
         ),

@@ -7,6 +7,7 @@ use super::{Machine, State};
 use crate::engine::check::{Check, CheckAnswer, CheckFailure, ChecksFailed, Moment};
 use crate::engine::database::{Inspection, Preparation, Request};
 use crate::engine::event::Next;
+use crate::engine::outcome::committed::prepared;
 use crate::engine::outcome::{End, Stop};
 use crate::engine::server_identity::ServerChange;
 use crate::engine::task::Mode;
@@ -120,16 +121,23 @@ impl Machine {
 
     fn proceed(&mut self, then: Then) -> Next {
         match then {
-            Then::Prepare(preparation, server) => {
-                self.ask(State::Preparing(server), Request::Prepare(*preparation))
-            }
+            Then::Prepare(preparation, server) => self.ask(
+                State::Preparing(prepared(&preparation), server),
+                Request::Prepare(*preparation),
+            ),
             Then::Begin => self.checkpoint(),
             Then::Reach => self.end(End::Reached),
         }
     }
 
     /// What was missing is there, and the change of the server is noted, so that no later run tells it.
-    pub(super) fn prepared(&mut self, server: Option<ServerChange>, seen: &Inspection) -> Next {
+    pub(super) fn prepared(
+        &mut self,
+        what: String,
+        server: Option<ServerChange>,
+        seen: &Inspection,
+    ) -> Next {
+        self.outcome.prepared = Some(what);
         self.outcome.server_change = server;
         self.judged_at(Stage::Prepared, seen)
     }

@@ -7,6 +7,7 @@ use crate::engine::event::Next;
 use crate::engine::identity::admit;
 use crate::engine::judgement::{Judgement, judge};
 use crate::engine::outcome::Stop;
+use crate::engine::outcome::committed::DECIDED;
 
 impl Machine {
     /// Takes in one look at the database and decides what follows from it.
@@ -32,11 +33,15 @@ impl Machine {
     }
 
     /// What was prepared or decided is committed, and nobody could see what there is now.
-    pub(super) fn committed_unseen(&mut self, state: &State, error: DatabaseError) -> Next {
-        if let State::Deciding(_, server) | State::Preparing(server) = state {
-            // It is noted, so that no later run tells it.
-            self.outcome.server_change = *server;
-        }
+    pub(super) fn committed_unseen(&mut self, state: State, error: DatabaseError) -> Next {
+        let (what, server) = match state {
+            State::Deciding(_, server) => (DECIDED.to_owned(), server),
+            State::Preparing(what, server) => (what, server),
+            other => return self.impossible(&format!("CommittedUnseen while {other:?}")),
+        };
+        self.outcome.prepared = Some(what);
+        // It is noted, so that no later run tells it.
+        self.outcome.server_change = server;
         self.stop(Stop::Database(error))
     }
 

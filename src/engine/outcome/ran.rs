@@ -27,6 +27,7 @@ impl Outcome {
             under_way: None,
             unflushed: Vec::new(),
             remains: None,
+            prepared: None,
             end: End::Interrupted,
         }
     }

@@ -260,3 +260,47 @@ fn what_this_run_did_is_not_said_to_be_an_earlier_ones() {
         over.message()
     );
 }
+
+#[test]
+fn no_message_denies_what_the_run_committed() {
+    let done = Done {
+        version: version("001"),
+        name: "one".to_owned(),
+        direction: Direction::Up,
+        at: Timestamp::UNIX_EPOCH,
+        execution_time_ms: 1,
+    };
+    for stop in stops() {
+        let mut outcome = outcome(End::Stopped(stop), begun(Direction::Up, EntryState::Done));
+        outcome.history = History::new(Vec::new(), Vec::new()).ok();
+        outcome.is_locked = false;
+        let of_nothing = outcome.message();
+        assert!(!of_nothing.contains("Before that"), "{of_nothing}");
+        let denies = |message: &str| {
+            ["Nothing was changed", "was not changed"]
+                .iter()
+                .any(|said| message.contains(said))
+        };
+        for (prepared, done, said) in [
+            (Some("x was y"), None, "x was y"),
+            (None, Some(&done), "001 one was applied"),
+            (
+                Some("x was y"),
+                Some(&done),
+                "x was y and 001 one was applied",
+            ),
+        ] {
+            outcome.prepared = prepared.map(str::to_owned);
+            outcome.done = done.into_iter().cloned().collect();
+            let message = outcome.message();
+            assert!(!denies(&message), "{message}");
+            let sentence = format!(" Before that, {said} in this run, and that stays.");
+            // Where a run was held, its message says by itself which versions ran.
+            let by_itself = message.contains("is recorded;");
+            assert!(
+                by_itself || message.ends_with(&sentence) == denies(&of_nothing),
+                "{message}"
+            );
+        }
+    }
+}

@@ -15,23 +15,16 @@ impl Outcome {
     /// sentence.
     pub(super) fn was_run(&self, moment: Moment) -> String {
         let stands_at = self.stands_at();
-        let what = match (moment, self.done.as_slice()) {
+        match (moment, self.what_was_done()) {
             (Moment::Before, _) => {
-                return format!(
-                    "Asked before the first version, so nothing was changed; {stands_at}"
-                );
+                format!("Asked before the first version, so nothing was changed; {stands_at}")
             }
-            (Moment::After, []) => return format!("Nothing was run; {stands_at}"),
-            (Moment::After, [only]) => format!("{} {}", only.version, only.name),
-            (Moment::After, [first, .., last]) => format!("{} to {}", first.version, last.version),
-        };
-        let done = match self.done.last().map(|done| done.direction) {
-            Some(Direction::Down) => "undone",
-            Some(Direction::Up) | None => "applied",
-        };
-        let verb = if self.done.len() == 1 { "was" } else { "were" };
-        let recorded = if self.done.len() == 1 { "is" } else { "are" };
-        format!("{what} {verb} {done} and {recorded} recorded; {stands_at}")
+            (Moment::After, None) => format!("Nothing was run; {stands_at}"),
+            (Moment::After, Some(done)) => {
+                let recorded = if self.done.len() == 1 { "is" } else { "are" };
+                format!("{done} and {recorded} recorded; {stands_at}")
+            }
+        }
     }
 
     /// What this run did before it was held, and where the database stands, as a clause that starts a sentence.
@@ -99,7 +92,6 @@ impl Outcome {
     /// one transaction, and for those that nothing was told of.
     pub(super) fn database_message(&self, error: &DatabaseError) -> String {
         let is = |kind| error.kind == kind;
-        let changed_nothing = self.done.is_empty() && self.unflushed.is_empty();
         let message = match (&self.remains, &self.under_way) {
             (Some(remains), _) => format!("{error} {remains}, and {}.", self.stands_at()),
             (None, Some(version)) if is(DatabaseErrorKind::ConnectionLost) => {
@@ -109,7 +101,7 @@ impl Outcome {
                 "{error} {} was not begun; those before it stay.",
                 under_way.version
             ),
-            (None, None) if is(DatabaseErrorKind::LockLost) && changed_nothing => {
+            (None, None) if is(DatabaseErrorKind::LockLost) && self.unflushed.is_empty() => {
                 format!("{error} Nothing was changed.")
             }
             (None, _) => error.to_string(),

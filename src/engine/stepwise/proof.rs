@@ -75,14 +75,12 @@ impl Stepwise {
 
     /// Asks for the next repair; after the last one, for what the catalog shows then.
     pub(super) fn put_right(&mut self, repairs: Repairs) -> Turn {
-        match self.next_repair(&repairs) {
-            Some(action) => self.ask(State::Repairing(repairs), action),
-            None => {
-                let is_clearing = matches!(repairs.after, After::LockNotAvailable(_));
-                self.is_clearing_told |= is_clearing && repairs.is_told;
-                self.look(repairs.after)
-            }
+        if let Some(action) = self.next_repair(&repairs) {
+            return self.ask(State::Repairing(repairs), action);
         }
+        let is_clearing = matches!(repairs.after, After::LockNotAvailable(_));
+        self.is_clearing_told |= is_clearing && repairs.is_told;
+        self.look(repairs.after)
     }
 
     pub(super) fn next_repair(&self, repairs: &Repairs) -> Option<StepAction> {

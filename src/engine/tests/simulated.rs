@@ -38,6 +38,9 @@ impl Simulated {
                 for adopted in &preparation.adopt {
                     self.record(&adopted.version, "adopted", &adopted.texts);
                 }
+                if let Some(owner) = self.claimed_meanwhile.take() {
+                    self.claim = Some(owner);
+                }
                 self.inspected()
             }
             Request::Decide(settlement) => {
