@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::{Database, Postgres, eventually, postgres};
-use crate::operator_rig::{LIMIT, Operator, Tenant, apart, cluster, condition, inline, resource};
+use crate::operator_rig::{
+    LIMIT, Operator, Schema, Tenant, apart, cluster, condition, inline, resource,
+};
 use crate::waiting::without_numbers;
 
 const SLOW: (&str, &str) = (
@@ -102,8 +104,24 @@ fn an_earlier_run_is_told(name: &str, end: impl Fn(&mut Operator)) {
 /// A look at what failed is a look, too: it ends with its resource, however long the server takes.
 #[test]
 fn suspending_ends_the_look_at_a_failed_script() {
-    let database = postgres().database("hung_look");
-    let namespace = cluster().tenant("hung-look");
+    a_look_ends("suspended", |schema| {
+        schema.patch(&json!({"spec": {"suspend": true}}));
+        schema.reaches("Suspended");
+    });
+}
+
+#[test]
+fn deleting_ends_the_look_at_a_failed_script() {
+    a_look_ends("deleted", |schema| {
+        let delete = ["delete", "dbs", schema.name, "--timeout=2s"];
+        schema.namespace.kubectl(&delete);
+    });
+}
+
+/// The look at a failed script waits for a lock, as it would for ten minutes; `end` is what ends it.
+fn a_look_ends(name: &str, end: impl Fn(&Schema<'_>)) {
+    let database = postgres().database(&format!("look_{name}"));
+    let namespace = cluster().tenant(&format!("look-{name}"));
     namespace.secret(&database);
     namespace.config_map("files", &[WRONG]);
     let source = json!({"configMaps": [{"name": "files"}]});
@@ -115,14 +133,20 @@ fn suspending_ends_the_look_at_a_failed_script() {
     let history = "BEGIN; LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE;";
     let mut holder = database.hold("holder", history);
     namespace.config_map("files", &[WRONG, ("001_wrong_DOWN.sql", "SELECT 1;")]);
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'schemaward/%' \
-                   AND wait_event_type = 'Lock' AND datname = current_database()";
-    eventually(LIMIT, || match database.query_text(waiting).as_str() {
-        "1" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
-    schema.patch(&json!({"spec": {"suspend": true}}));
-    schema.reaches("Suspended");
+    looks_that_wait(&database, "1");
+    end(&schema);
+    looks_that_wait(&database, "0");
     holder.kill().expect("it runs");
     holder.wait().expect("it ended");
+}
+
+/// Waits until as many sessions of ours wait for a lock.
+#[track_caller]
+fn looks_that_wait(database: &Database<'_>, count: &str) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'schemaward/%' \
+                   AND wait_event_type = 'Lock' AND datname = current_database()";
+    eventually(LIMIT, || match database.query_text(waiting) {
+        seen if seen == count => Ok(()),
+        seen => Err(seen),
+    });
 }
