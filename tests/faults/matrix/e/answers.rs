@@ -211,6 +211,11 @@ pub(super) fn forbidden(expected: &mut Expected) {
 }
 
 pub(super) fn without_events(expected: &mut Expected) {
+    refused_events(expected);
+    unanswered_events(expected);
+}
+
+fn refused_events(expected: &mut Expected) {
     let (cluster, namespace, database) = scene("e22");
     let events = Rule::on(
         Method::POST,
@@ -229,6 +234,36 @@ pub(super) fn without_events(expected: &mut Expected) {
     schema.becomes("at 003", |status| status["currentVersion"] == "003");
     assert_eq!(applied(&database), "001 002 003");
     assert_eq!(schema.events(), [""; 0]);
+}
+
+/// A history that another program wrote: to take it over is news, which an event tells while the run goes on.
+const FOREIGN: &str = "CREATE TABLE one (id int);
+    CREATE TABLE schema_migrations (version VARCHAR(255) PRIMARY KEY, name VARCHAR(255) NOT NULL,
+        applied_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, execution_time_ms INTEGER, checksum VARCHAR(64));
+    INSERT INTO schema_migrations (version, name) VALUES ('001', 'one')";
+
+/// An event is waited for 5 s. Connection and lock are gone long before that.
+fn unanswered_events(expected: &mut Expected) {
+    let (cluster, namespace, database) = scene("e22b");
+    database.exec(FOREIGN);
+    let events = Rule::on(
+        Method::POST,
+        format!("/namespaces/{}/events", namespace.name),
+    );
+    let held = cluster.kfault.fault(events, Fault::Hold);
+    let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
+    let schema = namespace.schema("shop", &manifest);
+    eventually(LIMIT, || if held.hits() > 0 { Ok(()) } else { Err(()) });
+    let began = Instant::now();
+    eventually(LIMIT, || match applied(&database).as_str() {
+        "001 002" => Ok(()),
+        seen => Err(seen.to_owned()),
+    });
+    at_rest(&database);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    drop(held);
+    expected.of_resource(&schema);
 }
 
 pub(super) fn config_map_alone(expected: &mut Expected) {
