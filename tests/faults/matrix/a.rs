@@ -26,7 +26,7 @@ pub const CASES: &[Case] = &[
         "the same, for a file with CREATE INDEX CONCURRENTLY",
         &[
             "tests/faults/sweep.rs::a_fault_at_any_message_breaks_no_promise",
-            "tests/it/journal.rs::a_killed_index_build_is_finished_by_the_next_run",
+            "tests/it/journal/indexes.rs::a_killed_index_build_is_finished_by_the_next_run",
             "tests/it/journal.rs::a_mixed_file_goes_on_where_it_was_interrupted",
         ],
     ),

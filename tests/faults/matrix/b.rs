@@ -55,7 +55,7 @@ pub const CASES: &[Case] = &[
         "B6",
         "the server is down at the start, and comes back",
         &[
-            "tests/it/operator_bad_input.rs::a_database_that_is_down_is_awaited",
+            "tests/it/operator_bad_input/server.rs::a_database_that_is_down_is_awaited",
             "tests/it/cli_bad_input.rs::a_database_that_is_down_may_come_back",
         ],
     ),

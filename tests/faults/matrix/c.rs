@@ -34,7 +34,7 @@ pub const CASES: &[Case] = &[
     covered(
         "C5",
         "the host vanishes without a farewell",
-        &["tests/it/engine.rs::a_host_that_vanished_is_not_waited_for_forever"],
+        &["tests/it/engine/interrupted.rs::a_host_that_vanished_is_not_waited_for_forever"],
     ),
     run(
         "C6",
@@ -74,7 +74,7 @@ pub const CASES: &[Case] = &[
     covered(
         "C13",
         "a cancellation comes too late",
-        &["tests/it/engine.rs::a_run_that_is_cancelled_rolls_back_and_says_so"],
+        &["tests/it/engine/interrupted.rs::a_run_that_is_cancelled_rolls_back_and_says_so"],
     ),
     run(
         "C14",

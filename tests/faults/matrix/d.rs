@@ -15,7 +15,7 @@ use crate::operator_rig::{LIMIT, Tenant, inline, resource};
 use crate::pgfault::{Phase, Proxy, Then, When};
 
 pub const CASES: &[Case] = &[
-    // Who holds it is named: tests/it/engine.rs::two_runs_never_meet_and_the_holder_is_named.
+    // Who holds it is named: tests/it/engine/interrupted.rs::two_runs_never_meet_and_the_holder_is_named.
     run(
         "D1",
         "somebody else holds the migration lock, and lets go while it is asked who that is",
@@ -26,7 +26,7 @@ pub const CASES: &[Case] = &[
         "D2",
         "an application's transaction keeps ALTER TABLE from its lock",
         &[
-            "tests/it/engine.rs::a_lock_that_is_not_free_is_tried_again_and_then_given_up",
+            "tests/it/engine/interrupted.rs::a_lock_that_is_not_free_is_tried_again_and_then_given_up",
             "tests/it/operator.rs::a_version_that_waits_for_a_lock_says_for_whose",
             "tests/it/waiting.rs::who_is_idle_in_a_transaction_is_named_on_every_supported_server",
         ],
@@ -42,13 +42,15 @@ pub const CASES: &[Case] = &[
         "an idle transaction holds up a concurrent index",
         &[
             "tests/it/waiting.rs::how_far_an_index_is_can_be_seen_on_every_supported_server",
-            "tests/it/journal.rs::dropping_and_rebuilding_survive_a_lock_timeout",
+            "tests/it/journal/indexes.rs::dropping_and_rebuilding_survive_a_lock_timeout",
         ],
     ),
     covered(
         "D6",
         "two resources, one database",
-        &["tests/it/operator_bad_input.rs::a_second_resource_for_a_database_is_turned_away"],
+        &[
+            "tests/it/operator_bad_input/history.rs::a_second_resource_for_a_database_is_turned_away",
+        ],
     ),
     run(
         "D7",

@@ -13,7 +13,7 @@ pub const CASES: &[Case] = &[
         "F1",
         "the Secret is missing, and is made later",
         &[
-            "tests/it/operator_bad_input.rs::a_missing_secret_is_awaited",
+            "tests/it/operator_bad_input/references.rs::a_missing_secret_is_awaited",
             "tests/it/operator_replicas.rs::in_named_namespaces_changes_of_referenced_objects_are_watched",
         ],
     ),
@@ -51,7 +51,7 @@ pub const CASES: &[Case] = &[
         "F9",
         "the server does not accept the credentials",
         &[
-            "tests/it/operator_bad_input.rs::a_wrong_password_is_tried_carefully_and_a_mended_secret_at_once",
+            "tests/it/operator_bad_input/server.rs::a_wrong_password_is_tried_carefully_and_a_mended_secret_at_once",
         ],
     ),
     excluded(
@@ -69,12 +69,14 @@ pub const CASES: &[Case] = &[
     covered(
         "F12",
         "the ConfigMap is missing, and is made later",
-        &["tests/it/operator_bad_input.rs::a_missing_config_map_is_awaited"],
+        &["tests/it/operator_bad_input/references.rs::a_missing_config_map_is_awaited"],
     ),
     covered(
         "F14",
         "a file of an applied version is changed in the ConfigMap",
-        &["tests/it/operator_bad_input.rs::a_changed_file_of_an_applied_version_stops_everything"],
+        &[
+            "tests/it/operator_bad_input/history.rs::a_changed_file_of_an_applied_version_stops_everything",
+        ],
     ),
     run(
         "F15",
@@ -85,7 +87,7 @@ pub const CASES: &[Case] = &[
     covered(
         "F16",
         "more than a ConfigMap holds: several make one set, and a file may be in one only",
-        &["tests/it/operator_bad_input.rs::one_file_in_two_config_maps_is_a_defect"],
+        &["tests/it/operator_bad_input/scripts.rs::one_file_in_two_config_maps_is_a_defect"],
     ),
     run(
         "F17",

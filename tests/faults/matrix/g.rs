@@ -18,7 +18,7 @@ pub const CASES: &[Case] = &[
         "G1c",
         "the UP of an applied version is changed",
         &[
-            "tests/it/operator_bad_input.rs::a_changed_file_of_an_applied_version_stops_everything",
+            "tests/it/operator_bad_input/history.rs::a_changed_file_of_an_applied_version_stops_everything",
             "tests/it/cli_bad_input.rs::a_changed_file_of_an_applied_version_stops_all",
         ],
     ),
@@ -31,24 +31,26 @@ pub const CASES: &[Case] = &[
     covered(
         "G4c",
         "an applied version is taken off the end, without leave to go back",
-        &["tests/it/operator_bad_input.rs::a_way_back_needs_leave_and_a_down"],
+        &["tests/it/operator_bad_input/history.rs::a_way_back_needs_leave_and_a_down"],
     ),
     covered(
         "G5c",
         "an applied version is taken out of the middle",
-        &["tests/it/operator_bad_input.rs::a_version_taken_out_of_the_middle_is_missed"],
+        &["tests/it/operator_bad_input/history.rs::a_version_taken_out_of_the_middle_is_missed"],
     ),
     covered(
         "G6c",
         "a version comes too late (letting it in is in no issue)",
-        &["tests/it/operator_bad_input.rs::a_version_that_comes_too_late_is_not_slipped_in"],
+        &[
+            "tests/it/operator_bad_input/history.rs::a_version_that_comes_too_late_is_not_slipped_in",
+        ],
     ),
     covered(
         "G7c",
         "two files have one version",
         &[
-            "tests/it/operator_bad_input.rs::what_cannot_be_a_migration_is_refused_before_connecting",
-            "tests/it/operator_bad_input.rs::one_file_in_two_config_maps_is_a_defect",
+            "tests/it/operator_bad_input/scripts.rs::what_cannot_be_a_migration_is_refused_before_connecting",
+            "tests/it/operator_bad_input/scripts.rs::one_file_in_two_config_maps_is_a_defect",
         ],
     ),
     content(
@@ -125,7 +127,7 @@ pub const CASES: &[Case] = &[
     covered(
         "G19c",
         "a script larger than one message",
-        &["tests/it/engine.rs::a_large_script_goes_in_parts_and_stays_one_transaction"],
+        &["tests/it/engine/scripts.rs::a_large_script_goes_in_parts_and_stays_one_transaction"],
     ),
     content(
         "G21c",
@@ -154,7 +156,7 @@ pub const CASES: &[Case] = &[
         "G23c",
         "the first user's own history is taken over",
         &[
-            "tests/it/engine.rs::the_first_users_own_table_is_taken_over_whole",
+            "tests/it/engine/history.rs::the_first_users_own_table_is_taken_over_whole",
             "tests/it/cli.rs::the_first_users_own_table_is_taken_over",
         ],
     ),
@@ -186,7 +188,7 @@ pub const CASES: &[Case] = &[
         "G26c",
         "a resource of another name for the same database",
         &[
-            "tests/it/operator_bad_input.rs::a_second_resource_for_a_database_is_turned_away",
+            "tests/it/operator_bad_input/history.rs::a_second_resource_for_a_database_is_turned_away",
             "tests/it/decisions_operator.rs::a_history_is_taken_over_by_naming_its_owner",
         ],
     ),

@@ -14,8 +14,8 @@ use crate::harness::eventually;
 use crate::operator_rig::LIMIT;
 
 const ITS_SETTINGS_STAY: &[&str] = &[
-    "tests/it/engine.rs::what_a_script_sets_does_not_reach_the_next_or_the_bookkeeping",
-    "tests/it/engine.rs::a_scripts_own_timeout_does_not_cancel_its_record",
+    "tests/it/engine/scripts.rs::what_a_script_sets_does_not_reach_the_next_or_the_bookkeeping",
+    "tests/it/engine/scripts.rs::a_scripts_own_timeout_does_not_cancel_its_record",
 ];
 
 const ONE_FILE: (&str, &[u8]) = (ONE.0, ONE.1.as_bytes());
@@ -129,7 +129,7 @@ pub const CASES: &[Case] = &[
     covered(
         "H9",
         "a file that inserts its own row into the history",
-        &["tests/it/engine.rs::a_script_that_records_itself_ends_up_complete"],
+        &["tests/it/engine/history.rs::a_script_that_records_itself_ends_up_complete"],
     ),
     content(
         "H10",
@@ -158,7 +158,7 @@ pub const CASES: &[Case] = &[
     covered(
         "H12",
         "savepoints, and a DO block with EXCEPTION",
-        &["tests/it/engine.rs::what_a_transaction_block_allows_a_script_may_do"],
+        &["tests/it/engine/scripts.rs::what_a_transaction_block_allows_a_script_may_do"],
     ),
     content(
         "H13",
@@ -202,14 +202,14 @@ pub const CASES: &[Case] = &[
         "H19",
         "a unique index built concurrently over duplicates",
         &[
-            "tests/it/journal.rs::a_violated_unique_index_leaves_no_invalid_one",
+            "tests/it/journal/indexes.rs::a_violated_unique_index_leaves_no_invalid_one",
         ],
     ),
     covered(
         "H20",
         "IF NOT EXISTS over an invalid index",
         &[
-            "tests/it/journal.rs::an_invalid_index_of_somebody_else_is_no_success",
+            "tests/it/journal/indexes.rs::an_invalid_index_of_somebody_else_is_no_success",
         ],
     ),
     run(
@@ -222,15 +222,15 @@ pub const CASES: &[Case] = &[
         "H22",
         "REINDEX and DROP INDEX CONCURRENTLY that time out",
         &[
-            "tests/it/journal.rs::dropping_and_rebuilding_survive_a_lock_timeout",
-            "tests/it/journal.rs::a_killed_reindex_leaves_no_second_index",
+            "tests/it/journal/indexes.rs::dropping_and_rebuilding_survive_a_lock_timeout",
+            "tests/it/journal/indexes.rs::a_killed_reindex_leaves_no_second_index",
         ],
     ),
     covered(
         "H25",
         "a script that ends its session, or the server, every time",
         &[
-            "tests/it/operator_bad_input.rs::a_script_that_ends_its_session_is_run_thrice_and_no_more",
+            "tests/it/operator_bad_input/scripts.rs::a_script_that_ends_its_session_is_run_thrice_and_no_more",
             "tests/status/failed_script.rs::a_script_that_loses_its_connection_thrice_in_a_row_is_poison",
         ],
     ),
@@ -294,14 +294,14 @@ pub const CASES: &[Case] = &[
         "H33",
         "a role that may not create in the schema",
         &[
-            "tests/it/engine.rs::a_missing_right_comes_with_the_grant_to_run",
-            "tests/it/operator_bad_input.rs::a_role_without_rights_is_told_the_grant_to_run",
+            "tests/it/engine/history.rs::a_missing_right_comes_with_the_grant_to_run",
+            "tests/it/operator_bad_input/history.rs::a_role_without_rights_is_told_the_grant_to_run",
         ],
     ),
     covered(
         "H34",
         "a database that is not there",
-        &["tests/it/operator_bad_input.rs::a_missing_database_is_not_created_but_awaited"],
+        &["tests/it/operator_bad_input/server.rs::a_missing_database_is_not_created_but_awaited"],
     ),
     covered(
         "H35",
@@ -316,7 +316,7 @@ pub const CASES: &[Case] = &[
         "H36",
         "a script that writes into the history or into our tables",
         &[
-            "tests/it/engine.rs::a_script_that_meddles_with_the_history_is_rolled_back",
+            "tests/it/engine/history.rs::a_script_that_meddles_with_the_history_is_rolled_back",
             "tests/it/decisions.rs::a_script_that_edits_our_tables_is_noticed_at_the_next_look",
         ],
     ),
@@ -334,7 +334,7 @@ pub const CASES: &[Case] = &[
     covered(
         "H39",
         "settings of database and role that would stop us",
-        &["tests/it/engine.rs::settings_of_the_database_do_not_reach_a_run"],
+        &["tests/it/engine/scripts.rs::settings_of_the_database_do_not_reach_a_run"],
     ),
     content(
         "H40",

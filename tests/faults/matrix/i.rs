@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
         "I1",
         "a certificate of another authority",
         &[
-            "tests/it/operator_bad_input.rs::a_certificate_that_nobody_vouches_for_is_refused_until_the_ca_is_named",
+            "tests/it/operator_bad_input/server.rs::a_certificate_that_nobody_vouches_for_is_refused_until_the_ca_is_named",
         ],
     ),
     run(
@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
     covered(
         "I4",
         "a server without TLS",
-        &["tests/it/operator_bad_input.rs::a_server_without_tls_gets_no_plaintext"],
+        &["tests/it/operator_bad_input/server.rs::a_server_without_tls_gets_no_plaintext"],
     ),
     run(
         "I6",
