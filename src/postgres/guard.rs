@@ -422,6 +422,7 @@ mod tests {
             // Ways around: NAT64 of one network, 6to4, Teredo, compatible, translated.
             ("64:ff9b:1::a9fe:a9fe", Some(Refusal::LocalNat64)),
             ("64:ff9b:1:a9fe:a9:fe00::", Some(Refusal::LocalNat64)),
+            ("64:ff9b:0:1::1", None),
             ("64:ff9b:2::1", None),
             ("2002:a9fe:a9fe::1", Some(Refusal::Reserved)),
             ("2001:0:a01:203::5601:5601", Some(Refusal::Reserved)),

@@ -166,7 +166,7 @@ fn the_right_to_create_databases_is_asked_for() {
 fn json_says_each_step_and_what_it_left() {
     let project = Project::new("test_json");
     version(&project, 1, "CREATE TABLE a (id int)", "DROP TABLE a");
-    let table = "CREATE TABLE IF NOT EXISTS b (id int)";
+    let table = "-- Idempotent.\nCREATE TABLE IF NOT EXISTS b (id int)";
     version(&project, 2, table, "SELECT 1");
     project.write("000_first_UP.sql", "SELECT 1");
     let ended = run(&project, "-o json");
@@ -181,14 +181,16 @@ fn json_says_each_step_and_what_it_left() {
     let steps = result["steps"].as_array().expect("steps");
     let step = |step: &Value| {
         let text = |name: &str| step[name].as_str().expect("a text").to_owned();
+        let again = if step["again"] == true { " again" } else { "" };
         let left = step["differences"].as_array().expect("a list").len();
-        format!("{} {} {left}", text("version"), text("direction"))
+        format!("{} {}{again} {left}", text("version"), text("direction"))
     };
     let told: Vec<_> = steps.iter().map(step).collect();
     let expected = [
         "000 up 0",
         "001 up 0",
         "002 up 0",
+        "002 up again 0",
         "002 down 1",
         "001 down 1",
         "001 up 1",
@@ -196,7 +198,7 @@ fn json_says_each_step_and_what_it_left() {
     ];
     assert_eq!(told, expected, "{result:#}");
     assert_eq!(
-        steps[3]["differences"][0],
+        steps[4]["differences"][0],
         serde_json::json!({
             "kind": "table", "object": "public.b", "change": "leftBehind",
             "message": "table public.b: was not there, and is",
