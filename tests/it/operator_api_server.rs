@@ -1,7 +1,7 @@
 //! The API server goes and comes back: the operator stays, and finishes what it began.
 
 use crate::harness::{Api, eventually, postgres};
-use crate::operator_rig::{LIMIT, Operator, Tenant, inline, install, resource};
+use crate::operator_rig::{LIMIT, Operator, Tenant, inline, install, resource, tenant};
 
 const SLOW: (&str, &str) = (
     "001_slow_UP.sql",
@@ -35,14 +35,7 @@ fn the_api_server_may_be_away() {
 
     // Away in the middle of a version: it is finished, and told later.
     let database = postgres().database("away");
-    let namespace = api.namespace("away");
-    namespace.kubectl(&[
-        "create",
-        "rolebinding",
-        "schemaward-tenant",
-        "--clusterrole=schemaward-tenant",
-        "--serviceaccount=schemaward:schemaward",
-    ]);
+    let namespace = tenant(&api, "away");
     namespace.secret(&database);
     let schema = namespace.schema("shop", &resource("shop", &database, &inline(&[SLOW])));
     eventually(LIMIT, || {

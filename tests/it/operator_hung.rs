@@ -58,10 +58,7 @@ fn a_shutdown_leaves_a_hung_server_in_time_and_the_next_run_says_so() {
 
 #[test]
 fn after_a_kill_the_session_that_is_left_is_told_by_the_next_run() {
-    an_earlier_run_is_told("kill", |operator| {
-        operator.signal("KILL");
-        operator.wait();
-    });
+    an_earlier_run_is_told("kill", Operator::kill);
 }
 
 /// A server process hangs in a version, `end` ends the operator, and another one comes.

@@ -116,18 +116,23 @@ impl Apart {
     }
 }
 
+/// A namespace whose objects the operator may read, by the `RoleBinding` that a tenant makes.
+pub fn tenant<'a>(api: &'a Api, name: &str) -> Namespace<'a> {
+    let namespace = api.namespace(name);
+    namespace.kubectl(&[
+        "create",
+        "rolebinding",
+        "schemaward-tenant",
+        "--clusterrole=schemaward-tenant",
+        "--serviceaccount=schemaward:schemaward",
+    ]);
+    namespace
+}
+
 impl Cluster {
-    /// A namespace whose objects the operator may read, by the `RoleBinding` that a tenant makes.
+    /// As [`tenant`].
     pub fn tenant(&self, name: &str) -> Namespace<'_> {
-        let namespace = self.api.namespace(name);
-        namespace.kubectl(&[
-            "create",
-            "rolebinding",
-            "schemaward-tenant",
-            "--clusterrole=schemaward-tenant",
-            "--serviceaccount=schemaward:schemaward",
-        ]);
-        namespace
+        tenant(&self.api, name)
     }
 
     /// What the operator serves at a path of its HTTP endpoint.
@@ -259,6 +264,12 @@ impl Operator {
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("our own child")
+    }
+
+    /// Ends it as the kernel would.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        self.wait();
     }
 
     /// True while it runs.

@@ -4,12 +4,11 @@ use axum::http::Method;
 use schemaward::api::condition::Reason;
 
 use super::scene::{
-    Cluster, ONE, TWO, applied, at_rest, database, has, operator, resources, tenant,
+    Cluster, ONE, Parts, TWO, at_rest, database, has, has_applied, has_struck, operator, resources,
 };
 use super::{Attempt, Case, Expected, covered, run};
-use crate::harness::eventually;
 use crate::kfault::{Fault, Rule};
-use crate::operator_rig::{LIMIT, Tenant, inline, resource};
+use crate::operator_rig::{Tenant, inline, resource};
 
 const SWEEP: &[&str] = &["tests/faults/sweep.rs::a_fault_at_any_message_breaks_no_promise"];
 
@@ -85,14 +84,13 @@ pub const CASES: &[Case] = &[
 
 fn before_status(expected: &mut Expected) {
     let mut cluster = Cluster::to_break();
-    let Cluster {
-        api,
+    let Parts {
         kfault,
         operator: running,
-    } = &mut *cluster;
-    let namespace = tenant(api, "a6");
-    let database = database("a6");
-    namespace.secret(&database);
+        namespace,
+        database,
+        ..
+    } = Parts::of(&mut cluster, "a6");
     // Everything that it would say once the versions are there never leaves.
     let status = Rule::on(
         Method::PATCH,
@@ -101,13 +99,9 @@ fn before_status(expected: &mut Expected) {
     let held = kfault.fault(status, Fault::Hold);
     let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
     let schema = namespace.schema("shop", &manifest);
-    eventually(LIMIT, || match applied(&database).as_str() {
-        "001 002" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
-    eventually(LIMIT, || if held.hits() > 0 { Ok(()) } else { Err(()) });
-    running.signal("KILL");
-    running.wait();
+    has_applied(&database, "001 002");
+    has_struck(&held);
+    running.kill();
     drop(held);
     at_rest(&database);
     assert_ne!(schema.status()["currentVersion"], "002");

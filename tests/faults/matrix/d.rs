@@ -6,7 +6,8 @@ use axum::http::Method;
 use schemaward::api::condition::Reason;
 
 use super::scene::{
-    Cluster, ONE, TWO, a_while, applied, at_rest, database, has, sleeps, waits_for_a_lock,
+    Cluster, ONE, TWO, a_while, applied, at_rest, database, has, has_applied, sleeps,
+    waits_for_a_lock,
 };
 use super::{Attempt, Case, Expected, Why, covered, excluded, run, slow};
 use crate::harness::{Database, eventually};
@@ -225,10 +226,7 @@ fn lost_lease(expected: &mut Expected) {
             .fault(Rule::on(verb, "/leases/"), Fault::Status(500))
     };
     let troubles = [lease(Method::GET), lease(Method::PUT), lease(Method::PATCH)];
-    eventually(LIMIT, || match applied(&database).as_str() {
-        "001" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
+    has_applied(&database, "001");
     a_while();
     assert_eq!(
         applied(&database),

@@ -8,14 +8,14 @@ use schemaward::api::condition::Reason;
 use serde_json::json;
 
 use super::scene::{
-    Cluster, ONE, SLOW, THREE, TWO, a_while, applied, at_rest, database, has, operator, peak_of,
-    resources, sleeps, source, tenant,
+    Cluster, ONE, Parts, SLOW, THREE, TWO, a_while, applied, at_rest, database, has, has_applied,
+    has_struck, peak_of, replace, resources, sleeps, source,
 };
 use super::{Case, Expected, covered, run, slow};
 use crate::harness::{Api, Database, Namespace, eventually, part};
 use crate::kfault::{Fault, Kfault, Rule};
 use crate::operator_rig::{
-    LIMIT, Operator, Schema, Tenant, apart, condition, inline, install, resource,
+    LIMIT, Operator, Schema, Tenant, apart, condition, inline, install, resource, tenant,
 };
 
 mod answers;

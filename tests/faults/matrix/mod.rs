@@ -111,16 +111,7 @@ const fn run(
     expected: &'static [Reason],
     steps: fn(&mut Expected),
 ) -> Case {
-    let (pace, steps) = (Pace::Quick, Steps::Own(steps));
-    Case {
-        id,
-        what,
-        proof: Proof::Run {
-            pace,
-            expected,
-            steps,
-        },
-    }
+    case(id, what, Pace::Quick, expected, Steps::Own(steps))
 }
 
 /// Takes long, or has servers of its own.
@@ -130,16 +121,7 @@ const fn slow(
     expected: &'static [Reason],
     steps: fn(&mut Expected),
 ) -> Case {
-    let (pace, steps) = (Pace::Slow, Steps::Own(steps));
-    Case {
-        id,
-        what,
-        proof: Proof::Run {
-            pace,
-            expected,
-            steps,
-        },
-    }
+    case(id, what, Pace::Slow, expected, Steps::Own(steps))
 }
 
 const fn content(
@@ -148,16 +130,22 @@ const fn content(
     expected: &'static [Reason],
     files: &'static [Content],
 ) -> Case {
-    let (pace, steps) = (Pace::Quick, Steps::Content(files));
-    Case {
-        id,
-        what,
-        proof: Proof::Run {
-            pace,
-            expected,
-            steps,
-        },
-    }
+    case(id, what, Pace::Quick, expected, Steps::Content(files))
+}
+
+const fn case(
+    id: &'static str,
+    what: &'static str,
+    pace: Pace,
+    expected: &'static [Reason],
+    steps: Steps,
+) -> Case {
+    let proof = Proof::Run {
+        pace,
+        expected,
+        steps,
+    };
+    Case { id, what, proof }
 }
 
 const fn covered(id: &'static str, what: &'static str, tests: &'static [&'static str]) -> Case {

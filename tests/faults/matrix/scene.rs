@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Database, Namespace, Postgres, eventually, postgres};
-use crate::kfault::Kfault;
-use crate::operator_rig::{LIMIT, Operator, install};
+use crate::kfault::{Kfault, Standing};
+use crate::operator_rig::{LIMIT, Operator, Tenant, install, tenant};
 use crate::site::ORACLE;
 
 pub const ONE: (&str, &str) = ("001_one_UP.sql", "CREATE TABLE one (id int);");
@@ -74,6 +74,24 @@ pub fn applied(database: &Database<'_>) -> String {
     database.admin_exec(
         "SELECT coalesce(string_agg(version, ' ' ORDER BY version::numeric), '') FROM public.schema_migrations",
     )
+}
+
+/// Waits until the history has just these versions, given as [`applied`] does.
+#[track_caller]
+pub fn has_applied(database: &Database<'_>, versions: &str) {
+    eventually(2 * LIMIT, || match applied(database) {
+        seen if seen == versions => Ok(()),
+        seen => Err(seen),
+    });
+}
+
+/// Waits until a fault struck.
+#[track_caller]
+pub fn has_struck(trouble: &Standing) {
+    eventually(LIMIT, || match trouble.hits() {
+        0 => Err("it did not strike"),
+        _ => Ok(()),
+    });
 }
 
 /// Whether a table is there.
@@ -178,17 +196,35 @@ impl Cluster {
     }
 }
 
-/// As [`Cluster::tenant`], for who takes the cluster apart.
-pub fn tenant<'a>(api: &'a Api, name: &str) -> Namespace<'a> {
-    let namespace = api.namespace(name);
-    namespace.kubectl(&[
-        "create",
-        "rolebinding",
-        "schemaward-tenant",
-        "--clusterrole=schemaward-tenant",
-        "--serviceaccount=schemaward:schemaward",
-    ]);
-    namespace
+/// A cluster taken apart, so that its operator can end and another one come while a case is at work in it.
+pub struct Parts<'a> {
+    pub api: &'a Api,
+    pub kfault: &'a Kfault,
+    pub operator: &'a mut Operator,
+    /// A namespace of the case, with the Secret of its database.
+    pub namespace: Namespace<'a>,
+    pub database: Database<'static>,
+}
+
+impl<'a> Parts<'a> {
+    /// With a namespace and a database of this name.
+    pub fn of(cluster: &'a mut Cluster, name: &str) -> Self {
+        let Cluster {
+            api,
+            kfault,
+            operator,
+        } = cluster;
+        let namespace = tenant(api, name);
+        let database = database(name);
+        namespace.secret(&database);
+        Self {
+            api,
+            kfault,
+            operator,
+            namespace,
+            database,
+        }
+    }
 }
 
 /// An operator that says all that it can.
@@ -197,6 +233,13 @@ pub fn operator(kfault: &Kfault) -> Operator {
     let operator = Operator::start_logging(&kfault.kubeconfig, &flags);
     operator.is_ready();
     operator
+}
+
+/// Ends an operator as the kernel would; another one comes in its place, and leads.
+pub fn replace(running: &mut Operator, kfault: &Kfault) {
+    running.kill();
+    *running = operator(kfault);
+    running.leads();
 }
 
 /// The path of what the API server keeps of a namespace's resources.

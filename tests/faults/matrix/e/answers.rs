@@ -21,23 +21,19 @@ pub(super) fn conflicts(expected: &mut Expected) {
 
 pub(super) fn stale_list(expected: &mut Expected) {
     let mut cluster = Cluster::to_break();
-    let Cluster {
-        api,
+    let Parts {
         kfault,
         operator: running,
-    } = &mut *cluster;
-    let namespace = tenant(api, "e4");
-    let database = database("e4");
-    namespace.secret(&database);
+        namespace,
+        database,
+        ..
+    } = Parts::of(&mut cluster, "e4");
     let schema = namespace.schema("shop", &resource("shop", &database, &inline(&[SLOW, TWO])));
     sleeps(&database);
     let frozen = kfault.freeze_watches();
     replace_source(&schema, &[SLOW]);
     // The run ends at the boundary; nothing tells the operator to look again but itself.
-    eventually(LIMIT, || match applied(&database).as_str() {
-        "001" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
+    has_applied(&database, "001");
     a_while();
     assert_eq!(applied(&database), "001");
     drop(frozen);
@@ -46,20 +42,14 @@ pub(super) fn stale_list(expected: &mut Expected) {
 
     // A list from before TWO, which may be undone: what counts is what a GET says.
     schema.patch(&json!({"spec": {"rollback": {"policy": "Allow"}}}));
-    let restart = |running: &mut Operator| {
-        running.signal("KILL");
-        running.wait();
-        *running = operator(kfault);
-        running.leads();
-    };
-    restart(running);
+    replace(running, kfault);
     let down = ("002_two_DOWN.sql", "DROP TABLE two;");
     replace_source(&schema, &[SLOW, TWO, down]);
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
     let list = Rule::on(Method::GET, "/databaseschemas?").nth(|_| true);
     let old = kfault.fault(list, Fault::Old);
     let frozen = kfault.freeze_watches();
-    restart(running);
+    replace(running, kfault);
     let looked = format!(
         "schemaward_resource_reason{{namespace=\"{}\",name=\"shop\",reason=\"UpToDate\"}} 1",
         namespace.name
@@ -76,8 +66,8 @@ pub(super) fn stale_list(expected: &mut Expected) {
         Rule::on(Method::GET, "watch=true").nth(|n| n < 1),
         Fault::Status(410),
     );
-    restart(running);
-    eventually(LIMIT, || if gone.hits() > 0 { Ok(()) } else { Err(()) });
+    replace(running, kfault);
+    has_struck(&gone);
     replace_source(&schema, &[SLOW, TWO, down, THREE]);
     schema.becomes("at 003", |status| status["currentVersion"] == "003");
     expected.of_resource(&schema);
@@ -199,7 +189,7 @@ pub(super) fn forbidden(expected: &mut Expected) {
             Err(())
         }
     });
-    eventually(LIMIT, || if mute.hits() > 0 { Ok(()) } else { Err(()) });
+    has_struck(&mute);
     let audit = "SELECT count(*) FROM schemaward.audit";
     let audited = database.query_text(audit);
     a_while();
@@ -226,7 +216,7 @@ fn refused_events(expected: &mut Expected) {
     let schema = namespace.schema("shop", &manifest);
     let began = Instant::now();
     expected.of_resource(&schema);
-    eventually(LIMIT, || if trouble.hits() > 0 { Ok(()) } else { Err(()) });
+    has_struck(&trouble);
     assert!(began.elapsed() < LIMIT);
     assert_eq!(applied(&database), "001 002");
     // It goes on with its work.
@@ -253,12 +243,9 @@ fn unanswered_events(expected: &mut Expected) {
     let held = cluster.kfault.fault(events, Fault::Hold);
     let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
     let schema = namespace.schema("shop", &manifest);
-    eventually(LIMIT, || if held.hits() > 0 { Ok(()) } else { Err(()) });
+    has_struck(&held);
     let began = Instant::now();
-    eventually(LIMIT, || match applied(&database).as_str() {
-        "001 002" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
+    has_applied(&database, "001 002");
     at_rest(&database);
     let took = began.elapsed();
     assert!(took < Duration::from_secs(4), "{took:?}");

@@ -15,10 +15,7 @@ pub(super) fn away_in_the_middle(expected: &mut Expected) {
             .kfault
             .fault(Rule::on(verb, "/"), Fault::Status(503))
     });
-    eventually(2 * LIMIT, || match applied(&database).as_str() {
-        "001" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
+    has_applied(&database, "001");
     a_while();
     assert_eq!(applied(&database), "001", "it is not known what is wanted");
     drop(troubles);
@@ -88,10 +85,7 @@ pub(super) fn etcd_stops(expected: &mut Expected) {
     sleeps(&database);
     cluster.api.etcd("stop");
     // What was begun is finished.
-    eventually(LIMIT, || match applied(&database).as_str() {
-        "001" => Ok(()),
-        seen => Err(seen.to_owned()),
-    });
+    has_applied(&database, "001");
     // It cannot renew its Lease.
     eventually(LIMIT, || match cluster.operator.http("/readyz") {
         Some(text) if text.contains("standing by") => Ok(()),
@@ -138,14 +132,13 @@ pub(super) fn older_state(expected: &mut Expected) {
 
 pub(super) fn without_crd(expected: &mut Expected) {
     let mut cluster = Cluster::start();
-    let Cluster {
+    let Parts {
         api,
         operator: running,
+        namespace,
+        database,
         ..
-    } = &mut cluster;
-    let namespace = tenant(api, "e18");
-    let database = database("e18");
-    namespace.secret(&database);
+    } = Parts::of(&mut cluster, "e18");
     let manifest = resource("shop", &database, &inline(&[ONE]));
     expected.of_resource(&namespace.schema("shop", &manifest));
     api.kubectl(&["delete", "crd", "databaseschemas.schemaward.dev"]);
