@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::supervisor::{Supervisor, text};
 use super::{eventually, part, run_with_input, stdout_of};
@@ -187,6 +187,21 @@ impl Namespace<'_> {
     pub fn try_kubectl(&self, arguments: &[&str]) -> Output {
         self.api
             .try_kubectl(&[&["-n", &self.name], arguments].concat(), "")
+    }
+
+    /// Changes the status of an object by a merge patch, as its controller does.
+    #[track_caller]
+    pub fn write_status(&self, kind: &str, name: &str, status: &Value) {
+        let patch = json!({"status": status}).to_string();
+        self.kubectl(&[
+            "patch",
+            kind,
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &patch,
+        ]);
     }
 
     /// Applies YAML documents in this namespace, server-side.

@@ -25,7 +25,7 @@ pub fn instance_is_being_made(namespace: &Namespace<'_>, name: &str) {
             condition("Ready", "False", said),
         ],
     });
-    write_status(namespace, "dbinstance.rds.services.k8s.aws", name, &status);
+    namespace.write_status("dbinstance.rds.services.k8s.aws", name, &status);
 }
 
 /// What it writes once the instance is there: into the status where it is, into the spec what RDS chose.
@@ -63,7 +63,7 @@ pub fn instance_is_there(namespace: &Namespace<'_>, name: &str, host: &str, port
             condition("Ready", "True", ""),
         ],
     });
-    write_status(namespace, "dbinstance.rds.services.k8s.aws", name, &status);
+    namespace.write_status("dbinstance.rds.services.k8s.aws", name, &status);
 }
 
 /// One look of the controllers at every `FieldExport` of a namespace: the field of a source that is synced goes into
@@ -77,7 +77,7 @@ pub fn export_fields(namespace: &Namespace<'_>) {
             Err(why) => json!([condition("ACK.Recoverable", "True", &why)]),
         };
         let status = json!({"conditions": conditions});
-        write_status(namespace, "fieldexport.services.k8s.aws", name, &status);
+        namespace.write_status("fieldexport.services.k8s.aws", name, &status);
     }
 }
 
@@ -121,20 +121,6 @@ fn items(namespace: &Namespace<'_>, kind: &str) -> Vec<Value> {
 fn get(namespace: &Namespace<'_>, kind: &str, name: &str) -> Value {
     let text = namespace.kubectl(&["get", kind, name, "-o", "json"]);
     serde_json::from_str(&text).expect("kubectl gives JSON")
-}
-
-/// Writes the status of an object, as its controller does.
-pub fn write_status(namespace: &Namespace<'_>, kind: &str, name: &str, status: &Value) {
-    let patch = json!({"status": status}).to_string();
-    namespace.kubectl(&[
-        "patch",
-        kind,
-        name,
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &patch,
-    ]);
 }
 
 fn metadata(service: &str, resource: &str) -> Value {

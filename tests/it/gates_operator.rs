@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ack::{self, install_crds};
+use crate::ack::install_crds;
 use crate::harness::{Api, Database, Namespace, eventually, postgres};
 use crate::operator_rig::{LIMIT, Operator, Tenant, condition, inline, install, resource};
 
@@ -40,7 +40,7 @@ fn gates() -> Value {
 }
 
 fn write_status(namespace: &Namespace<'_>, kind: &str, status: &Value) {
-    ack::write_status(namespace, kind, "fluxion-before-002", status);
+    namespace.write_status(kind, "fluxion-before-002", status);
 }
 
 /// What the message says: the chart's value.

@@ -1,9 +1,37 @@
 //! What the operator makes of a version that an earlier run left half done.
 
 use crate::harness::{Database, Namespace, postgres};
-use crate::operator_rig::{Tenant, cluster, condition, inline, resource};
+use crate::operator_rig::{Schema, Tenant, cluster, condition, inline, resource};
 
 const WIDGETS: (&str, &str) = ("001_widgets_UP.sql", "CREATE TABLE widgets (id int);");
+
+const INDEX: &str = "CREATE INDEX CONCURRENTLY widgets_id ON widgets (id)";
+
+/// What the catalog showed when a statement was sent whose name led to another table: what it shows of this one proves
+/// nothing.
+const OF_ANOTHER_TABLE: &str = r#"{"indexes_on": {"table": 1, "indexes": []}}"#;
+
+/// A namespace and a database that is at 001.
+fn with_widgets(name: &str) -> (Namespace<'static>, Database<'static>) {
+    let database = postgres().database(name);
+    let namespace = cluster().tenant(name);
+    namespace.secret(&database);
+    let manifest = resource("shop", &database, &inline(&[WIDGETS]));
+    namespace.schema("shop", &manifest).reaches("UpToDate");
+    (namespace, database)
+}
+
+/// Its resource, once it has this file, too.
+fn then<'a>(
+    namespace: &'a Namespace<'_>,
+    database: &Database<'_>,
+    file: (&str, &str),
+) -> Schema<'a> {
+    namespace.schema(
+        "shop",
+        &resource("shop", database, &inline(&[WIDGETS, file])),
+    )
+}
 
 /// The journal row of a statement that an earlier run sent and heard nothing of.
 fn started(database: &Database<'_>, version: &str, statement: &str, before: &str) {
@@ -23,13 +51,7 @@ fn indexes(database: &Database<'_>) -> String {
 
 #[test]
 fn what_an_interrupted_run_left_is_settled_by_itself() {
-    let database = postgres().database("settled");
-    let namespace = cluster().tenant("settled");
-    namespace.secret(&database);
-    let manifest = |files: &[(&str, &str)]| resource("shop", &database, &inline(files));
-    namespace
-        .schema("shop", &manifest(&[WIDGETS]))
-        .reaches("UpToDate");
+    let (namespace, database) = with_widgets("settled");
     // An INVALID index, as an index build leaves it that was killed.
     let statement = "CREATE UNIQUE INDEX CONCURRENTLY widgets_id ON widgets (id)";
     database.exec("INSERT INTO widgets VALUES (1), (1)");
@@ -40,7 +62,7 @@ fn what_an_interrupted_run_left_is_settled_by_itself() {
     let before = format!(r#"{{"indexes_on": {{"table": {table}, "indexes": []}}}}"#);
     started(&database, "002", statement, &before);
     let file = format!("{statement};\nINSERT INTO widgets VALUES (2);\n");
-    let schema = namespace.schema("shop", &manifest(&[WIDGETS, ("002_index_UP.sql", &file)]));
+    let schema = then(&namespace, &database, ("002_index_UP.sql", &file));
     let status = schema.reaches("UpToDate");
     assert_eq!(status["currentVersion"], "002");
     assert_eq!(indexes(&database), "widgets_id");
@@ -82,19 +104,10 @@ fn is_proved(namespace: &Namespace<'_>, database: &Database<'_>, before: &str) {
 
 #[test]
 fn what_is_in_doubt_stops_until_a_person_resolves_it() {
-    let database = postgres().database("doubtful");
-    let namespace = cluster().tenant("doubtful");
-    namespace.secret(&database);
-    let manifest = |files: &[(&str, &str)]| resource("shop", &database, &inline(files));
-    namespace
-        .schema("shop", &manifest(&[WIDGETS]))
-        .reaches("UpToDate");
-    // When it was sent, its name led to another table: what the catalog shows of this one proves nothing.
-    let statement = "CREATE INDEX CONCURRENTLY widgets_id ON widgets (id)";
-    let before = r#"{"indexes_on": {"table": 1, "indexes": []}}"#;
-    started(&database, "002", statement, before);
-    let file = format!("{statement};\nINSERT INTO widgets VALUES (2);\n");
-    let schema = namespace.schema("shop", &manifest(&[WIDGETS, ("002_index_UP.sql", &file)]));
+    let (namespace, database) = with_widgets("doubtful");
+    started(&database, "002", INDEX, OF_ANOTHER_TABLE);
+    let file = format!("{INDEX};\nINSERT INTO widgets VALUES (2);\n");
+    let schema = then(&namespace, &database, ("002_index_UP.sql", &file));
     let status = schema.reaches("InDoubt");
     let stalled = condition(&status, "Stalled");
     assert_eq!(stalled["status"], "True");
@@ -152,18 +165,10 @@ fn what_is_in_doubt_stops_until_a_person_resolves_it() {
 
 #[test]
 fn a_resolution_from_the_command_line_says_how_the_operator_learns_of_it() {
-    let database = postgres().database("resolved");
-    let namespace = cluster().tenant("resolved");
-    namespace.secret(&database);
-    let manifest = |files: &[(&str, &str)]| resource("shop", &database, &inline(files));
-    namespace
-        .schema("shop", &manifest(&[WIDGETS]))
-        .reaches("UpToDate");
-    let statement = "CREATE INDEX CONCURRENTLY widgets_id ON widgets (id)";
-    let before = r#"{"indexes_on": {"table": 1, "indexes": []}}"#;
-    started(&database, "002", statement, before);
-    let file = format!("{statement};\n");
-    let schema = namespace.schema("shop", &manifest(&[WIDGETS, ("002_index_UP.sql", &file)]));
+    let (namespace, database) = with_widgets("resolved");
+    started(&database, "002", INDEX, OF_ANOTHER_TABLE);
+    let file = format!("{INDEX};\n");
+    let schema = then(&namespace, &database, ("002_index_UP.sql", &file));
     schema.reaches("InDoubt");
     let mut resolve = database.schemaward();
     let resolved = resolve.args(["resolve", "002", "retry"]).output().unwrap();

@@ -71,6 +71,15 @@ impl Waiting {
             stderr,
         }
     }
+
+    /// It ends, and says this of the resource alone.
+    #[track_caller]
+    fn ends_ready(self, message: &str) {
+        let ended = self.ends();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert_eq!(ended.stdout, format!("databaseschema/shop: {message}\n"));
+        assert_eq!(ended.stderr, "");
+    }
 }
 
 /// A condition as the operator writes it.
@@ -82,17 +91,8 @@ fn condition(type_: &str, status: &str, generation: i64, reason: &str, message: 
 }
 
 fn report(namespace: &Namespace<'_>, generation: i64, conditions: &[Value]) {
-    let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
-    let patch = patch.to_string();
-    namespace.kubectl(&[
-        "patch",
-        "dbs",
-        "shop",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &patch,
-    ]);
+    let status = json!({"observedGeneration": generation, "conditions": conditions});
+    namespace.write_status("dbs", "shop", &status);
 }
 
 fn annotate(namespace: &Namespace<'_>, annotation: &str) {
@@ -155,15 +155,8 @@ fn what_was_said_before_a_decision_does_not_count() {
         )
     );
 
-    namespace.kubectl(&[
-        "patch",
-        "dbs",
-        "shop",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        r#"{"status": {"observedDecisions": {"schemaward.dev/accept": "001"}}}"#,
-    ]);
+    let handled = json!({"observedDecisions": {"schemaward.dev/accept": "001"}});
+    namespace.write_status("dbs", "shop", &handled);
     let in_vain = ended(wait(&namespace, &["--timeout=0"]));
     assert_eq!(in_vain.code, Some(1), "{in_vain:#?}");
     assert_eq!(
@@ -283,10 +276,7 @@ fn only_the_wanted_generation_counts() {
         3,
         &[condition("Ready", "True", 3, "UpToDate", "at version 003")],
     );
-    let ready = waiting.ends();
-    assert_eq!(ready.code, Some(0), "{ready:#?}");
-    assert_eq!(ready.stdout, "databaseschema/shop: at version 003\n");
-    assert_eq!(ready.stderr, "");
+    waiting.ends_ready("at version 003");
 }
 
 /// What only waits calls for nobody: not for an approval, not for a window, not for a backup.
@@ -378,10 +368,7 @@ fn it_outlives_a_restart_of_the_api_server() {
         1,
         &[condition("Ready", "True", 1, "UpToDate", "at version 001")],
     );
-    let ended = waiting.ends();
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert_eq!(ended.stdout, "databaseschema/shop: at version 001\n");
-    assert_eq!(ended.stderr, "");
+    waiting.ends_ready("at version 001");
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn owner(namespace: &str, uid: &str) -> Owner {
     }
 }
 
-fn seen(history: History, claim: Option<Owner>) -> Inspection {
+pub(super) fn seen(history: History, claim: Option<Owner>) -> Inspection {
     Inspection {
         server_seen: ServerSeen::default(),
         server: Server {

@@ -31,6 +31,13 @@ fn defects(files: Vec<SourceFile>) -> Vec<(DefectKind, String)> {
         .collect()
 }
 
+fn as_text(found: &[(DefectKind, String)]) -> Vec<(DefectKind, &str)> {
+    let found = found.iter();
+    found
+        .map(|(kind, message)| (*kind, message.as_str()))
+        .collect()
+}
+
 fn version(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
@@ -133,11 +140,7 @@ fn reports_every_defect_of_every_file() {
             "7_i_DOWN.sql: it is the DOWN of 7_h_UP.sql but is named otherwise; name both alike or remove it",
         ),
     ];
-    let found: Vec<(DefectKind, &str)> = found
-        .iter()
-        .map(|(kind, message)| (*kind, message.as_str()))
-        .collect();
-    assert_eq!(found, expected);
+    assert_eq!(as_text(&found), expected);
 }
 
 #[test]
@@ -246,11 +249,7 @@ fn reports_every_contradiction_of_a_list() {
             "version 7 is listed, but the source has no UP file of it",
         ),
     ];
-    let found: Vec<(DefectKind, &str)> = found
-        .iter()
-        .map(|(kind, message)| (*kind, message.as_str()))
-        .collect();
-    assert_eq!(found, expected);
+    assert_eq!(as_text(&found), expected);
 }
 
 #[test]

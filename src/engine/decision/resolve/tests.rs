@@ -1,6 +1,4 @@
 use super::*;
-use crate::engine::database::{LedgerLimits, Server};
-use crate::engine::server_identity::ServerSeen;
 use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
@@ -20,21 +18,7 @@ fn seen(state: Option<EntryState>) -> Inspection {
         direction: Direction::Up,
         entries: vec![entry(1, EntryState::Done), entry(2, state)],
     });
-    Inspection {
-        server_seen: ServerSeen::default(),
-        server: Server {
-            version: "16".to_owned(),
-            database: "d".to_owned(),
-            user: "u".to_owned(),
-        },
-        ledger_exists: true,
-        limits: LedgerLimits::default(),
-        installation: None,
-        claim: None,
-        history: History::empty().with_begun(begun),
-        missing_grants: Vec::new(),
-        privileges: Vec::new(),
-    }
+    crate::engine::decision::tests::seen(History::empty().with_begun(begun), None)
 }
 
 #[test]
