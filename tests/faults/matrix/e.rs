@@ -12,7 +12,7 @@ use super::scene::{
     has_struck, peak_of, replace, resources, sleeps, source,
 };
 use super::{Case, Expected, covered, run, slow};
-use crate::harness::{Api, Database, Namespace, eventually, part};
+use crate::harness::{Api, Database, Namespace, eventually, part, postgres};
 use crate::kfault::{Fault, Kfault, Rule};
 use crate::operator_rig::{
     LIMIT, Operator, Schema, Tenant, apart, condition, inline, install, resource, tenant,
