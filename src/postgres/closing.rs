@@ -61,6 +61,9 @@ impl Closing {
     }
 }
 
+/// Statements behind a script that can fail for what it did: what it deferred, and the guard.
+pub const OF_THE_SCRIPT: usize = 2;
+
 /// The first of these statements still belongs to the script. Releasing the guard fails when the script ended our
 /// transaction.
 fn around(own: Vec<String>, startup: &Startup, guard: &str) -> Vec<String> {

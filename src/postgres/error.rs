@@ -90,6 +90,16 @@ pub fn is_about_the_environment(server: &PgDatabaseError, in_script: bool) -> bo
     has_ended(server) || (kind.is_some() && !in_script) || kind == Some(Kind::DiskFull)
 }
 
+/// Whether an error behind a script is about our own statements there: no lock that was not to be had, no cancellation,
+/// nothing that the server lacks.
+pub fn is_about_what_was_sent(server: &PgDatabaseError) -> bool {
+    let code = server.code();
+    !has_ended(server)
+        && !is_lock_trouble(code)
+        && code != QUERY_CANCELED
+        && environment_kind(code).is_none()
+}
+
 /// True when the server ended the session with its error.
 pub fn has_ended(server: &PgDatabaseError) -> bool {
     matches!(server.severity(), PgSeverity::Fatal | PgSeverity::Panic)

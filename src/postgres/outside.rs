@@ -9,7 +9,7 @@ use crate::migration::statement::Statement;
 use crate::migration::subject::Subject;
 
 use super::connection::{Postgres, column};
-use super::execute::failure;
+use super::envelope::failure;
 use super::{error, journal, probe, query, sanitize, session, steps};
 
 /// The statement of a part, and what it acts on.

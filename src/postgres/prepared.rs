@@ -1,9 +1,13 @@
 //! The statements of the record, prepared once a session.
 //!
-//! Every version is recorded by the same two statements. To parse and plan them anew was more than half of
+//! Every version is recorded by the same statements. To parse and plan them anew was more than half of
 //! what a version cost the server besides its script. `PREPARE` and `EXECUTE` are SQL, so all of it still goes
 //! in the version's own Query, and the first version's carries the `PREPARE`s, behind its script.
+//!
+//! There are two records: the [whole one](record), and from the second version on a [short one](short_record) for
+//! those whose script leaves the history alone.
 
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::engine::database::Execution;
@@ -11,7 +15,8 @@ use crate::engine::error::DatabaseError;
 use crate::engine::task::Ledger;
 use crate::migration::file_name::Direction;
 
-use super::record::{self, CONSTRAINTS, Checked, MILLISECONDS, Packed, Values};
+use super::record::{self, Also, CONSTRAINTS, Checked, MILLISECONDS, Packed, Values};
+use super::short_record::{self, Behind};
 
 /// Statements of one direction for one session.
 #[derive(Debug, Clone)]
@@ -19,6 +24,19 @@ pub struct Prepared {
     direction: Direction,
     writes: Statement,
     checks: Statement,
+    /// Whether the session has these two.
+    is_sent: bool,
+    /// The short record, for a way up.
+    short: Option<Short>,
+}
+
+#[derive(Debug, Clone)]
+struct Short {
+    statement: Statement,
+    /// Whether the session has it.
+    is_sent: bool,
+    /// What the last record left, for the next one.
+    behind: Option<Behind>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,18 +59,26 @@ impl Prepared {
         };
         let (values, of_values) = values(direction);
         let (checked, of_checked) = checked(direction);
+        let (also, short) = match direction {
+            Direction::Up => {
+                let sql = short_record::statement(ledger);
+                let short = Short {
+                    statement: named("record", short_record::TYPES, sql),
+                    is_sent: false,
+                    behind: None,
+                };
+                (short_record::behind(ledger), Some(short))
+            }
+            Direction::Down => (Also::default(), None),
+        };
+        let write = record::write(ledger, &values, MILLISECONDS);
+        let check = record::check(ledger, &checked, MILLISECONDS, &also);
         Self {
             direction,
-            writes: named(
-                "write",
-                of_values,
-                record::write(ledger, &values, MILLISECONDS),
-            ),
-            checks: named(
-                "check",
-                of_checked,
-                record::check(ledger, &checked, MILLISECONDS),
-            ),
+            writes: named("write", of_values, write),
+            checks: named("check", of_checked, check),
+            is_sent: false,
+            short,
         }
     }
 
@@ -62,16 +88,12 @@ impl Prepared {
     }
 
     /// What records `execution` in its transaction, after the script; the last statement answers as that of
-    /// [`record::statements`]. `is_new`: the session has not prepared it yet, and does so first. What is
+    /// [`record::statements`]. What the session has not prepared yet it does first. What is
     /// prepared outlives a rollback, and stands under the `search_path` that it is executed under: with another
     /// one the server would resolve the operators again.
-    pub fn record(
-        &self,
-        execution: &Execution,
-        is_new: bool,
-    ) -> Result<Vec<String>, DatabaseError> {
+    pub fn record(&self, execution: &Execution) -> Result<Vec<String>, DatabaseError> {
         let mut all = Vec::with_capacity(8);
-        if is_new {
+        if !self.is_sent {
             all.extend([self.writes.prepare(), self.checks.prepare()]);
         }
         all.extend(PLANNING.map(str::to_owned));
@@ -81,6 +103,54 @@ impl Prepared {
         let checked = given_checked(Checked::of(execution));
         all.push(self.checks.execute(&checked));
         Ok(all)
+    }
+
+    /// The same by the short record; `None` where that is not for `execution`.
+    pub fn short_record(
+        &self,
+        execution: &Execution,
+    ) -> Result<Option<Vec<String>>, DatabaseError> {
+        let mut statements = execution.script.statements().iter();
+        if !execution.is_brief || statements.any(|statement| statement.is_self_record) {
+            return Ok(None);
+        }
+        let Some((short, behind)) = self
+            .short
+            .as_ref()
+            .and_then(|short| Some((short, short.behind.as_ref()?)))
+        else {
+            return Ok(None);
+        };
+        let Some(parameters) = short_record::parameters(execution, behind)? else {
+            return Ok(None);
+        };
+        let mut all = Vec::with_capacity(5);
+        if !short.is_sent {
+            all.push(short.statement.prepare());
+        }
+        all.extend(PLANNING.map(str::to_owned));
+        all.push(short.statement.execute(&parameters));
+        Ok(Some(all))
+    }
+
+    /// Takes in what the record answered that committed.
+    pub fn recorded(
+        &mut self,
+        answered: Option<&PgRow>,
+        is_short: bool,
+    ) -> Result<(), DatabaseError> {
+        let is_whole = !is_short;
+        self.is_sent |= is_whole;
+        if let (Some(short), Some(row)) = (&mut self.short, answered) {
+            short.is_sent |= is_short;
+            short.behind = Behind::read(row)?;
+        }
+        Ok(())
+    }
+
+    /// The short record did not hold. Whether the session has it is not known.
+    pub fn drop_short(&mut self) {
+        self.short = None;
     }
 }
 

@@ -7,7 +7,7 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 use crate::migration::version::Version;
 
-use super::audit::{self, Expressions};
+use super::audit::{self, Expressions, Last};
 use super::history::of_ledger;
 use super::quote::{bytes, ledger as quoted, literal, optional_literal};
 use super::stored_text::pack;
@@ -81,7 +81,12 @@ pub fn statements(
     Ok(vec![
         write(ledger, &Values::of(execution)?, milliseconds),
         CONSTRAINTS.to_owned(),
-        check(ledger, &Checked::of(execution), milliseconds),
+        check(
+            ledger,
+            &Checked::of(execution),
+            milliseconds,
+            &Also::default(),
+        ),
     ])
 }
 
@@ -112,7 +117,7 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
             "WITH gone AS (DELETE FROM {table} l WHERE l.version = {version}), \
              forgotten AS (DELETE FROM schemaward.script s WHERE {here} AND s.version = {version}) {audit}",
             here = of_ledger(ledger),
-            audit = audit::append_expressions(ledger, &entry),
+            audit = audit::append_expressions(ledger, &entry, &Last::LookedUp),
         );
     };
     let checksum = &texts.up_checksum;
@@ -137,6 +142,7 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
                 execution_time_ms: recorded,
                 ..entry
             },
+            &Last::LookedUp,
         ),
     )
 }
@@ -155,14 +161,14 @@ pub const NOT_AS_RECORDED: [&str; 2] = ["22P02", "0A000"];
 /// ([decision 0018](../../docs/adr/0018-one-flush-for-several-quick-versions.md)). Behind everything that a script
 /// can set; any other version keeps what the session began with. Where a commit may have to wait for a synchronous
 /// standby each one does: whoever looks can ask what the server's own disk has, and not what the standby has.
-pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> String {
+pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str, also: &Also) -> String {
     let (milliseconds, complete) = match &record.checksum {
         None => (milliseconds, String::new()),
         Some(checksum) => ("r.milliseconds", format!(" AND r.checksum = {checksum}")),
     };
     let table = literal(&quoted(ledger));
     format!(
-        "SELECT (EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8, {milliseconds}, \
+        "SELECT {WHEN}, {milliseconds}, \
          (CASE WHEN r.number = {count}{complete} \
          AND (SELECT pg_catalog.count(*) FROM schemaward.script s WHERE {ours} AND s.version = {version}) \
          = {count} \
@@ -171,18 +177,39 @@ pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> St
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w WHERE w.ev_class = {table}::pg_catalog.regclass) \
          AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
          THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4, \
-         CASE WHEN {may_flush_later} AND {milliseconds} < {QUICK_MS} \
-         AND pg_catalog.current_setting('synchronous_standby_names') = '' \
-         THEN pg_catalog.set_config('synchronous_commit', 'off', true) END \
-         FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
+         {flushes_later}{columns} FROM {from}(SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
          FROM {ledger} l WHERE l.version::pg_catalog.text = ANY ({spellings}::pg_catalog.text[])) r",
         count = u8::from(record.checksum.is_some()),
         ours = of_ledger(ledger),
         ledger = quoted(ledger),
         spellings = to_look_for(record, &table),
-        may_flush_later = record.may_flush_later,
+        flushes_later = flushes_later(&record.may_flush_later, milliseconds),
+        columns = also.columns,
+        from = also.from,
         version = record.version,
+    )
+}
+
+/// What else a [`check`] answers.
+#[derive(Default)]
+pub(super) struct Also {
+    /// A list of SQL, with a comma before each.
+    pub columns: String,
+    /// Where it is from, with a comma behind it.
+    pub from: String,
+}
+
+/// When a version was recorded: microseconds since the epoch.
+pub(super) const WHEN: &str = "(EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8";
+
+/// Lets the commit of a version that `may_flush_later` and took few `milliseconds`, all SQL expressions, not wait for the
+/// disk; NULL: it waits.
+pub(super) fn flushes_later(may_flush_later: &str, milliseconds: &str) -> String {
+    format!(
+        "CASE WHEN {may_flush_later} AND {milliseconds} < {QUICK_MS} \
+         AND pg_catalog.current_setting('synchronous_standby_names') = '' \
+         THEN pg_catalog.set_config('synchronous_commit', 'off', true) END"
     )
 }
 
@@ -237,7 +264,7 @@ pub fn store_texts(
     Ok(insert_texts(ledger, &literal(version.as_str()), &packed))
 }
 
-fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed) -> String {
+pub(super) fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed) -> String {
     let Packed {
         up_checksum,
         up,

@@ -25,10 +25,11 @@ pub fn try_lock() -> String {
 /// Fails with [`super::error::LOCK_LOST`] unless this very session holds the lock; outside of a transaction, where
 /// [`begin_locked`] has nothing to take it for.
 pub fn lock_check() -> String {
-    unless_lost(&format!(
+    let held = format!(
         "EXISTS (SELECT 1 FROM {} AND l.pid = pg_catalog.pg_backend_pid())",
         held_locks()
-    ))
+    );
+    format!("SELECT {}", unless_lost(&held))
 }
 
 /// Takes the lock for the transaction, and checks that this very session has it; fails with
@@ -37,7 +38,9 @@ pub fn lock_check() -> String {
 /// `pg_locks` would say whose the lock is, and reads the locks of all sessions for it. Only the session that
 /// has a lock can release it, so that is asked instead: once the transaction has the lock, nobody else can
 /// get what is released and taken again at once.
-fn fence() -> String {
+///
+/// An expression that is safe under any `search_path`.
+pub fn fence() -> String {
     let (one, two) = LOCK;
     unless_lost(&format!(
         "CASE WHEN NOT pg_catalog.pg_try_advisory_xact_lock({one}, {two}) THEN false \
@@ -48,13 +51,17 @@ fn fence() -> String {
 
 /// A square root of -1 where `held` is false: no other statement of ours can fail with that SQLSTATE.
 fn unless_lost(held: &str) -> String {
-    format!("SELECT pg_catalog.sqrt(CASE WHEN {held} THEN 1 ELSE -1 END)")
+    format!("pg_catalog.sqrt(CASE WHEN {held} THEN 1 ELSE -1 END)")
 }
 
 /// How every transaction of ours that writes begins: under names that nobody can shadow, the lock checked and
 /// taken once more.
 pub fn begin_locked() -> [String; 3] {
-    ["BEGIN".to_owned(), OWN_SEARCH_PATH.to_owned(), fence()]
+    [
+        "BEGIN".to_owned(),
+        OWN_SEARCH_PATH.to_owned(),
+        format!("SELECT {}", fence()),
+    ]
 }
 
 /// Who holds the lock: pid, `application_name`, role, for how long it is connected, its state and for how

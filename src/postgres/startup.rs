@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::quote::literal;
-use super::session::OWN_SEARCH_PATH;
+use super::session::{self, OWN_SEARCH_PATH};
 use super::settings::{Pooler, Settings};
 
 /// The setting that holds the mark. The server takes a name with a dot from everybody.
@@ -76,8 +76,12 @@ impl Startup {
     /// Fails with [`super::error::ANOTHER_SESSION`] unless this very session answers. Safe under any
     /// `search_path`.
     pub fn check(&self) -> String {
+        format!("SELECT {}", self.checked())
+    }
+
+    fn checked(&self) -> String {
         format!(
-            "SELECT (CASE WHEN pg_catalog.current_setting('{MARK}', true) OPERATOR(pg_catalog.=) {} \
+            "(CASE WHEN pg_catalog.current_setting('{MARK}', true) OPERATOR(pg_catalog.=) {} \
              THEN '2000-01-01' ELSE 'another' END)::pg_catalog.date",
             literal(&self.mark)
         )
@@ -86,6 +90,21 @@ impl Startup {
     /// The session checked, and then as it began (decision 6).
     pub fn again(&self) -> Vec<String> {
         let mut all = vec![self.check()];
+        all.extend(self.as_it_began());
+        all
+    }
+
+    /// The same and a transaction, checked and fenced. What stands before the `BEGIN` of a Query is in the transaction
+    /// that this begins, so the first statement checks the session and takes the lock, in this order.
+    pub fn again_fenced(&self) -> Vec<String> {
+        let mut all = vec![format!("SELECT {}, {}", self.checked(), session::fence())];
+        all.extend(self.as_it_began());
+        all.push("BEGIN".to_owned());
+        all
+    }
+
+    fn as_it_began(&self) -> Vec<String> {
+        let mut all = Vec::with_capacity(16);
         all.extend(
             [
                 "RESET SESSION AUTHORIZATION",

@@ -69,6 +69,7 @@ mod server_identity;
 mod server_trouble;
 mod servers;
 mod shipped_migrations;
+mod short_record;
 mod statements;
 mod stored_texts;
 mod wait;

@@ -99,13 +99,15 @@ impl Machine {
                 });
             }
         };
-        let may_flush_later = self.may_flush_later(&script, &record);
+        let is_brief = self.new_tables.take_in(&script);
+        let may_flush_later = self.may_flush_later(&record);
         let execution = Execution {
             version,
             name,
             script,
             record,
             actor: self.actor(),
+            is_brief,
             may_flush_later,
         };
         let begun = match self.begun_of(&execution) {

@@ -31,14 +31,13 @@ pub(super) struct Unflushed {
 impl Machine {
     /// Whether the first step's version, whose record is `record`, may leave its flush to the next one. That has to take moments as far
     /// as its text tells, for the first one is not told before it is over.
-    pub(super) fn may_flush_later(&mut self, script: &Script, record: &Record) -> bool {
+    pub(super) fn may_flush_later(&mut self, record: &Record) -> bool {
         let applies = matches!(record, Record::Apply(_));
         let waiting: i64 = self
             .unflushed
             .iter()
             .map(|one| one.recorded.execution_time_ms)
             .sum();
-        self.new_tables.take_in(script);
         if !applies || self.unflushed.len() + 1 >= MOST || waiting >= LONGEST_MS {
             return false;
         }
