@@ -55,10 +55,12 @@ fn text(rows: &[AuditRow], terminal: Terminal) -> String {
     let header = ["ROW", "AT", "ACTION", "VERSION", "WHO", "DETAIL"];
     let mut lines = vec![header.map(Cell::word).to_vec()];
     lines.extend(rows.iter().map(|row| {
-        let at = row.at();
         vec![
             Cell::of(Some(row.id)),
-            Cell::of(at.map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())),
+            Cell::of(
+                row.at
+                    .map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+            ),
             Cell::of(Some(&row.action)),
             Cell::of(row.version.as_ref()),
             Cell::of(Some(&row.actor)),

@@ -25,13 +25,10 @@ pub struct Entry<'a> {
 pub const ACCEPT_AUDIT: &str = "accept-audit";
 
 /// What a row's hash is taken over, after the hash of the row before it: its fields, each an expression
-/// that is not NULL, as one text. Lengths keep two different rows from having the same text.
+/// that is not NULL, as one text in UTF-8. Lengths keep two different rows from having the same text.
 pub fn hashed(fields: [&str; 12]) -> String {
     let fields = fields.map(|field| format!("pg_catalog.length({field}), ':', {field}"));
-    format!(
-        "pg_catalog.convert_to(pg_catalog.concat({}), 'UTF8')",
-        fields.join(", ")
-    )
+    format!("pg_catalog.concat({})", fields.join(", "))
 }
 
 /// The same as SQL expressions: literals, or parameters of a prepared statement.
@@ -113,7 +110,8 @@ pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>, last: &Last<
         "INSERT INTO schemaward.audit (id, at, ledger_schema, ledger_table, action, version, detail, \
          checksum, actor, database_role, tool, execution_time_ms, hash) \
          SELECT n.id, pg_catalog.now(), {schema}, {table}, {action}, {version}, {detail}, {checksum}, \
-         {actor}, n.role, {tool}, n.milliseconds, pg_catalog.sha256(n.previous || {content}) \
+         {actor}, n.role, {tool}, n.milliseconds, \
+         pg_catalog.sha256(n.previous || pg_catalog.convert_to({content}, 'UTF8')) \
          FROM (SELECT {id} AS id, {previous} AS previous, \
          EXTRACT(epoch FROM pg_catalog.now())::pg_catalog.text AS epoch, \
          SESSION_USER::pg_catalog.text AS role, \

@@ -1,22 +1,23 @@
 //! The audit as a person reads it, all of it verified.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
-use serde::Deserialize;
+use sqlx::postgres::PgRow;
 
 use crate::engine::error::DatabaseError;
 use crate::migration::history::AuditDefect;
 
-use super::audit_check::{self, Extent};
+use super::audit_check::{self, Chain, Extent};
 use super::connection::Postgres;
-use super::facts::Facts;
-use super::facts_query;
-use super::history::AuditDefectRow;
+use super::fields::{given, given_as, text, time};
+use super::history::of_ledger;
 
 /// What the audit holds.
 #[derive(Debug)]
 pub struct AuditReport {
     /// How many rows it has.
-    pub rows: i64,
+    pub rows: usize,
     /// The newest ones, newest last.
     pub newest: Vec<AuditRow>,
     /// The first thing in it that is not as it was written.
@@ -24,12 +25,12 @@ pub struct AuditReport {
 }
 
 /// One row of the audit.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct AuditRow {
     /// Its number.
     pub id: i64,
-    /// When it was written, in microseconds since the epoch, by the server's clock.
-    at: i64,
+    /// When it was written, by the server's clock.
+    pub at: Option<Timestamp>,
     /// What was done.
     pub action: String,
     /// To which version.
@@ -41,18 +42,17 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// When it was written.
-    #[must_use]
-    pub fn at(&self) -> Option<Timestamp> {
-        Timestamp::from_microsecond(self.at).ok()
+    /// From the answer to [`newest_rows`].
+    fn read(row: &PgRow) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            id: given_as(row, 0)?,
+            at: time(row, 1)?,
+            action: given(row, 2)?.to_owned(),
+            version: text(row, 3)?.map(str::to_owned),
+            actor: given(row, 4)?.to_owned(),
+            detail: given(row, 5)?.to_owned(),
+        })
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Found {
-    rows: i64,
-    newest: Vec<AuditRow>,
-    defect: Option<AuditDefectRow>,
 }
 
 impl Postgres {
@@ -61,27 +61,71 @@ impl Postgres {
     /// # Errors
     /// Any trouble with the server or with rights; nothing is written.
     pub async fn audit(&mut self, newest: u32) -> Result<Option<AuditReport>, DatabaseError> {
-        let facts: Facts = self.read_json(facts_query::query(&self.settings)).await?;
+        let facts = self.look_at_facts().await?;
         facts.judge(&self.settings.ledger)?;
         facts.judge_reading(&self.settings)?;
         if !facts.installed {
             return Ok(None);
         }
-        let sql = format!(
-            "SELECT pg_catalog.json_build_object(\
-             'rows', (SELECT pg_catalog.count(*) FROM schemaward.audit a), \
-             'newest', COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(\
-             'id', a.id, 'at', (EXTRACT(epoch FROM a.at) * 1000000)::pg_catalog.int8, \
-             'action', a.action, 'version', a.version, 'actor', a.actor, 'detail', a.detail) ORDER BY a.id) \
-             FROM (SELECT a.* FROM schemaward.audit a ORDER BY a.id DESC LIMIT {newest}) a), \
-             '[]'::pg_catalog.json), 'defect', {})::pg_catalog.text",
-            audit_check::defect(&self.settings.ledger, Extent::Whole)
-        );
-        let found: Found = self.read_json(sql).await?;
-        Ok(Some(AuditReport {
-            rows: found.rows,
-            newest: found.newest,
-            defect: found.defect.as_ref().map(AuditDefectRow::defect),
-        }))
+        let ledger = &self.settings.ledger;
+        let questions = [
+            newest_rows(newest),
+            format!(
+                "SELECT s.version FROM schemaward.script s WHERE {}",
+                of_ledger(ledger)
+            ),
+            audit_check::unwritten(ledger, Extent::Whole),
+            audit_check::rows(ledger, Extent::Whole),
+        ];
+        let mut found = Found {
+            newest: Vec::new(),
+            recorded: HashSet::new(),
+            unwritten: None,
+            chain: Chain::new(Extent::Whole),
+        };
+        self.read_each(&questions, |question, row| found.take(question, &row))
+            .await?;
+        Ok(Some(found.report()))
+    }
+}
+
+fn newest_rows(newest: u32) -> String {
+    format!(
+        "SELECT a.id, EXTRACT(epoch FROM a.at), a.action, a.version, a.actor, a.detail \
+         FROM (SELECT a.* FROM schemaward.audit a ORDER BY a.id DESC LIMIT {newest}) a ORDER BY a.id"
+    )
+}
+
+/// What came of the answers so far. The audit is verified row by row: it may be long.
+struct Found {
+    newest: Vec<AuditRow>,
+    /// The versions that have a record.
+    recorded: HashSet<String>,
+    unwritten: Option<String>,
+    chain: Chain,
+}
+
+impl Found {
+    fn take(&mut self, question: usize, row: &PgRow) -> Result<(), DatabaseError> {
+        match question {
+            0 => self.newest.push(AuditRow::read(row)?),
+            1 => {
+                self.recorded.insert(given(row, 0)?.to_owned());
+            }
+            2 => self.unwritten = Some(given(row, 0)?.to_owned()),
+            _ => self.chain.add(&audit_check::Row::read(row)?),
+        }
+        Ok(())
+    }
+
+    fn report(self) -> AuditReport {
+        let unwritten = self.unwritten.as_deref();
+        AuditReport {
+            rows: self.chain.taken(),
+            newest: self.newest,
+            defect: self
+                .chain
+                .verdict(unwritten, |version| self.recorded.contains(version)),
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Connecting: the driver's options, and how long it may take.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use rustls::crypto::ring;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -21,12 +24,26 @@ pub async fn open(settings: &Settings, startup: &Startup) -> Result<PgConnection
     let options = options(settings, startup, password.expose_secret())?;
     let connected = async {
         guard::admit(settings).await?;
-        let connected = options.connect().await;
+        let connected = eagerly(options.connect()).await;
         connected.map_err(|cause| error::connecting(settings, &cause))
     };
     tokio::time::timeout(settings.connect_timeout, connected)
         .await
         .unwrap_or_else(|_| Err(error::connect_timeout(settings)))
+}
+
+/// How often in a row a future is polled that is not ready.
+const POLLS: usize = 32;
+
+/// Polls a future several times before it waits. While the driver proves the password it gives way to others 820
+/// times, each after a microsecond's work, and each time a runtime with nothing else to do asks the kernel for news.
+async fn eagerly<F: Future>(future: F) -> F::Output {
+    let mut future = Box::pin(future);
+    poll_fn(|context| {
+        let mut polls = (0..POLLS).map(|_| future.as_mut().poll(context));
+        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// The driver's options. Its constructors read PG* variables of the environment, so every field is set;
@@ -115,4 +132,40 @@ fn check_pem(pem: &[u8]) -> Result<(), DatabaseError> {
         "The CA in tls.ca (--ca-file) holds no PEM certificate. Nothing was sent. Give the server's \
          CA bundle, which begins with BEGIN CERTIFICATE.",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_gives_way_often_is_seldom_taken_at_its_word() {
+        let outer = Cell::new(0);
+        let gives_way = async {
+            for _ in 0..10 * POLLS {
+                tokio::task::yield_now().await;
+            }
+            "done"
+        };
+        let mut future = pin!(eagerly(gives_way));
+        let counted = poll_fn(|context| {
+            outer.set(outer.get() + 1);
+            future.as_mut().poll(context)
+        });
+        assert_eq!(counted.await, "done");
+        assert!(outer.get() <= 11, "{}", outer.get());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_something_waits() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let waiting = tokio::spawn(eagerly(told));
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        tell.send(7).unwrap();
+        assert_eq!(waiting.await.unwrap(), Ok(7));
+    }
 }

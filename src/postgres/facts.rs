@@ -2,28 +2,30 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::engine::database::{LedgerLimits, Server};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 
-use super::doubtful::Doubtful;
+use super::doubtful::{Doubtful, Table};
 use super::quote::{identifier, ledger as quoted};
 use super::settings::{Pooler, Settings};
 use super::{pooler, sanitize};
 
+pub mod read;
 mod rights;
 
 /// The oldest server that is supported: 14.
 const OLDEST_SERVER: i32 = 140_000;
 
-/// Facts of one look, in one row of JSON.
+/// The names of our tables in schema `schemaward`.
+pub const OUR_TABLES: [&str; 5] = ["installation", "claim", "script", "audit", "journal"];
+
+/// Facts of one look.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a question to the catalog, and they are asked at once"
 )]
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Facts {
     pub session: Session,
     pub version_number: i32,
@@ -34,14 +36,10 @@ pub struct Facts {
     history_schema_exists: bool,
     may_create_in_history_schema: bool,
     pub ledger_exists: bool,
-    ledger_kind: Option<String>,
-    ledger_has_triggers: Option<bool>,
-    ledger_has_rules: Option<bool>,
-    ledger_has_row_security: Option<bool>,
+    ledger: Option<Table>,
     columns: Vec<Column>,
     may_read_ledger: bool,
     may_read_our_tables: bool,
-    may_use_ledger: bool,
     pub our_schema_exists: bool,
     may_create_our_schema: bool,
     may_create_in_our_schema: bool,
@@ -55,11 +53,11 @@ pub struct Facts {
     role_exists: bool,
     pub may_take_role: bool,
     privileged: Vec<Privileged>,
-    doubtful: Vec<Doubtful>,
+    doubtful: Option<Doubtful>,
 }
 
 /// A role with power over the server, which ours is or can become.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Privileged {
     role: String,
     superuser: bool,
@@ -68,7 +66,7 @@ struct Privileged {
 }
 
 /// What names our server session, so that a cancellation never hits a successor with the same pid.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Session {
     pub pid: i32,
     pub began: String,
@@ -90,7 +88,8 @@ impl Session {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A column of the ledger.
+#[derive(Debug, Clone)]
 struct Column {
     name: String,
     kind: String,
@@ -188,7 +187,7 @@ impl Facts {
         if self.ledger_exists {
             self.judge_ledger(ledger)?;
         }
-        match self.doubtful.first() {
+        match &self.doubtful {
             Some(object) => Err(object.refuse(&self.user)),
             None => Ok(()),
         }
@@ -252,7 +251,8 @@ impl Facts {
     }
 
     fn ledger_defect(&self) -> Option<String> {
-        if !matches!(self.ledger_kind.as_deref(), Some("r" | "p")) {
+        let ledger = self.ledger.as_ref()?;
+        if !matches!(ledger.kind.as_str(), "r" | "p") {
             return Some("it is not a table".to_owned());
         }
         for (name, kinds) in COLUMNS {
@@ -277,13 +277,13 @@ impl Facts {
             ));
         }
         let hidden = [
-            (self.ledger_has_triggers, "it has triggers"),
-            (self.ledger_has_rules, "it has rules"),
-            (self.ledger_has_row_security, "it has row level security"),
+            (ledger.has_triggers, "it has triggers"),
+            (ledger.has_rules, "it has rules"),
+            (ledger.has_row_security, "it has row level security"),
         ];
         hidden
             .iter()
-            .find(|(present, _)| *present == Some(true))
+            .find(|(present, _)| *present)
             .map(|(_, what)| format!("{what}, which can hide or change rows"))
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use sqlx::postgres::PgRow;
 use tokio::time::{Instant, sleep};
 
 use crate::engine::error::DatabaseError;
@@ -11,6 +11,7 @@ use crate::engine::task::Ledger;
 
 use super::connection::{Postgres, column};
 use super::error;
+use super::fields::{given, given_as};
 use super::history::of_ledger;
 use super::quote::literal;
 use super::session::OWN_SEARCH_PATH;
@@ -28,7 +29,7 @@ fn flush(ledger: &Ledger) -> String {
 }
 
 /// What a look may have seen that a crash of the server could still take back.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Unflushed {
     /// Where the server's log of changes ended.
     lsn: String,
@@ -36,17 +37,50 @@ pub struct Unflushed {
     milliseconds: u32,
 }
 
-/// An expression for [`Unflushed`] as JSON; NULL: nothing. Only what was written moments ago can be meant; where
-/// somebody configured that no commit waits for the disk, no look does.
-pub fn expression() -> &'static str {
-    "(SELECT pg_catalog.json_build_object('lsn', w.lsn::pg_catalog.text, 'milliseconds', w.milliseconds) \
-     FROM (SELECT pg_catalog.pg_current_wal_insert_lsn() AS lsn, \
-     (EXTRACT(epoch FROM pg_catalog.current_setting('wal_writer_delay')::pg_catalog.interval) * 3000 + 1000)\
-     ::pg_catalog.int4 AS milliseconds, \
-     (SELECT a.at FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1) AS newest) w \
-     WHERE pg_catalog.current_setting('synchronous_commit') <> 'off' \
-     AND EXTRACT(epoch FROM pg_catalog.now() - w.newest) * 1000 < w.milliseconds \
-     AND pg_catalog.pg_current_wal_flush_lsn() < w.lsn)"
+/// What asks for all that [`Unflushed::read`] needs.
+pub const QUESTION: &str = "SELECT pg_catalog.pg_current_wal_flush_lsn(), pg_catalog.pg_current_wal_insert_lsn(), \
+     pg_catalog.current_setting('wal_writer_delay'), pg_catalog.current_setting('synchronous_commit'), \
+     EXTRACT(epoch FROM pg_catalog.now())";
+
+impl Unflushed {
+    /// From the answer to [`QUESTION`] and the time of the newest row of the audit; `None`: nothing. Only what was
+    /// written moments ago can be meant; where somebody configured that no commit waits for the disk, no look does.
+    pub fn read(row: &PgRow, newest: f64) -> Result<Option<Self>, DatabaseError> {
+        let (flushed, lsn) = (given(row, 0)?, given(row, 1)?);
+        let milliseconds = writer_delay(given(row, 2)?) * 3 + 1000;
+        let waits = given(row, 3)? != "off";
+        let age = given_as::<f64>(row, 4)? - newest;
+        let may_be_lost =
+            waits && age * 1000.0 < f64::from(milliseconds) && position(flushed) < position(lsn);
+        Ok(may_be_lost.then(|| Self {
+            lsn: lsn.to_owned(),
+            milliseconds,
+        }))
+    }
+}
+
+/// `wal_writer_delay` in milliseconds, as the server shows it: a number with the largest unit that fits.
+fn writer_delay(shown: &str) -> u32 {
+    let number = shown.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+    let unit = match &shown[number.len()..] {
+        "ms" | "" => Some(1),
+        "s" => Some(1000),
+        _ => None,
+    };
+    let delay = number.parse::<u32>().ok().zip(unit);
+    delay.map_or(LONGEST_DELAY, |(number, unit)| {
+        number.saturating_mul(unit).min(LONGEST_DELAY)
+    })
+}
+
+/// The largest `wal_writer_delay` that the server takes, in milliseconds.
+const LONGEST_DELAY: u32 = 10_000;
+
+/// A place in the server's log of changes, as a number; `None` (which comes before all others): it is none.
+fn position(lsn: &str) -> Option<u64> {
+    let (high, low) = lsn.split_once('/')?;
+    let half = |digits| u32::from_str_radix(digits, 16).ok().map(u64::from);
+    Some(half(high)? << 32 | half(low)?)
 }
 
 impl Postgres {
@@ -81,5 +115,33 @@ impl Postgres {
             sleep(ASK_EVERY).await;
         }
         Err(error::not_on_disk(&self.settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_is_read_as_the_server_shows_it() {
+        let cases = [
+            ("200ms", 200),
+            ("1s", 1000),
+            ("10s", 10_000),
+            ("1ms", 1),
+            ("?", 10_000),
+            ("5min", 10_000),
+        ];
+        for (shown, expected) in cases {
+            assert_eq!(writer_delay(shown), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn places_in_the_log_are_compared_as_numbers() {
+        assert!(position("0/9FFFFFFF") < position("0/A0000000"));
+        assert!(position("9/FFFFFFFF") < position("A/0"));
+        assert!(position("F/1") < position("10/0"));
+        assert_eq!(position("1/2"), Some(0x1_0000_0002));
     }
 }

@@ -1,176 +1,126 @@
 //! Reading the ledger, our records beside it, and the claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde::Deserialize;
 use sqlx::postgres::PgRow;
-use uuid::Uuid;
 
 use crate::engine::database::Installation;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::server_identity::{ServerIdentity, ServerSeen};
 use crate::engine::task::{Ledger, Owner};
-use crate::migration::begun::{Begun, Entry, EntryState};
-use crate::migration::checksum::Checksum;
-use crate::migration::file_name::Direction;
-use crate::migration::history::{AuditDefect, AuditDefectKind, History};
+use crate::migration::history::{AuditDefect, History};
 use crate::migration::version::Version;
 
-use super::audit_check::{self, Extent};
-use super::columns::{LedgerColumns, ScriptColumns};
+use super::audit_check::{self, Chain, Extent};
 use super::facts::Facts;
+use super::fields::{given, given_as};
 use super::flushed::{self, Unflushed};
 use super::journal;
-use super::look::json;
-use super::quote::{ledger as quoted, literal};
+use super::quote::literal;
+use super::rows::{self, Records};
 use super::session::OWN_SEARCH_PATH;
 
 /// Format of the tables in schema `schemaward`; a larger one was written by a newer Schemaward.
 pub const FORMAT: i32 = 2;
 
-/// What stands in the tables: a document, and beside it the two that have a row for each version.
-#[derive(Debug, Default, Deserialize)]
-pub struct Content {
-    #[serde(skip)]
-    rows: LedgerColumns,
-    #[serde(skip)]
-    scripts: ScriptColumns,
-    #[serde(default)]
-    journal: Vec<JournalRow>,
-    claim: Option<ClaimRow>,
-    installation: Option<InstallationRow>,
-    server: Option<ServerRow>,
-    audited_server: Option<String>,
-    #[serde(default)]
-    undone: Vec<UndoneRow>,
-    #[serde(default)]
-    used: bool,
-    audit_defect: Option<AuditDefectRow>,
-    /// What a crash of the server could take back of it.
-    pub unflushed: Option<Unflushed>,
+/// What a look asks the tables for, a statement each. So it is planned with little and answered by plain rows, which
+/// a new session has soonest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    Ledger,
+    Scripts,
+    Installation,
+    Claim,
+    Journal,
+    /// The newest rows of the audit.
+    Audit,
+    /// A record that the audit does not have.
+    Unwritten,
+    /// Which server the audit knew last.
+    AuditedServer,
+    /// How often versions were undone.
+    Undone,
+    /// Whether the ledger ever held a version.
+    Used,
+    /// Where the server's log of changes is.
+    Log,
+    /// Which server it is. Two reads of a small file.
+    Server,
 }
 
-/// How often a version was undone.
-#[derive(Debug, Deserialize)]
-struct UndoneRow {
-    version: String,
-    times: u64,
-}
+/// What stands in the tables: the rows of each answer.
+#[derive(Debug, Default)]
+pub struct Content(Vec<(About, Vec<PgRow>)>);
 
-/// What [`audit_check::defect`] answers.
-#[derive(Debug, Deserialize)]
-pub struct AuditDefectRow {
-    id: i64,
-    kind: String,
-    version: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct JournalRow {
-    version: String,
-    direction: String,
-    first: usize,
-    last: usize,
-    checksum: String,
-    state: String,
-    before: Option<serde_json::Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ClaimRow {
-    cluster: String,
-    namespace: String,
-    name: String,
-    uid: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct InstallationRow {
-    format: i32,
-    database_id: Uuid,
-    audit_entries: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct ServerRow {
-    system_identifier: i64,
-    timeline: i64,
-}
-
-/// Which server it is. Two reads of a small file.
-const SERVER: &str = "'server', (SELECT pg_catalog.json_build_object(\
-     'system_identifier', s.system_identifier, 'timeline', c.timeline_id) \
-     FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c)";
-
-/// The query for the tables that exist, and for which server it is when `reads_server`; `None` when there is
-/// nothing to ask for. All of it is one statement, so one snapshot.
-pub fn query(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Option<String> {
-    if !facts.ledger_exists && !facts.installed && !reads_server {
-        return None;
-    }
-    let mut document = Vec::new();
-    let mut tables = Vec::new();
+/// The statements for the tables that exist, and for which server it is when `reads_server`. They are for one snapshot.
+pub fn questions(facts: &Facts, ledger: &Ledger, reads_server: bool) -> Vec<(About, String)> {
+    let mut all = Vec::new();
     if facts.ledger_exists {
-        let (selected, table) = (LedgerColumns::selected(), quoted(ledger));
-        tables.push(format!("(SELECT {selected} FROM {table} l) l"));
+        all.push((About::Ledger, rows::of_the_ledger(ledger)));
     }
     if facts.installed {
-        document.push(ours(facts, ledger));
-        let marked = if facts.baselines_are_marked {
-            "s.baseline"
-        } else {
-            "false"
-        };
-        let (selected, here) = (ScriptColumns::selected(marked), of_ledger(ledger));
-        tables.push(format!(
-            "(SELECT {selected} FROM schemaward.script s WHERE {here}) s"
-        ));
+        all.extend(ours(facts, ledger));
     }
     if reads_server {
-        document.push(SERVER.to_owned());
+        let server = "SELECT s.system_identifier, c.timeline_id \
+             FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c";
+        all.push((About::Server, server.to_owned()));
     }
-    let document = document.join(", ");
-    let arrays = if tables.is_empty() {
-        String::new()
-    } else {
-        format!(", * FROM {}", tables.join(", "))
-    };
-    Some(format!(
-        "SELECT pg_catalog.json_build_object({document}) AS content{arrays}"
-    ))
+    all
 }
 
-/// What stands in our tables but the scripts: keys and values of the document.
-fn ours(facts: &Facts, ledger: &Ledger) -> String {
+/// What asks for what stands in our tables.
+fn ours(facts: &Facts, ledger: &Ledger) -> Vec<(About, String)> {
     let here = of_ledger(ledger);
-    let journal = if facts.journal_exists {
-        format!(
-            ", 'journal', COALESCE((SELECT pg_catalog.json_agg({} ORDER BY s.first_statement) \
-             FROM schemaward.journal s WHERE {here}), '[]'::pg_catalog.json)",
-            journal::ROW
-        )
+    let marked = if facts.baselines_are_marked {
+        "s.baseline"
     } else {
-        String::new()
+        "false"
     };
-    format!(
-        "'claim', (SELECT pg_catalog.json_build_object('cluster', s.cluster, \
-         'namespace', s.namespace, 'name', s.name, 'uid', s.uid) \
-         FROM schemaward.claim s WHERE {here}), \
-         'audit_defect', {audit}, 'unflushed', {unflushed}, \
-         'audited_server', (SELECT s.detail FROM schemaward.audit s WHERE {here} \
-         AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1), \
-         'undone', COALESCE((SELECT pg_catalog.json_agg(u) FROM (SELECT s.version, pg_catalog.count(*) AS times \
-         FROM schemaward.audit s WHERE {here} AND s.action = 'undo' AND s.version IS NOT NULL \
-         GROUP BY s.version) u), '[]'::pg_catalog.json), \
-         'used', EXISTS (SELECT 1 FROM schemaward.audit s WHERE {here} \
-         AND s.action IN ('apply', 'adopt', 'baseline')), \
-         'installation', (SELECT pg_catalog.json_build_object('format', i.format, \
-         'database_id', i.database_id, \
-         'audit_entries', COALESCE((SELECT pg_catalog.max(a.id) FROM schemaward.audit a), 0)) \
-         FROM schemaward.installation i){journal}",
-        audit = audit_check::defect(ledger, Extent::Newest),
-        unflushed = flushed::expression(),
-    )
+    let mut all = vec![
+        (About::Scripts, rows::of_scripts(ledger, marked)),
+        (
+            About::Installation,
+            "SELECT i.format, i.database_id FROM schemaward.installation i".to_owned(),
+        ),
+        (
+            About::Claim,
+            format!(
+                "SELECT s.cluster, s.namespace, s.name, s.uid FROM schemaward.claim s WHERE {here}"
+            ),
+        ),
+        (About::Audit, audit_check::rows(ledger, Extent::Newest)),
+        (
+            About::Unwritten,
+            audit_check::unwritten(ledger, Extent::Newest),
+        ),
+        (
+            About::AuditedServer,
+            format!(
+                "SELECT s.detail FROM schemaward.audit s WHERE {here} \
+                 AND s.action IN ('install', 'server') ORDER BY s.id DESC LIMIT 1"
+            ),
+        ),
+        (
+            About::Undone,
+            format!(
+                "SELECT s.version, pg_catalog.count(*) FROM schemaward.audit s WHERE {here} \
+                 AND s.action = 'undo' AND s.version IS NOT NULL GROUP BY s.version"
+            ),
+        ),
+        (
+            About::Used,
+            format!(
+                "SELECT s.id FROM schemaward.audit s WHERE {here} \
+                 AND s.action IN ('apply', 'adopt', 'baseline') LIMIT 1"
+            ),
+        ),
+        (About::Log, flushed::QUESTION.to_owned()),
+    ];
+    if facts.journal_exists {
+        all.push((About::Journal, journal::rows(ledger)));
+    }
+    all
 }
 
 /// Compressed bytes of texts that one answer has at the most, the first text aside.
@@ -200,137 +150,131 @@ pub fn stored_downs_query(ledger: &Ledger, versions: &[Version]) -> String {
 }
 
 impl Content {
-    /// Takes it from the answer to [`query`].
-    pub fn read(row: &PgRow, facts: &Facts) -> Result<Self, DatabaseError> {
-        let mut content: Self = json(row, "content")?;
-        if facts.ledger_exists {
-            content.rows = LedgerColumns::read(row)?;
+    /// Takes in a row that answers one of the [`questions`].
+    pub fn take(&mut self, about: About, row: PgRow) {
+        match self.0.last_mut() {
+            Some((last, rows)) if *last == about => rows.push(row),
+            _ => self.0.push((about, vec![row])),
         }
-        if facts.installed {
-            content.scripts = ScriptColumns::read(row)?;
-        }
-        Ok(content)
+    }
+
+    fn rows(&self, about: About) -> &[PgRow] {
+        let answer = self.0.iter().find(|(asked, _)| *asked == about);
+        answer.map_or(&[], |(_, rows)| rows)
+    }
+
+    fn row(&self, about: About) -> Option<&PgRow> {
+        self.rows(about).first()
     }
 
     /// Our own schema, when it is there and written by a version that we know.
     pub fn installation(&self) -> Result<Option<Installation>, DatabaseError> {
-        match &self.installation {
-            None => Ok(None),
-            Some(found) if found.format > FORMAT => Err(DatabaseError::new(
+        let Some(row) = self.row(About::Installation) else {
+            return Ok(None);
+        };
+        let format: i32 = given_as(row, 0)?;
+        if format > FORMAT {
+            return Err(DatabaseError::new(
                 DatabaseErrorKind::HistoryTooNew,
                 format!(
-                    "Schema \"schemaward\" has format {}, this Schemaward knows up to {FORMAT}. \
-                     Nothing was changed. Use the newer Schemaward that wrote it.",
-                    found.format
+                    "Schema \"schemaward\" has format {format}, this Schemaward knows up to {FORMAT}. \
+                     Nothing was changed. Use the newer Schemaward that wrote it."
                 ),
-            )),
-            Some(found) => Ok(Some(Installation {
-                database_id: found.database_id,
-                audit_entries: found.audit_entries,
-                is_outdated: found.format < FORMAT,
-            })),
+            ));
         }
+        let newest = self.row(About::Audit).map(|row| given_as(row, 0));
+        Ok(Some(Installation {
+            database_id: given_as(row, 1)?,
+            audit_entries: newest.transpose()?.unwrap_or_default(),
+            is_outdated: format < FORMAT,
+        }))
     }
 
     /// Which server it is, and which one the audit has.
-    pub fn server(&self) -> ServerSeen {
-        let now = self.server.as_ref().map(|row| ServerIdentity {
-            system_identifier: row.system_identifier,
-            timeline: row.timeline,
-        });
-        let audited = self.audited_server.as_deref();
-        ServerSeen {
-            now,
-            audited: audited.and_then(ServerIdentity::parse),
-        }
+    pub fn server(&self) -> Result<ServerSeen, DatabaseError> {
+        let now = self.row(About::Server).map(server);
+        let audited = self.row(About::AuditedServer).map(|row| given(row, 0));
+        Ok(ServerSeen {
+            now: now.transpose()?,
+            audited: audited.transpose()?.and_then(ServerIdentity::parse),
+        })
     }
 
     /// Who owns the ledger.
-    pub fn claim(&self) -> Option<Owner> {
-        self.claim.as_ref().map(|claim| Owner {
-            cluster: claim.cluster.clone(),
-            namespace: claim.namespace.clone(),
-            name: claim.name.clone(),
-            uid: claim.uid.clone(),
-        })
+    pub fn claim(&self) -> Result<Option<Owner>, DatabaseError> {
+        self.row(About::Claim).map(owner).transpose()
+    }
+
+    /// What a crash of the server could take back of it.
+    pub fn unflushed(&self) -> Result<Option<Unflushed>, DatabaseError> {
+        match (self.row(About::Log), self.row(About::Audit)) {
+            (Some(log), Some(newest)) => Unflushed::read(log, audit_check::Row::read(newest)?.at),
+            _ => Ok(None),
+        }
     }
 
     /// The rows and records as a history.
     pub fn history(&self) -> Result<History, DatabaseError> {
-        let scripts = self
-            .scripts
-            .records()
-            .collect::<Result<BTreeMap<_, _>, _>>()?;
-        let rows = self.rows.applied(&scripts)?;
+        let records = Records::read(self.rows(About::Scripts))?;
+        let rows = rows::applied(self.rows(About::Ledger), &records.stored)?;
         let recorded: BTreeSet<_> = rows.iter().map(|row| &row.version).collect();
-        let orphans = scripts
+        let orphans = records
+            .stored
             .keys()
             .filter(|version| !recorded.contains(version))
             .cloned()
             .collect();
-        let baselined = self.scripts.baselined();
-        let undone = self.undone.iter();
-        let undone = undone.filter_map(|row| Some((Version::parse(&row.version).ok()?, row.times)));
-        let begun = self.begun()?;
+        let audit_defect = self.audit_defect(&records)?;
+        let undone = self.undone()?;
+        let begun = journal::begun(self.rows(About::Journal))?;
         History::new(rows, orphans)
             .map(|history| {
-                let defect = self.audit_defect.as_ref().map(AuditDefectRow::defect);
                 history
-                    .with_baselined(baselined)
+                    .with_baselined(records.baselined)
                     .with_undone(undone)
-                    .with_use(self.used)
-                    .with_audit_defect(defect)
+                    .with_use(self.row(About::Used).is_some())
+                    .with_audit_defect(audit_defect)
                     .with_begun(begun)
             })
             .map_err(|defect| unreadable(defect.to_string()))
     }
 
-    /// The version that was begun and is not recorded.
-    fn begun(&self) -> Result<Option<Begun>, DatabaseError> {
-        let mut begun: Option<Begun> = None;
-        for row in &self.journal {
-            let (version, direction, entry) = journal_row(row)?;
-            let found = begun.get_or_insert_with(|| Begun {
-                version: version.clone(),
-                direction,
-                entries: Vec::new(),
-            });
-            if found.version != version || found.direction != direction {
-                return Err(journal::unreadable("a second version"));
+    fn undone(&self) -> Result<Vec<(Version, u64)>, DatabaseError> {
+        let mut undone = Vec::new();
+        for row in self.rows(About::Undone) {
+            if let Ok(version) = Version::parse(given(row, 0)?) {
+                undone.push((version, given_as(row, 1)?));
             }
-            found.entries.push(entry);
         }
-        Ok(begun)
+        Ok(undone)
+    }
+
+    fn audit_defect(&self, records: &Records) -> Result<Option<AuditDefect>, DatabaseError> {
+        if self.row(About::Installation).is_none() {
+            return Ok(None);
+        }
+        let rows = self.rows(About::Audit).iter().map(audit_check::Row::read);
+        let chain = Chain::of_newest(&rows.collect::<Result<Vec<_>, _>>()?);
+        let unwritten = self.row(About::Unwritten).map(|row| given(row, 0));
+        Ok(chain.verdict(unwritten.transpose()?, |version| records.has(version)))
     }
 }
 
-fn journal_row(row: &JournalRow) -> Result<(Version, Direction, Entry), DatabaseError> {
-    let before = row.before.clone().map(serde_json::from_value);
-    let entry = Entry {
-        first: row.first,
-        last: row.last,
-        checksum: Checksum::parse(&row.checksum).map_err(|_| journal::unreadable("a checksum"))?,
-        state: EntryState::parse(&row.state).ok_or_else(|| journal::unreadable("a state"))?,
-        before: before
-            .transpose()
-            .map_err(|_| journal::unreadable("what the catalog showed"))?,
-    };
-    let version = Version::parse(&row.version).map_err(|_| journal::unreadable("a version"))?;
-    Ok((version, journal::direction(&row.direction)?, entry))
+fn server(row: &PgRow) -> Result<ServerIdentity, DatabaseError> {
+    Ok(ServerIdentity {
+        system_identifier: given_as(row, 0)?,
+        timeline: given_as(row, 1)?,
+    })
 }
 
-impl AuditDefectRow {
-    /// The defect. A version that is no number is one more thing that somebody changed.
-    pub fn defect(&self) -> AuditDefect {
-        let version = || Version::parse(self.version.as_deref().unwrap_or_default()).ok();
-        let kind = match (self.kind.as_str(), version()) {
-            ("missing", _) => AuditDefectKind::Missing,
-            ("unwritten", Some(version)) => AuditDefectKind::Unwritten(version),
-            ("unrecorded", Some(version)) => AuditDefectKind::Unrecorded(version),
-            _ => AuditDefectKind::Changed,
-        };
-        AuditDefect { row: self.id, kind }
-    }
+fn owner(row: &PgRow) -> Result<Owner, DatabaseError> {
+    let field = |index| given(row, index).map(str::to_owned);
+    Ok(Owner {
+        cluster: field(0)?,
+        namespace: field(1)?,
+        name: field(2)?,
+        uid: field(3)?,
+    })
 }
 
 pub(super) fn unreadable(what: impl std::fmt::Display) -> DatabaseError {

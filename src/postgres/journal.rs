@@ -1,11 +1,13 @@
 //! The journal: how far a version came that does not run in one transaction. Its rows go with the version's
 //! record.
 
+use sqlx::postgres::PgRow;
+
 use crate::engine::database::Execution;
 use crate::engine::decision::Verdict;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
-use crate::migration::begun::EntryState;
+use crate::migration::begun::{Begun, Entry, EntryState};
 use crate::migration::checksum::Checksum;
 use crate::migration::evidence::Evidence;
 use crate::migration::file_name::Direction;
@@ -13,6 +15,7 @@ use crate::migration::part::Part;
 use crate::migration::version::Version;
 
 use super::error;
+use super::fields::{given, given_as, text};
 use super::history::of_ledger;
 use super::quote::{literal, optional_literal};
 
@@ -29,10 +32,46 @@ pub const CREATE: &str = "CREATE TABLE schemaward.journal (\
      actor text NOT NULL, \
      PRIMARY KEY (ledger_schema, ledger_table, version, direction, first_statement))";
 
-/// One row, as a look reads it, as JSON.
-pub const ROW: &str = "pg_catalog.json_build_object('version', s.version, 'direction', s.direction, \
-     'first', s.first_statement, 'last', s.last_statement, 'checksum', s.checksum, 'state', s.state, \
-     'before', s.before)";
+/// What asks for the rows that [`begun`] reads.
+pub fn rows(ledger: &Ledger) -> String {
+    format!(
+        "SELECT s.version, s.direction, s.first_statement, s.last_statement, s.checksum, s.state, s.before \
+         FROM schemaward.journal s WHERE {} ORDER BY s.first_statement",
+        of_ledger(ledger)
+    )
+}
+
+/// The version that was begun and is not recorded, from the answer to [`rows`].
+pub fn begun(rows: &[PgRow]) -> Result<Option<Begun>, DatabaseError> {
+    let mut begun: Option<Begun> = None;
+    for row in rows {
+        let version = Version::parse(given(row, 0)?).map_err(|_| unreadable("a version"))?;
+        let direction = direction(given(row, 1)?)?;
+        let found = begun.get_or_insert_with(|| Begun {
+            version: version.clone(),
+            direction,
+            entries: Vec::new(),
+        });
+        if found.version != version || found.direction != direction {
+            return Err(unreadable("a second version"));
+        }
+        found.entries.push(entry(row)?);
+    }
+    Ok(begun)
+}
+
+fn entry(row: &PgRow) -> Result<Entry, DatabaseError> {
+    let before = text(row, 6)?.map(serde_json::from_str);
+    Ok(Entry {
+        first: given_as(row, 2)?,
+        last: given_as(row, 3)?,
+        checksum: Checksum::parse(given(row, 4)?).map_err(|_| unreadable("a checksum"))?,
+        state: EntryState::parse(given(row, 5)?).ok_or_else(|| unreadable("a state"))?,
+        before: before
+            .transpose()
+            .map_err(|_| unreadable("what the catalog showed"))?,
+    })
+}
 
 /// A query for the oids of the indexes that the catalog showed before a part was started; none before it is.
 pub fn known_indexes(ledger: &Ledger, execution: &Execution, part: &Part) -> String {

@@ -9,14 +9,24 @@ use crate::engine::error::DatabaseError;
 
 use super::connection::Postgres;
 use super::facts::Facts;
+use super::facts::read::Answers;
+use super::fields::flag;
 use super::flushed::Unflushed;
 use super::history::{self, Content};
-use super::{error, facts_query, journal, session};
+use super::steps::CANCELLED_RETRIES;
+use super::{error, facts_query, journal, pooler, query, session};
 
 impl Postgres {
     /// The facts of a look, unjudged.
     pub(super) async fn look_at_facts(&mut self) -> Result<Facts, DatabaseError> {
-        self.read_json(facts_query::query(&self.settings)).await
+        let questions = facts_query::questions(&self.settings);
+        let (about, queries): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+        let answers = self
+            .read_rows(&queries, |answers: &mut Answers, number, row| {
+                answers.take(about[number], row)
+            })
+            .await?;
+        answers.facts(&self.settings)
     }
 
     /// What the engine decides from. Nothing of it goes with a crash of the server.
@@ -41,24 +51,24 @@ impl Postgres {
         self.startup.meets(facts.version_number);
         facts.judge(&self.settings.ledger)?;
         facts.judge_reading(&self.settings)?;
-        let mut content = self.content(&facts).await?;
+        let content = self.content(&facts).await?;
         let installation = content.installation()?;
         if installation.is_some_and(|found| !found.is_outdated) && !facts.journal_exists {
             return Err(journal::missing());
         }
         let inspection = Inspection {
             server: facts.server(),
-            server_seen: content.server(),
+            server_seen: content.server()?,
             ledger_exists: facts.ledger_exists,
             limits: facts.limits(),
             installation,
-            claim: content.claim(),
+            claim: content.claim()?,
             history: content.history()?,
             missing_grants: facts.missing_grants(&self.settings),
             privileges: facts.privileges(),
         };
         self.facts = Some(facts);
-        Ok((inspection, content.unflushed.take()))
+        Ok((inspection, content.unflushed()?))
     }
 
     /// What stands in the tables, and which server it is. On a database without tables the latter is asked for under
@@ -80,10 +90,69 @@ impl Postgres {
         facts: &Facts,
         reads_server: bool,
     ) -> Result<Content, DatabaseError> {
-        match history::query(facts, &self.settings.ledger, reads_server) {
-            Some(sql) => Content::read(&self.read_row(&[], sql).await?, facts),
-            None => Ok(Content::default()),
+        let questions = history::questions(facts, &self.settings.ledger, reads_server);
+        let (about, queries): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+        self.read_rows(&queries, |content: &mut Content, number, row| {
+            content.take(about[number], row);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs read-only queries on one snapshot, again when a cancellation hit them, and gives what `take` makes of all
+    /// their rows, each with the number of its query.
+    async fn read_rows<T: Default>(
+        &mut self,
+        queries: &[String],
+        take: impl Fn(&mut T, usize, PgRow) -> Result<(), DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let mut retries = CANCELLED_RETRIES;
+        loop {
+            let mut all = T::default();
+            let asked = self.read_each(queries, |number, row| take(&mut all, number, row));
+            match asked.await {
+                Err(error) if retries > 0 && error::is_cancellation(&error) => retries -= 1,
+                asked => return asked.map(|()| all),
+            }
         }
+    }
+
+    /// Runs read-only queries on one snapshot, and hands over each of their rows with the number of its query.
+    pub(super) async fn read_each(
+        &mut self,
+        queries: &[String],
+        mut take: impl FnMut(usize, PgRow) -> Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        if queries.is_empty() {
+            return Ok(());
+        }
+        let question = self.startup.question();
+        // A snapshot for all of a transaction has to be its first one, so it begins before the session is asked for,
+        // and that must not fail in it: a pooler that allows no transactions would say so instead.
+        let before = [
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            session::OWN_SEARCH_PATH,
+            &question,
+        ];
+        let queries = queries.iter().map(String::as_str);
+        let all = before.into_iter().chain(queries).chain(["COMMIT"]);
+        let sql = all.collect::<Vec<_>>().join("; ");
+        let (mut is_ours, mut taken) = (Ok(true), Ok(()));
+        let asked = query::each_row(&mut self.connection, sql, |statement, row| match statement
+            .checked_sub(before.len())
+        {
+            None => is_ours = flag(&row, 0),
+            Some(number) if taken.is_ok() => taken = take(number, row),
+            Some(_) => {}
+        });
+        let asked = asked.await.map_err(|cause| self.explain(&cause));
+        if asked.is_err() {
+            self.roll_back().await;
+        }
+        if !is_ours? {
+            return Err(pooler::another_session(&self.settings));
+        }
+        asked.and(taken)
     }
 
     /// Runs one read-only query that answers one JSON document.

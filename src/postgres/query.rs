@@ -44,6 +44,23 @@ pub async fn send(connection: &mut PgConnection, sql: String) -> Answer {
     }
 }
 
+/// Sends own statements, and hands over each row with the number of its statement, from 0.
+pub async fn each_row(
+    connection: &mut PgConnection,
+    sql: String,
+    mut take: impl FnMut(usize, PgRow),
+) -> Result<(), sqlx::Error> {
+    let mut completed = 0;
+    let mut stream = connection.fetch_many(raw_sql(AssertSqlSafe(sql)));
+    while let Some(part) = stream.try_next().await? {
+        match part {
+            Either::Left(_) => completed += 1,
+            Either::Right(row) => take(completed, row),
+        }
+    }
+    Ok(())
+}
+
 /// Sends own statements of which the last row is the answer.
 pub async fn last_row(
     connection: &mut PgConnection,

@@ -87,6 +87,15 @@ impl Startup {
         )
     }
 
+    /// Asks whether this very session answers, and fails in no case: for a transaction that begins before that, only
+    /// reads, and whose answers count for nothing unless this one is true.
+    pub fn question(&self) -> String {
+        format!(
+            "SELECT pg_catalog.current_setting('{MARK}', true) OPERATOR(pg_catalog.=) {}",
+            literal(&self.mark)
+        )
+    }
+
     /// The session checked, and then as it began (decision 6).
     pub fn again(&self) -> Vec<String> {
         let mut all = vec![self.check()];

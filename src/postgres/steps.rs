@@ -18,7 +18,7 @@ use super::quote::literal;
 use super::{error, journal, outside, query, record, session};
 
 /// How often own statements are sent again that a late cancellation hit: it was meant for the script.
-const CANCELLED_RETRIES: usize = 3;
+pub(super) const CANCELLED_RETRIES: usize = 3;
 
 /// Does one step.
 pub async fn perform(

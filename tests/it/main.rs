@@ -49,6 +49,7 @@ mod journal_objects;
 mod journal_operator;
 mod journal_proof;
 mod lint;
+mod look;
 mod loss;
 mod one_off;
 mod operator;

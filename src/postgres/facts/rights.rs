@@ -39,7 +39,7 @@ impl Facts {
             grants.push(format!("CREATE SCHEMA {schema} AUTHORIZATION {user};"));
         } else if !self.ledger_exists && !self.may_create_in_history_schema {
             grants.push(format!("GRANT CREATE ON SCHEMA {schema} TO {user};"));
-        } else if self.ledger_exists && !self.may_use_ledger {
+        } else if self.ledger.as_ref().is_some_and(|ledger| !ledger.may.all()) {
             grants.push(format!(
                 "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {user};",
                 quoted(&settings.ledger)
