@@ -52,7 +52,8 @@ fn the_table_of_reasons_is_what_the_code_does() {
     let (_, table) = page
         .split_once("| reason | shows as | tried again |\n|---|---|---|\n")
         .expect("the table of reasons");
-    let mut listed = vec![Reason::ProgressingWithRetry]; // of Reconciling alone, said in prose
+    // Of other conditions than Ready, said in prose.
+    let mut listed = vec![Reason::ProgressingWithRetry, Reason::DecisionRefused];
     for row in table.lines().take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         for name in names(cells[0]) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Time;
 
-/// The conditions of a `DatabaseSchema`, as kstatus defines them.
+/// The conditions of a `DatabaseSchema`: the first three as kstatus defines them, which does not look at others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConditionType {
     /// True: the database stands where the resource wants it. Always there.
@@ -16,6 +16,12 @@ pub enum ConditionType {
     Reconciling,
     /// There, and True, only while a person has to act.
     Stalled,
+    /// There, and True, only while the decision of the annotation schemaward.dev/takeover stands refused.
+    TakeoverRefused,
+    /// The same of the annotation schemaward.dev/accept.
+    AcceptRefused,
+    /// The same of the annotation schemaward.dev/resolve.
+    ResolveRefused,
 }
 
 impl ConditionType {
@@ -26,6 +32,9 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
+            Self::TakeoverRefused => "TakeoverRefused",
+            Self::AcceptRefused => "AcceptRefused",
+            Self::ResolveRefused => "ResolveRefused",
         }
     }
 }
@@ -46,7 +55,7 @@ macro_rules! reasons {
 
             /// The name in status, in events and in metrics.
             #[must_use]
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
                 }
@@ -76,6 +85,8 @@ reasons! {
     /// Reason of the condition Reconciling while a trouble is tried again by itself; Ready names
     /// the trouble.
     ProgressingWithRetry = "ProgressingWithRetry",
+    /// Reason of the conditions `TakeoverRefused`, `AcceptRefused` and `ResolveRefused`, whose message says why.
+    DecisionRefused = "DecisionRefused",
 
     /// A `ConfigMap` with migrations does not exist.
     SourceNotFound = "SourceNotFound",
@@ -219,7 +230,7 @@ pub enum ConditionStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Ready, Reconciling or Stalled.
+    /// Ready, Reconciling or Stalled; or that a decision of a person was refused.
     #[serde(rename = "type")]
     pub type_: String,
     /// True, False or Unknown.

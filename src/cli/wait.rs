@@ -91,17 +91,18 @@ impl Wait {
         loop {
             match wanted.state(&resource) {
                 State::Ready(ready) => {
+                    self.tell_refused(&resource, terminal);
                     terminal.results(&format!("{}: {}\n", self.resource, ready.message))?;
                     return Ok(Exit::Done);
                 }
                 State::Stalled(stalled) => {
-                    if let Some(looked_at) = looked_at(&resource) {
-                        terminal.note(&format!("{}: {looked_at}", self.resource));
-                    }
+                    self.tell_refused(&resource, terminal);
                     return Err(Failure::not_done(&stalled.message));
                 }
                 State::Pending(ready) => {
-                    let now = format!("{}: {}", ready.reason, ready.message);
+                    let refused = refused(&resource).map(|refused| format!(" {refused}"));
+                    let refused = refused.collect::<String>();
+                    let now = format!("{}: {}{refused}", ready.reason, ready.message);
                     if last.says(&ready.reason, now) {
                         terminal.note(&format!("{}: {}", self.resource, last.text));
                     }
@@ -121,6 +122,13 @@ impl Wait {
                 return Err(self.timed_out(last));
             }
             resource = self.next(&mut states, last, terminal).await?;
+        }
+    }
+
+    /// A decision that was refused is over, whatever the resource came to.
+    fn tell_refused(&self, resource: &DatabaseSchema, terminal: Terminal) {
+        for refused in refused(resource) {
+            terminal.note(&format!("{}: {refused}", self.resource));
         }
     }
 
@@ -244,19 +252,22 @@ fn asked(annotation: &str, before: Option<&Condition>) -> String {
     }
 }
 
-/// The decisions of a person with which the operator looked, as a sentence: why one was refused is in Events alone.
-fn looked_at(resource: &DatabaseSchema) -> Option<String> {
-    let observed = &resource.status.as_ref()?.observed_decisions;
-    let names: Vec<_> = observed
-        .keys()
-        .map(String::as_str)
-        .filter(|name| *name != APPROVE_ANNOTATION)
-        .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "The operator looked with {}. If a decision was refused, the resource's Events say why.",
-            names.join(" and ")
-        )
+/// The decisions of a person that were refused, and why, a few sentences each.
+fn refused(resource: &DatabaseSchema) -> impl Iterator<Item = String> {
+    let refusals = [
+        (TAKEOVER_ANNOTATION, ConditionType::TakeoverRefused),
+        (ACCEPT_ANNOTATION, ConditionType::AcceptRefused),
+        (RESOLVE_ANNOTATION, ConditionType::ResolveRefused),
+    ];
+    let conditions = resource.status.iter().flat_map(|status| &status.conditions);
+    let standing = conditions.filter(|condition| condition.status == ConditionStatus::True);
+    standing.filter_map(move |condition| {
+        let mut refusals = refusals.iter();
+        let (annotation, _) = refusals.find(|(_, type_)| condition.type_ == type_.as_str())?;
+        Some(format!(
+            "The decision of {annotation} was refused: {}",
+            condition.message
+        ))
     })
 }
 

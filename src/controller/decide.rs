@@ -1,5 +1,6 @@
 //! Carries out what a person decided by an annotation, before the attempt goes on.
 
+use crate::api::condition::Reason;
 use crate::engine;
 use crate::engine::decision::{Decision, Wish};
 use crate::engine::outcome::{End, Outcome, Stop};
@@ -7,19 +8,19 @@ use crate::engine::task::Mode;
 use crate::postgres::Postgres;
 
 use super::attempt::Attempt;
-use super::decisions::{Handled, Open, open};
+use super::decisions::{Decided, Open, open};
 use super::events::Severity;
 use super::migrate::Run;
 use super::news::News;
 
 /// Reasons of the events about decisions.
 const DECIDED: &str = "Decided";
-const REFUSED: &str = "DecisionRefused";
+const REFUSED: &str = Reason::DecisionRefused.as_str();
 
 /// What became of the open decisions.
 pub struct Decisions {
-    /// Those that were acted on or refused; none of them is looked at again.
-    pub handled: Handled,
+    /// Those that were acted on or refused.
+    pub decided: Decided,
     /// One of them says that the database that answers now is the right one, and was carried out.
     pub database_accepted: bool,
     /// What kept the others from being carried out; it is what the attempt came to.
@@ -28,16 +29,20 @@ pub struct Decisions {
 
 impl Run<'_> {
     /// Carries out what is open, each in a run of its own. What cannot be carried out as it was asked is
-    /// told by an event; what stands in the way ends the attempt, and is tried again as any other trouble.
+    /// told by an event and in status; what stands in the way ends the attempt, and is tried again as any other trouble.
     pub async fn decide(&self) -> Decisions {
-        let mut handled = Handled::new();
-        let mut database_accepted = false;
+        let mut all = Decisions {
+            decided: Decided::default(),
+            database_accepted: false,
+            stopped: None,
+        };
         for Open {
-            annotation,
+            kind,
             value,
             decision,
         } in open(self.resource, self.memory.handled())
         {
+            let annotation = kind.annotation();
             let (reason, note) = match decision {
                 Err(invalid) => (
                     REFUSED,
@@ -45,22 +50,20 @@ impl Run<'_> {
                 ),
                 Ok(decision) => match self.carry_out_decision(decision.clone()).await {
                     Ok(told) => {
-                        database_accepted |=
+                        all.database_accepted |=
                             told.0 == DECIDED && matches!(decision.wish, Wish::Database(_));
                         told
                     }
                     Err(stopped) => {
-                        return Decisions {
-                            handled,
-                            database_accepted,
-                            stopped: Some(stopped),
-                        };
+                        all.stopped = Some(stopped);
+                        return all;
                     }
                 },
             };
             let severity = if reason == DECIDED {
                 Severity::Normal
             } else {
+                all.decided.refused.insert(kind, note.clone());
                 Severity::Warning
             };
             self.tell(News {
@@ -69,13 +72,9 @@ impl Run<'_> {
                 action: "Decide",
                 note,
             });
-            handled.insert(annotation.to_owned(), value);
+            all.decided.handled.insert(annotation.to_owned(), value);
         }
-        Decisions {
-            handled,
-            database_accepted,
-            stopped: None,
-        }
+        all
     }
 
     /// The event's reason and note; an error when the decision was not reached.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 
+use crate::api::condition::{ConditionStatus, ConditionType};
 use crate::api::v1alpha1::{
-    ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION,
-    RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
+    ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, DatabaseSchemaStatus,
+    RECONCILE_ANNOTATION, RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
 };
 use crate::engine::decision::{Decision, InvalidWish, Wish};
 
@@ -16,8 +17,57 @@ use super::status::clip;
 /// The values that were acted on, by the name of their annotation.
 pub type Handled = BTreeMap<String, String>;
 
+/// What became of the decisions of a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Those that were carried out or refused; none of them is looked at again.
+    pub handled: Handled,
+    /// Why, of those that were refused.
+    pub refused: BTreeMap<Kind, String>,
+}
+
+impl Decided {
+    /// What a status says of it.
+    #[must_use]
+    pub fn restore(status: &DatabaseSchemaStatus) -> Self {
+        let refused = |kind: &Kind| {
+            let mut conditions = status.conditions.iter();
+            let found = conditions.find(|condition| {
+                condition.type_ == kind.refused().as_str()
+                    && condition.status == ConditionStatus::True
+            })?;
+            Some((*kind, found.message.clone()))
+        };
+        Self {
+            handled: status.last_handled_decisions.clone(),
+            refused: Kind::ALL.iter().filter_map(refused).collect(),
+        }
+    }
+
+    /// What of it stays, where `asked` is what is asked for now: a value whose annotation is gone, or has another one,
+    /// may be asked for again.
+    #[must_use]
+    pub fn still_asked(mut self, asked: &Handled) -> Self {
+        self.handled
+            .retain(|name, value| asked.get(name) == Some(value));
+        self.refused
+            .retain(|kind, _| self.handled.contains_key(kind.annotation()));
+        self
+    }
+
+    /// This, and then `later`.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.refused
+            .retain(|kind, _| !later.handled.contains_key(kind.annotation()));
+        self.refused.extend(later.refused);
+        self.handled.extend(later.handled);
+        self
+    }
+}
+
 /// An annotation that holds a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// [`TAKEOVER_ANNOTATION`].
     Takeover,
@@ -41,6 +91,16 @@ impl Kind {
         }
     }
 
+    /// The condition that says that its decision was refused.
+    #[must_use]
+    pub fn refused(self) -> ConditionType {
+        match self {
+            Self::Takeover => ConditionType::TakeoverRefused,
+            Self::Accept => ConditionType::AcceptRefused,
+            Self::Resolve => ConditionType::ResolveRefused,
+        }
+    }
+
     fn wish(self, value: &str) -> Result<Wish, InvalidWish> {
         match self {
             Self::Takeover => Wish::takeover(value),
@@ -53,8 +113,8 @@ impl Kind {
 /// A decision that was not acted on yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
-    /// The name of its annotation.
-    pub annotation: &'static str,
+    /// Its annotation.
+    pub kind: Kind,
     /// The annotation's value, as it is remembered.
     pub value: String,
     /// What it says.
@@ -100,21 +160,12 @@ pub fn open(resource: &DatabaseSchema, handled: &Handled) -> Vec<Open> {
             by: Some(who(resource, annotation)),
         });
         Some(Open {
-            annotation,
+            kind: *kind,
             value: remembered,
             decision,
         })
     };
     Kind::ALL.iter().filter_map(open).collect()
-}
-
-/// What stays handled: a value whose annotation is gone, or has another one, may be asked for again.
-#[must_use]
-pub fn still_asked(handled: &Handled, resource: &DatabaseSchema) -> Handled {
-    let asked = asked(resource);
-    let mut kept = handled.clone();
-    kept.retain(|name, value| asked.get(name) == Some(value));
-    kept
 }
 
 /// Who set an annotation, as far as the API server tells: the field manager, such as `kubectl-annotate`.
@@ -179,21 +230,43 @@ mod tests {
             decision.by.as_deref(),
             Some("annotation schemaward.dev/accept, set by field manager kubectl-annotate")
         );
-        let handled: Handled = [(ACCEPT_ANNOTATION.to_owned(), first[0].value.clone())].into();
-        assert_eq!(open(&asked, &handled), []);
-        assert_eq!(still_asked(&handled, &asked), handled);
+        let acted = Decided {
+            handled: [(ACCEPT_ANNOTATION.to_owned(), first[0].value.clone())].into(),
+            refused: [(Kind::Accept, "no".to_owned())].into(),
+        };
+        assert_eq!(open(&asked, &acted.handled), []);
+        assert_eq!(acted.clone().still_asked(&decided(&asked)), acted);
         let changed = resource(&json!({ACCEPT_ANNOTATION: "003"}));
-        assert_eq!(open(&changed, &handled).len(), 1);
-        let gone = resource(&json!({}));
-        assert_eq!(still_asked(&handled, &gone), Handled::new());
+        assert_eq!(open(&changed, &acted.handled).len(), 1);
+        for asked in [changed, resource(&json!({}))] {
+            let left = acted.clone().still_asked(&decided(&asked));
+            assert_eq!(left, Decided::default());
+        }
+    }
+
+    #[test]
+    fn what_was_refused_stands_until_another_value_is_carried_out() {
+        let acted = |value: &str, refused: &[(Kind, &str)]| Decided {
+            handled: [(ACCEPT_ANNOTATION.to_owned(), value.to_owned())].into(),
+            refused: refused
+                .iter()
+                .map(|(kind, why)| (*kind, (*why).to_owned()))
+                .collect(),
+        };
+        let refused = acted("1", &[(Kind::Accept, "no")]);
+        assert_eq!(refused.clone().and(Decided::default()), refused);
+        let again = acted("2", &[(Kind::Accept, "nor that")]);
+        assert_eq!(refused.clone().and(again.clone()), again);
+        let done = acted("3", &[]);
+        assert_eq!(refused.and(done.clone()), done);
     }
 
     #[test]
     fn whose_history_it_is_comes_first() {
         let both = json!({ACCEPT_ANNOTATION: "002", TAKEOVER_ANNOTATION: "a/b"});
         let open = open(&resource(&both), &Handled::new());
-        let order: Vec<_> = open.iter().map(|open| open.annotation).collect();
-        assert_eq!(order, [TAKEOVER_ANNOTATION, ACCEPT_ANNOTATION]);
+        let order: Vec<_> = open.iter().map(|open| open.kind).collect();
+        assert_eq!(order, [Kind::Takeover, Kind::Accept]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::v1alpha1::DatabaseSchemaStatus;
 
+use super::decisions::Kind;
 use super::policy::is_trouble;
 use super::status::{MAX_HISTORY, MAX_PENDING, MAX_TEXT};
 
@@ -28,9 +29,15 @@ pub fn lint(status: &DatabaseSchemaStatus, generation: i64) -> Vec<String> {
         "status.observedGeneration is not the generation",
     );
     check(ready.is_some(), "Ready is missing");
+    let refused = Kind::ALL.map(|kind| find(status, kind.refused()));
+    let known = [ready, reconciling, stalled].into_iter().chain(refused);
     check(
-        status.conditions.len() == [ready, reconciling, stalled].iter().flatten().count(),
+        status.conditions.len() == known.flatten().count(),
         "a condition is there twice or has an unknown type",
+    );
+    check(
+        Kind::ALL.iter().all(|kind| stands_refused(status, *kind)),
+        "a refused decision is there and not True, has another reason, or was not looked at",
     );
     check(
         reconciling.is_none_or(|condition| condition.status == ConditionStatus::True),
@@ -106,6 +113,17 @@ pub fn lint(status: &DatabaseSchemaStatus, generation: i64) -> Vec<String> {
 fn find(status: &DatabaseSchemaStatus, type_: ConditionType) -> Option<&Condition> {
     let mut conditions = status.conditions.iter();
     conditions.find(|condition| condition.type_ == type_.as_str())
+}
+
+/// Whether the condition about a decision of this kind is sound, or not there.
+fn stands_refused(status: &DatabaseSchemaStatus, kind: Kind) -> bool {
+    find(status, kind.refused()).is_none_or(|condition| {
+        condition.status == ConditionStatus::True
+            && condition.reason == Reason::DecisionRefused.as_str()
+            && status
+                .last_handled_decisions
+                .contains_key(kind.annotation())
+    })
 }
 
 fn lint_condition(condition: &Condition, generation: i64) -> Vec<&'static str> {

@@ -15,7 +15,7 @@ use crate::engine::task::Mode;
 use crate::migration::plan::Step;
 
 use super::attempt::Attempt;
-use super::decisions::Handled;
+use super::decisions::{Decided, Handled};
 use super::lost::LostScript;
 use super::policy::{Retry, backs_off, is_trouble, next_attempt, policy};
 use super::status::{Subject, clip};
@@ -28,7 +28,7 @@ pub struct Memory {
     last: Option<Met>,
     failed: Option<FailedScript>,
     lost: Option<LostScript>,
-    handled: Handled,
+    decided: Decided,
 }
 
 /// A reason that was met, and how often in a row.
@@ -65,7 +65,7 @@ impl Memory {
             .and_then(|failure| Some((failure, Reason::parse(&failure.reason)?)))
         else {
             return Self {
-                handled: status.last_handled_decisions.clone(),
+                decided: Decided::restore(status),
                 ..Self::default()
             };
         };
@@ -78,7 +78,7 @@ impl Memory {
             }),
             failed: FailedScript::new(reason, failure, status.last_handled_reconcile.as_deref()),
             lost: LostScript::restore(failure),
-            handled: status.last_handled_decisions.clone(),
+            decided: Decided::restore(status),
         }
     }
 
@@ -155,7 +155,7 @@ impl Memory {
             last: Some(met),
             failed: new.or(kept),
             lost,
-            handled: self.handled.clone(),
+            decided: self.decided.clone(),
         }
     }
 
@@ -204,7 +204,7 @@ impl Memory {
         let found = Self::restore(found);
         if found.failed.is_some() {
             Self {
-                handled: self.handled,
+                decided: self.decided,
                 ..found
             }
         } else {
@@ -221,13 +221,19 @@ impl Memory {
     /// The decisions of a person that were acted on.
     #[must_use]
     pub fn handled(&self) -> &Handled {
-        &self.handled
+        &self.decided.handled
+    }
+
+    /// What became of the decisions of a person.
+    #[must_use]
+    pub fn decided(&self) -> &Decided {
+        &self.decided
     }
 
     /// This memory, with these decisions acted on.
     #[must_use]
-    pub fn having_handled(self, handled: Handled) -> Self {
-        Self { handled, ..self }
+    pub fn having_decided(self, decided: Decided) -> Self {
+        Self { decided, ..self }
     }
 
     /// The reason of the last attempt.

@@ -77,7 +77,7 @@ use crate::telemetry::logging::take_panic_location;
 use self::agenda::{Entry, annotation};
 use self::attempt::Attempt;
 use self::context::{Context, Identity};
-use self::decisions::Handled;
+use self::decisions::Decided;
 use self::fingerprint::Fingerprint;
 use self::memory::Memory;
 use self::migrate::Run;
@@ -239,7 +239,7 @@ async fn contain(
         Ok(Attempted {
             attempt: Attempt::Bug(place),
             mode: Mode::Migrate,
-            handled: Handled::new(),
+            decided: Decided::default(),
             fingerprint: Fingerprint::default(),
             catalog: None,
         })
@@ -261,7 +261,7 @@ async fn attempt(
     let mut attempted = Attempted {
         attempt: Attempt::Suspended,
         mode: mode.clone(),
-        handled: Handled::new(),
+        decided: Decided::default(),
         fingerprint: Fingerprint::default(),
         catalog: None,
     };
@@ -329,7 +329,7 @@ async fn attempt(
     let work = Box::pin(in_turn(run, turn, mode, report));
     let telling = news::tell_all(resource, &context.events, coming);
     let (done, ()) = tokio::join!(work, telling);
-    (attempted.handled, attempted.attempt, attempted.mode) = done;
+    (attempted.decided, attempted.attempt, attempted.mode) = done;
     Ok(attempted)
 }
 
@@ -339,10 +339,10 @@ async fn in_turn(
     turn: Turn,
     mode: Mode,
     report: &mut Report,
-) -> (Handled, Attempt, Mode) {
+) -> (Decided, Attempt, Mode) {
     let decisions = Box::pin(run.decide()).await;
     // What a person decided may be what the last run failed for.
-    let mode = if decisions.handled.is_empty() {
+    let mode = if decisions.decided.handled.is_empty() {
         mode
     } else {
         Mode::Migrate
@@ -354,7 +354,7 @@ async fn in_turn(
         Some(stopped) => stopped,
         None => run.carry_out(mode, report, turn).await,
     };
-    (decisions.handled, attempt, mode)
+    (decisions.decided, attempt, mode)
 }
 
 #[cfg(test)]

@@ -136,8 +136,9 @@ pub fn policy(reason: Reason) -> Policy {
         Reason::UpToDate => (Ready, Interval, Normal),
         // A run that ended in the middle (shutdown) goes on soon.
         Reason::Applying | Reason::RollingBack => (Reconciling, SOON, Normal),
-        // Only a reason of Reconciling; Ready never carries it.
+        // Only reasons of other conditions; Ready never carries them.
         Reason::ProgressingWithRetry => (Reconciling, SOON, Normal),
+        Reason::DecisionRefused => (Waiting, OnChange, Normal),
         Reason::Suspended => (Waiting, OnChange, Normal),
 
         Reason::SourceNotFound
@@ -310,6 +311,7 @@ pub fn is_trouble(reason: Reason) -> bool {
             | Reason::RollingBack
             | Reason::Suspended
             | Reason::ProgressingWithRetry
+            | Reason::DecisionRefused
             | Reason::AwaitingApproval
             | Reason::OutsideWindow
     )
@@ -396,7 +398,7 @@ mod tests {
     #[test]
     fn the_table_has_every_reason_once() {
         let mut listed: Vec<Reason> = rows().map(|(reason, ..)| reason).collect();
-        listed.push(Reason::ProgressingWithRetry);
+        listed.extend([Reason::ProgressingWithRetry, Reason::DecisionRefused]);
         listed.sort();
         let mut all = Reason::ALL.to_vec();
         all.sort();

@@ -14,7 +14,7 @@ use super::agenda::{Entry, annotation};
 use super::approval;
 use super::attempt::{Attempt, DereferenceErrorKind};
 use super::context::{Context, Identity};
-use super::decisions::{Handled, asked, decided, still_asked};
+use super::decisions::{Decided, asked, decided};
 use super::fingerprint::Fingerprint;
 use super::lifecycle::Lifecycle;
 use super::memory::Memory;
@@ -34,8 +34,8 @@ pub struct Attempted {
     pub attempt: Attempt,
     /// How far the run could go.
     pub mode: Mode,
-    /// The decisions of a person that were acted on before it.
-    pub handled: Handled,
+    /// What became of the decisions of a person that were open before it.
+    pub decided: Decided,
     /// The referenced objects.
     pub fingerprint: Fingerprint,
     /// The migrations, when they could be read.
@@ -63,14 +63,14 @@ pub async fn settle(
         decided: &decided,
         catalog: attempted.catalog.as_ref(),
     };
-    let mut handled = still_asked(before.handled(), resource);
-    handled.extend(attempted.handled);
+    let before_it = before.decided().clone().still_asked(&decided);
+    let mut acted_on = before_it.and(attempted.decided);
     if matches!(&attempted.attempt, Attempt::Ran(outcome) if outcome.used_its_approval()) {
-        handled.extend(approval::used(resource));
+        acted_on.handled.extend(approval::used(resource));
     }
     let memory = before
         .after(&subject, &attempted.mode, &attempted.attempt, now)
-        .having_handled(handled);
+        .having_decided(acted_on);
     let interval = interval(&resource.spec.interval);
     let next = memory.next_attempt(interval, schedule::random(), now);
     let gates = attempted.attempt.waits_for_gates();
@@ -155,7 +155,7 @@ fn says_nothing(attempted: &Attempted, lifecycle: &Lifecycle) -> bool {
         Attempt::Ran(outcome) if matches!(outcome.end(), End::Interrupted) => {
             // A shutdown that did not let the first look end leaves what is known as it is. That a decision was
             // carried out before it has to be kept.
-            let saw_nothing = outcome.history().is_none() && attempted.handled.is_empty();
+            let saw_nothing = outcome.history().is_none() && attempted.decided.handled.is_empty();
             // Else the resource changed meanwhile: the next attempt is under way.
             lifecycle.may_start() || saw_nothing
         }
@@ -196,14 +196,14 @@ mod tests {
     }
 
     /// An attempt that had to end while the database was looked at for the first time.
-    async fn stopped_in_its_look(handled: Handled) -> Attempted {
+    async fn stopped_in_its_look(decided: Decided) -> Attempted {
         let task = Task::of_command_line(Catalog::empty(), Ledger::default());
         let outcome = crate::engine::run(&mut Hung, task, || false, |_| ()).await;
         assert!(matches!(outcome.end(), End::Interrupted), "{outcome:?}");
         Attempted {
             attempt: Attempt::Ran(Box::new(outcome)),
             mode: Mode::Plan,
-            handled,
+            decided,
             fingerprint: Fingerprint::default(),
             catalog: None,
         }
@@ -217,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_a_shutdown_ends_leaves_the_status_as_it_is() {
-        let idle = stopped_in_its_look(Handled::new()).await;
+        let idle = stopped_in_its_look(Decided::default()).await;
         for (is_leading, is_stopping) in [(true, true), (true, false), (false, true)] {
             let lifecycle = lifecycle(is_leading, is_stopping);
             assert!(says_nothing(&idle, &lifecycle), "{lifecycle:?}");
@@ -226,8 +226,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_decided_before_such_a_look_is_kept() {
-        let handled = [("schemaward.dev/resolve".to_owned(), "002:retry".to_owned())].into();
-        let decided = stopped_in_its_look(handled).await;
+        let decided = Decided {
+            handled: [("schemaward.dev/resolve".to_owned(), "002:retry".to_owned())].into(),
+            ..Decided::default()
+        };
+        let decided = stopped_in_its_look(decided).await;
         assert!(!says_nothing(&decided, &lifecycle(true, true)));
     }
 }

@@ -22,7 +22,7 @@ use crate::migration::plan::{Plan, Step};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, Running};
-use super::decisions::Handled;
+use super::decisions::{Decided, Handled};
 use super::identity;
 use super::memory::Memory;
 use super::policy::{State, backs_off, state, waits};
@@ -93,15 +93,21 @@ pub fn status(
         conditions: Vec::new(),
         ..previous.clone()
     };
-    let shown = match happened {
-        Happened::Running(running) => show_running(&mut next, previous, subject, running, now),
+    let (shown, decided) = match happened {
+        Happened::Running(running) => (
+            show_running(&mut next, previous, subject, running, now),
+            &Decided::restore(previous).still_asked(subject.decided),
+        ),
         Happened::Attempted {
             attempt,
             memory,
             next: wait,
-        } => show_attempt(&mut next, subject, attempt, memory, *wait, now),
+        } => (
+            show_attempt(&mut next, subject, attempt, memory, *wait, now),
+            memory.decided(),
+        ),
     };
-    next.conditions = conditions(previous, &shown, subject.generation, now);
+    next.conditions = conditions(previous, &shown, decided, subject.generation, now);
     next
 }
 
@@ -254,10 +260,11 @@ fn wanted(subject: &Subject<'_>) -> Option<String> {
 fn conditions(
     previous: &DatabaseSchemaStatus,
     shown: &Shown,
+    decided: &Decided,
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let condition = |type_: ConditionType, status, reason: Reason| {
+    let condition = |type_: ConditionType, status, reason: Reason, message: &str| {
         let before = previous
             .conditions
             .iter()
@@ -269,7 +276,7 @@ fn conditions(
             last_transition_time: before
                 .map_or(Time::new(now), |before| before.last_transition_time),
             reason: reason.to_string(),
-            message: shown.message.clone(),
+            message: clip(message),
         }
     };
     let ready = match shown.state {
@@ -277,7 +284,7 @@ fn conditions(
         State::Reconciling | State::Stalled | State::Waiting => ConditionStatus::False,
         State::Unknown => ConditionStatus::Unknown,
     };
-    let ready = condition(ConditionType::Ready, ready, shown.reason);
+    let ready = condition(ConditionType::Ready, ready, shown.reason, &shown.message);
     let second = match shown.state {
         State::Ready | State::Waiting => None,
         State::Stalled => Some((ConditionType::Stalled, shown.reason)),
@@ -285,8 +292,14 @@ fn conditions(
             Some((ConditionType::Reconciling, reconciling(shown.reason)))
         }
     };
-    let second = second.map(|(type_, reason)| condition(type_, ConditionStatus::True, reason));
-    std::iter::once(ready).chain(second).collect()
+    let second = second
+        .map(|(type_, reason)| condition(type_, ConditionStatus::True, reason, &shown.message));
+    let refused = decided.refused.iter().map(|(kind, why)| {
+        let (type_, reason) = (kind.refused(), Reason::DecisionRefused);
+        condition(type_, ConditionStatus::True, reason, why)
+    });
+    let of_the_resource = std::iter::once(ready).chain(second);
+    of_the_resource.chain(refused).collect()
 }
 
 /// Reason and message of Ready.

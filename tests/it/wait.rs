@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::Ended;
 use crate::crd;
 use crate::harness::{Api, Namespace, api, free_port, postgres, schemaward};
-use crate::operator_rig::{Tenant, cluster, inline, resource};
+use crate::operator_rig::{Tenant, cluster, condition as condition_of, inline, resource};
 
 const WIDGETS: (&str, &str) = ("001_widgets_UP.sql", "CREATE TABLE widgets (id int);");
 const WRONG: (&str, &str) = ("002_wrong_UP.sql", "INSERT INTO nowhere VALUES (1);");
@@ -159,11 +159,7 @@ fn what_was_said_before_a_decision_does_not_count() {
     namespace.write_status("dbs", "shop", &handled);
     let in_vain = ended(wait(&namespace, &["--timeout=0"]));
     assert_eq!(in_vain.code, Some(1), "{in_vain:#?}");
-    assert_eq!(
-        in_vain.stderr,
-        "note: databaseschema/shop: The operator looked with schemaward.dev/accept. If a decision was refused, the \
-         resource's Events say why.\nerror: 001 changed.\n"
-    );
+    assert_eq!(in_vain.stderr, "error: 001 changed.\n");
 }
 
 #[test]
@@ -180,16 +176,47 @@ fn the_operator_says_with_which_decisions_it_looked() {
     );
     schema.reaches("ChecksumMismatch");
 
-    // What cannot be acted on is looked at, too.
-    for nothing in ["accept=yes", "approve=yes", "takeover=elsewhere/shop"] {
+    // What cannot be acted on is looked at, too, and it is said why.
+    let resolve = "note: databaseschema/shop: The decision of schemaward.dev/resolve was refused: Nothing of 002 is in \
+                   doubt. Nothing was changed.";
+    let accept = "note: databaseschema/shop: The decision of schemaward.dev/accept was refused: Annotation \
+                  schemaward.dev/accept cannot be acted on: ";
+    for (nothing, said) in [
+        ("approve=yes", &[][..]),
+        ("resolve=002:1dd701f2=retry", &[resolve]),
+        ("accept=yes", &[accept, resolve]),
+    ] {
         annotate(&namespace, &format!("schemaward.dev/{nothing}"));
         let in_vain = ended(wait(&namespace, &["--timeout=60s"]));
         assert_eq!(in_vain.code, Some(1), "{nothing} {in_vain:#?}");
+        let notes: Vec<_> = in_vain
+            .stderr
+            .lines()
+            .filter(|line| line.contains("was refused"))
+            .collect();
+        assert_eq!(notes.len(), said.len(), "{nothing} {in_vain:#?}");
+        for (note, said) in notes.iter().zip(said) {
+            assert!(note.starts_with(said), "{nothing} {in_vain:#?}");
+        }
     }
+    let described = namespace.kubectl(&["describe", "dbs", "shop"]);
+    assert!(
+        described.contains("AcceptRefused") && described.contains("cannot be acted on"),
+        "{described}"
+    );
+
+    // What is carried out is over; the other one stands refused also of a resource that is Ready.
     annotate(&namespace, "schemaward.dev/accept=001");
     let accepted = ended(wait(&namespace, &["--timeout=60s"]));
     assert_eq!(accepted.code, Some(0), "{accepted:#?}");
     assert_eq!(accepted.stdout, "databaseschema/shop: at version 001\n");
+    let last = accepted.stderr.lines().last().unwrap_or_default();
+    assert!(last.starts_with(resolve), "{accepted:#?}");
+    annotate(&namespace, "schemaward.dev/resolve-");
+    schema.becomes("at rest", |status| {
+        condition_of(status, "ResolveRefused").is_null()
+            && condition_of(status, "AcceptRefused").is_null()
+    });
 }
 
 #[test]

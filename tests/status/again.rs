@@ -169,19 +169,3 @@ fn times_of_conditions_change_only_with_their_status() {
         assert_eq!(condition.observed_generation, Some(4));
     }
 }
-
-#[test]
-fn decisions_that_were_acted_on_outlive_the_operator() {
-    let mut resource = Resource::new();
-    let handled = [("schemaward.dev/accept".to_owned(), "041".to_owned())];
-    resource.memory = Memory::default().having_handled(handled.clone().into());
-    resource.attempt(&Scene::default(), at(0));
-    assert_eq!(
-        resource.status.last_handled_decisions,
-        handled.clone().into()
-    );
-    resource.restart_operator();
-    assert_eq!(*resource.memory.handled(), handled.clone().into());
-    resource.attempt(&failing(), at(60));
-    assert_eq!(*resource.memory.handled(), handled.into());
-}

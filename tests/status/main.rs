@@ -35,6 +35,7 @@ use schemaward::controller::status::{Happened, Subject, is_news, status};
 use schemaward::controller::verdict::verdict;
 
 mod again;
+mod decisions;
 mod failed_script;
 mod running;
 
@@ -336,6 +337,7 @@ fn the_cases_reach_every_reason_that_this_version_can_give() {
     let later = [
         Reason::RollingBack, // only while it runs
         Reason::ProgressingWithRetry,
+        Reason::DecisionRefused,
         Reason::PoisonMigration, // of the third attempt
         Reason::HistoryRegressed,
         Reason::NotEmpty,

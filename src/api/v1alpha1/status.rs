@@ -22,7 +22,9 @@ pub struct DatabaseSchemaStatus {
     pub observed_generation: Option<i64>,
 
     /// Ready is always there. Reconciling is there while Schemaward works on it or tries again by
-    /// itself, Stalled while a person has to act.
+    /// itself, Stalled while a person has to act. TakeoverRefused, AcceptRefused or ResolveRefused is there
+    /// after the decision of that annotation was refused, and says why, until the annotation has another
+    /// value or is taken away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend(
         "x-kubernetes-list-type" = "map",
@@ -117,7 +119,8 @@ pub struct DatabaseSchemaStatus {
 
     /// The values of the annotations schemaward.dev/accept, schemaward.dev/approve,
     /// schemaward.dev/resolve and schemaward.dev/takeover that were acted on last, by the name of the
-    /// annotation. To ask for the same once more, take the annotation away first.
+    /// annotation: carried out, unless a condition says that the decision was refused. To ask for the same
+    /// once more, take the annotation away first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub last_handled_decisions: BTreeMap<String, String>,
 }
