@@ -85,9 +85,9 @@ pub async fn settle(
         next,
     };
     let wanted = status(report.last(), &subject, &happened, now);
-    let told = Told::new(resource, &wanted, &attempted.attempt, &memory);
     let entry = context.agenda.get(&identity);
-    let told = told.after(entry.and_then(|entry| entry.untold));
+    let untold = entry.and_then(|entry| entry.untold);
+    let told = Told::new(resource, &wanted, &attempted.attempt, &memory, untold);
     let written = report.write(wanted).await;
     if written == Written::Gone {
         // Forgotten already; to tell of it would bring it back to the gauges.
