@@ -117,8 +117,7 @@ impl Project {
 
     /// Versions in the ledger, in order, parted by blanks.
     pub fn applied(&self) -> String {
-        let sql = "SELECT string_agg(version, ' ' ORDER BY version) FROM public.schema_migrations";
-        self.database.query_text(sql)
+        self.database.applied()
     }
 
     /// Whether a table or view is there.

@@ -1,14 +1,11 @@
 //! Credentials: one JSON document in a Secret, in a file or in a variable, and passwords that are rotated.
 
-use std::time::Duration;
-
-use schemaward::engine::run;
-use schemaward::postgres::Postgres as Connection;
 use serde_json::{Value, json};
 
 use crate::engine::{Run, reached};
 use crate::harness::{Database, Namespace, Postgres, eventually, postgres};
 use crate::operator_rig::{LIMIT, Tenant, cluster, condition, inline, resource};
+use crate::waiting_run::{ALTER, WaitingRun};
 
 const ONE: (&str, &str) = ("001_one_UP.sql", "CREATE TABLE one (id int);");
 const TWO: (&str, &str) = ("002_two_UP.sql", "CREATE TABLE two (id int);");
@@ -57,10 +54,7 @@ fn a_secret_with_the_document_of_secrets_manager_is_a_connection() {
         "{host in key credentials of Secret db}:{port in key credentials of Secret db}/{dbname in key \
          credentials of Secret db}"
     );
-    assert_eq!(
-        database.query_text("SELECT version FROM schema_migrations"),
-        "001"
-    );
+    assert_eq!(database.applied(), "001");
 }
 
 #[test]
@@ -117,7 +111,7 @@ fn a_rotated_password_is_used_at_the_next_connection() {
     let manifest = with_document(&database, &[ONE], &json!({}));
     let schema = namespace.schema("shop", &manifest);
     schema.reaches("UpToDate");
-    let database = rotate(database, "rotated-password");
+    let database = rotate(&database, "rotated-password");
     secret(&namespace, &document(&database).to_string());
     schema.patch(&json!({"spec": {"source": {"inline": {TWO.0: TWO.1}}}}));
     let status = schema.becomes("at 002", |status| status["currentVersion"] == "002");
@@ -132,12 +126,14 @@ fn a_rotated_password_is_used_at_the_next_connection() {
 }
 
 /// The database with another password.
-fn rotate<'a>(database: Database<'a>, password: &str) -> Database<'a> {
+fn rotate<'a>(database: &Database<'a>, password: &str) -> Database<'a> {
     let sql = format!("ALTER ROLE {} PASSWORD '{password}'", database.user);
     database.server.admin_exec(&sql);
     Database {
+        server: database.server,
+        name: database.name.clone(),
+        user: database.user.clone(),
         password: password.to_owned(),
-        ..database
     }
 }
 
@@ -146,40 +142,15 @@ fn rotate<'a>(database: Database<'a>, password: &str) -> Database<'a> {
 async fn a_password_that_is_rotated_under_a_run_does_not_break_it() {
     let server = Postgres::start(16, &[]);
     let database = server.database("under_way");
-    database.exec("CREATE TABLE orders (id int)");
-    let mut holder = database.hold("report", "BEGIN; LOCK TABLE orders;");
-    let mut wanted = Run::new(
-        &database,
-        &[
-            ("001_note_UP.sql", "ALTER TABLE orders ADD note text;"),
-            TWO,
-        ],
-    );
-    wanted.settings.lock_timeout = LIMIT;
-    wanted.settings.liveness_period = Duration::from_millis(100);
-    let under_way = tokio::spawn(async move {
-        let mut connection = Connection::connect(&wanted.settings)
-            .await
-            .expect("the database can be reached");
-        let outcome = run(&mut connection, wanted.task, || true, |_| {}).await;
-        connection.close().await;
-        outcome
-    });
-    let ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'schemaward/test'";
-    let waiting = format!("{ours} AND wait_event_type = 'Lock'");
-    let pid = eventually(LIMIT, || match database.admin_exec(&waiting) {
-        pid if pid.is_empty() => Err("it does not wait yet"),
-        pid => Ok(pid),
-    });
-    let database = rotate(database, "another-password");
+    let wanted = Run::new(&database, &[ALTER, TWO]);
+    let waiting = WaitingRun::start(&database, wanted);
+    let database = rotate(&database, "another-password");
     let refused = format!(
         "password authentication failed for user \"{}\"",
         database.user
     );
     eventually(LIMIT, || {
-        database.admin_exec(&format!(
-            "SELECT pg_terminate_backend(pid) FROM ({ours} AND pid <> {pid}) AS second"
-        ));
+        waiting.cut_off_the_second(&database);
         let log = std::fs::read_to_string(&server.log).expect("the server logs");
         if log.matches(&refused).count() >= 3 {
             Ok(())
@@ -187,9 +158,7 @@ async fn a_password_that_is_rotated_under_a_run_does_not_break_it() {
             Err("the second connection was not turned away yet")
         }
     });
-    holder.kill().expect("psql runs");
-    holder.wait().expect("it ends");
-    let outcome = under_way.await.expect("no panic");
+    let outcome = waiting.end().await;
     reached(&outcome);
     assert_eq!(database.applied(), "001 002");
 }

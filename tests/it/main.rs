@@ -75,4 +75,5 @@ mod statements;
 mod stored_texts;
 mod wait;
 mod waiting;
+mod waiting_run;
 mod windows_operator;

@@ -17,10 +17,6 @@ const SLOW: (&str, &str) = (
     "CREATE TABLE slow (id int); SELECT pg_sleep(4);",
 );
 
-fn versions(database: &Database<'_>) -> String {
-    database.query_text("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
-}
-
 /// Waits until a script of SLOW is in its sleep.
 fn sleeps(database: &Database<'_>) {
     eventually(LIMIT, || {
@@ -145,7 +141,7 @@ fn everything_can_come_from_config_maps_and_secrets() {
     let schema = namespace.schema("shop", &manifest);
     let status = schema.reaches("UpToDate");
     assert_eq!(status["source"], "ConfigMap/first, ConfigMap/second");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]
@@ -167,7 +163,7 @@ fn a_reverted_commit_is_undone_by_the_stored_down() {
     let status = schema.becomes("back at 001", |status| status["currentVersion"] == "001");
     assert_eq!(status["targetVersion"], "001");
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     assert_eq!(
         database.query_text("SELECT to_regclass('gadgets') IS NULL"),
         "t"
@@ -233,7 +229,7 @@ fn a_version_that_waits_for_a_lock_says_for_whose() {
     report.kill().unwrap();
     report.wait().unwrap();
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]
@@ -342,10 +338,10 @@ fn suspending_stops_between_versions() {
     sleeps(&database);
     schema.patch(&json!({"spec": {"suspend": true}}));
     schema.reaches("Suspended");
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     schema.patch(&json!({"spec": {"suspend": false}}));
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]
@@ -434,7 +430,7 @@ fn deleting_changes_no_database() {
         }
     });
     // What was begun is whole, what was not begun is not there.
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     assert_eq!(
         database.query_text("SELECT to_regclass('gadgets') IS NULL"),
         "t"
@@ -453,7 +449,7 @@ fn deleting_changes_no_database() {
         }
     });
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]

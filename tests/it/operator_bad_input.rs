@@ -45,10 +45,6 @@ fn is_retried(status: &Value, reason: &str) -> String {
     ready["message"].as_str().expect("a message").to_owned()
 }
 
-fn versions(database: &Database<'_>) -> String {
-    database.query_text("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
-}
-
 /// The tables of the user, and whether we left anything.
 fn tables(database: &Database<'_>) -> String {
     database.query_text(

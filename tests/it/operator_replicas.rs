@@ -13,12 +13,6 @@ const SLOW: (&str, &str) = (
 );
 const AFTER: (&str, &str) = ("002_after_UP.sql", "CREATE TABLE after (id int);");
 
-fn versions(database: &Database<'_>) -> String {
-    database.query_text(
-        "SELECT coalesce(string_agg(version, ' ' ORDER BY version), '') FROM schema_migrations",
-    )
-}
-
 fn sleeps(database: &Database<'_>) {
     eventually(LIMIT, || {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
@@ -52,7 +46,7 @@ fn a_standby_takes_over_from_a_leader_that_was_killed() {
     let took = second.leads();
     assert!(took < Duration::from_secs(20), "{took:?}");
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
     assert_eq!(
         second
             .http("/metrics")
@@ -78,7 +72,7 @@ fn a_leader_that_ends_finishes_its_version_and_hands_over_at_once() {
     first.signal("TERM");
     let ended = first.wait();
     assert_eq!(ended.code(), Some(0), "{}", first.log());
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     assert_eq!(apart.holder(), "");
     let status = schema.status();
     assert_eq!(status["currentVersion"], "001", "{status:#}");
@@ -87,7 +81,7 @@ fn a_leader_that_ends_finishes_its_version_and_hands_over_at_once() {
     let second = apart.operator(&[]);
     second.leads();
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 
     // At rest, with a standby beside it, the change takes a moment.
     let third = apart.operator(&[]);
@@ -119,7 +113,7 @@ fn a_version_longer_than_the_grace_is_cancelled_and_rolled_back() {
         (Duration::from_secs(2)..Duration::from_secs(10)).contains(&took),
         "{took:?}"
     );
-    assert_eq!(versions(&database), "");
+    assert_eq!(database.applied(), "");
     assert_eq!(
         database.query_text("SELECT to_regclass('endless') IS NULL"),
         "t"
@@ -190,7 +184,7 @@ fn in_named_namespaces_changes_of_referenced_objects_are_watched() {
     ];
     namespace.config_map("files", &files);
     schema.becomes("at 002", |status| status["currentVersion"] == "002");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
     drop(operator);
 }
 
@@ -243,6 +237,6 @@ fn a_restarted_operator_does_not_run_a_failed_script_again_unless_it_changed() {
     );
     let third = apart.operator(&[]);
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     drop(third);
 }

@@ -22,6 +22,7 @@ use crate::aws_secrets::answering;
 use crate::engine::{Run, reached, swallowing_way};
 use crate::harness::{Database, Postgres, eventually, free_port, part, schemaward, stdout_of};
 use crate::operator_rig::{Apart, LIMIT, Operator, Tenant, apart, condition, inline, resource};
+use crate::waiting_run::{ALTER, WaitingRun};
 
 const ONE: (&str, &str) = ("001_one_UP.sql", "CREATE TABLE one (id int);");
 const TWO: (&str, &str) = ("002_two_UP.sql", "CREATE TABLE two (id int);");
@@ -346,7 +347,6 @@ impl PasswordIssuer for Issuer {
 /// A run that signs in by what `issuer` gives.
 fn issued(database: &Database<'_>, files: &[(&str, &str)], issuer: &Arc<Issuer>) -> Run {
     let mut wanted = Run::new(database, files);
-    wanted.settings.lock_timeout = LIMIT;
     wanted.settings.liveness_period = Duration::from_millis(100);
     wanted.settings.host.clone_from(&database.server.tls_host);
     wanted.settings.tls = Tls {
@@ -405,50 +405,22 @@ async fn a_session_on_a_host_that_is_gone_ends_while_the_identity_is_away() {
 async fn each_connection_asks_anew_and_an_identity_that_is_away_is_no_silence_of_the_server() {
     let server = server();
     let database = database(&server, "iam_asks");
-    database.admin_exec("CREATE TABLE orders (id int)");
-    database.admin_exec(&format!("ALTER TABLE orders OWNER TO {}", database.user));
     let issuer = Arc::new(Issuer {
         asked: AtomicUsize::new(0),
         password: Mutex::new(Ok(database.password.clone())),
     });
-    let alter = ("001_note_UP.sql", "ALTER TABLE orders ADD note text;");
-    let wanted = issued(&database, &[alter, TWO], &issuer);
-    let mut holder = database.hold("report", "BEGIN; LOCK TABLE orders;");
-    let under_way = tokio::spawn(async move {
-        let mut connection = Connection::connect(&wanted.settings)
-            .await
-            .expect("the database can be reached");
-        let outcome = run(&mut connection, wanted.task, || true, |_| {}).await;
-        connection.close().await;
-        outcome
-    });
-    let ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'schemaward/test'";
-    let waiting = format!("{ours} AND wait_event_type = 'Lock'");
-    let pid = eventually(LIMIT, || match database.admin_exec(&waiting) {
-        pid if pid.is_empty() => Err("it does not wait yet"),
-        pid => Ok(pid),
-    });
+    let wanted = issued(&database, &[ALTER, TWO], &issuer);
+    let waiting = WaitingRun::start(&database, wanted);
     let asked = || issuer.asked.load(Ordering::Relaxed);
-    let cut_off = || {
-        let second = format!("{ours} AND pid <> {pid}");
-        database.admin_exec(&format!(
-            "SELECT pg_terminate_backend(pid) FROM ({second}) AS second"
-        ));
-    };
-    let sessions = format!("SELECT count(*) FROM ({ours}) AS ours");
-    let two_are_there = || match database.admin_exec(&sessions) {
-        count if count == "2" => Ok(()),
-        count => Err(count),
-    };
-    eventually(LIMIT, two_are_there);
+    eventually(LIMIT, || WaitingRun::has_both_sessions(&database));
     // Another password, which the next connection has.
     let sql = format!("ALTER ROLE {} PASSWORD 'another'", database.user);
     server.admin_exec(&sql);
     *issuer.password.lock().expect("no panic") = Ok("another".to_owned());
     let before = asked();
-    cut_off();
+    waiting.cut_off_the_second(&database);
     eventually(LIMIT, || match asked() {
-        asked if asked > before => two_are_there(),
+        asked if asked > before => WaitingRun::has_both_sessions(&database),
         asked => Err(asked.to_string()),
     });
     let log = std::fs::read_to_string(&server.log).expect("the server logs");
@@ -457,16 +429,14 @@ async fn each_connection_asks_anew_and_an_identity_that_is_away_is_no_silence_of
     *issuer.password.lock().expect("no panic") = Err(away());
     let before = asked();
     eventually(LIMIT, || {
-        cut_off();
+        waiting.cut_off_the_second(&database);
         if asked() > before + 8 {
             Ok(())
         } else {
             Err(asked())
         }
     });
-    holder.kill().expect("psql runs");
-    holder.wait().expect("it ends");
-    let outcome = under_way.await.expect("no panic");
+    let outcome = waiting.end().await;
     reached(&outcome);
     assert_eq!(database.applied(), "001 002");
 }

@@ -13,7 +13,7 @@ use crate::harness::{Database, Postgres, eventually, postgres, postgres_major};
 const ALTER: [(&str, &str); 1] = [("018_note_UP.sql", "ALTER TABLE orders ADD note text;")];
 
 /// A session that holds something until this value is dropped.
-struct Held(Child);
+pub struct Held(Child);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -22,7 +22,7 @@ impl Drop for Held {
     }
 }
 
-fn hold(database: &Database<'_>, application: &str, sql: &str) -> Held {
+pub fn hold(database: &Database<'_>, application: &str, sql: &str) -> Held {
     Held(database.hold(application, sql))
 }
 

@@ -17,7 +17,7 @@ fn a_changed_file_of_an_applied_version_stops_everything() {
     is_stalled(&status, "ChecksumMismatch", &message);
     assert!(message.contains("001"), "{message}");
     assert_eq!(status["currentVersion"], "002");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
     change(&schema, &[WIDGETS, GADGETS, THINGS]);
     schema.reaches("UpToDate");
 }
@@ -35,7 +35,7 @@ fn a_version_taken_out_of_the_middle_is_missed() {
         .to_owned();
     is_stalled(&status, "VersionMissing", &message);
     assert!(message.contains("002"), "{message}");
-    assert_eq!(versions(&database), "001 002 003");
+    assert_eq!(database.applied(), "001 002 003");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_version_that_comes_too_late_is_not_slipped_in() {
         .to_owned();
     is_stalled(&status, "OutOfOrder", &message);
     assert!(message.contains("002"), "{message}");
-    assert_eq!(versions(&database), "001 003");
+    assert_eq!(database.applied(), "001 003");
     assert_eq!(
         database.query_text("SELECT to_regclass('gadgets') IS NULL"),
         "t"
@@ -78,7 +78,7 @@ fn a_way_back_needs_leave_and_a_down() {
         .unwrap()
         .to_owned();
     is_stalled(&status, "DownMissing", &message);
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
     assert_eq!(database.query_text("SELECT count(*) FROM gadgets"), "0");
 }
 
@@ -101,7 +101,7 @@ fn a_second_resource_for_a_database_is_turned_away() {
             namespace.name
         ),
     );
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     assert_eq!(condition(&first.status(), "Ready")["status"], "True");
 }
 

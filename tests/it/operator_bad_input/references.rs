@@ -41,7 +41,7 @@ fn a_missing_config_map_is_awaited() {
     assert_eq!(tables(&database), "");
     namespace.config_map("second", &[GADGETS]);
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn malformed_sql_is_found_at_its_line_and_not_run_again() {
     assert_eq!(status["currentVersion"], "001");
     assert_eq!(status["targetVersion"], "002");
     assert_eq!(status["pendingCount"], 1);
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
     assert_eq!(
         database.query_text("SELECT to_regclass('bad') IS NULL"),
         "t"
@@ -99,7 +99,7 @@ fn malformed_sql_is_found_at_its_line_and_not_run_again() {
     );
     let status = schema.reaches("UpToDate");
     assert_eq!(status["failure"], Value::Null);
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_constraint_violation_takes_the_whole_version_back_and_shows_no_row() {
     assert_eq!(status["failure"]["statement"], 3);
     assert!(!status.to_string().contains("4711"), "{status:#}");
     assert_eq!(database.query_text("SELECT count(*) FROM gadgets"), "0");
-    assert_eq!(versions(&database), "001 002");
+    assert_eq!(database.applied(), "001 002");
 }
 
 #[test]
@@ -183,5 +183,5 @@ fn one_file_in_two_config_maps_is_a_defect() {
     namespace.config_map("second", &[THINGS]);
     // Server-side apply takes away what is no longer said.
     schema.reaches("UpToDate");
-    assert_eq!(versions(&database), "001 002 003");
+    assert_eq!(database.applied(), "001 002 003");
 }

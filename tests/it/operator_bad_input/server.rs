@@ -37,7 +37,7 @@ fn a_database_that_is_down_is_awaited() {
     server.start_again();
     let status = schema.reaches("UpToDate");
     assert_eq!(status["failure"], Value::Null);
-    assert_eq!(versions(&database), "001");
+    assert_eq!(database.applied(), "001");
 }
 
 #[test]
