@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Database, Postgres, eventually, postgres};
+use crate::harness::{Database, Namespace, Postgres, eventually, postgres};
 use crate::operator_rig::{
     LIMIT, Operator, Schema, Tenant, apart, cluster, condition, inline, resource,
 };
@@ -119,20 +119,51 @@ fn deleting_ends_the_look_at_a_failed_script() {
 fn a_look_ends(name: &str, end: impl Fn(&Schema<'_>)) {
     let database = postgres().database(&format!("look_{name}"));
     let namespace = cluster().tenant(&format!("look-{name}"));
-    namespace.secret(&database);
     namespace.config_map("files", &[WRONG]);
-    let source = json!({"configMaps": [{"name": "files"}]});
-    let mut manifest = resource("shop", &database, &source);
-    manifest["spec"]["execution"] = json!({"lockTimeout": "10m"});
-    let schema = namespace.schema("shop", &manifest);
+    let schema = patient(&namespace, &database);
     schema.reaches("MigrationFailed");
+    ends_in_its_look(
+        &database,
+        || namespace.config_map("files", &[WRONG, ("001_wrong_DOWN.sql", "SELECT 1;")]),
+        || end(&schema),
+    );
+}
 
+/// What a person decided is carried out before anything else, and looks at the database for that.
+#[test]
+fn suspending_ends_the_look_for_a_decision() {
+    let database = postgres().database("look_decided");
+    let namespace = cluster().tenant("look-decided");
+    namespace.config_map("files", &[("001_one_UP.sql", "SELECT 1;")]);
+    let schema = patient(&namespace, &database);
+    schema.reaches("UpToDate");
+    let decide = ["annotate", "dbs", "shop", "schemaward.dev/accept=001"];
+    ends_in_its_look(
+        &database,
+        || {
+            namespace.kubectl(&decide);
+        },
+        || schema.patch(&json!({"spec": {"suspend": true}})),
+    );
+}
+
+/// Files `files`, and ten minutes of patience with locks.
+fn patient<'a>(namespace: &'a Namespace<'_>, database: &Database<'_>) -> Schema<'a> {
+    namespace.secret(database);
+    let source = json!({"configMaps": [{"name": "files"}]});
+    let mut manifest = resource("shop", database, &source);
+    manifest["spec"]["execution"] = json!({"lockTimeout": "10m"});
+    namespace.schema("shop", &manifest)
+}
+
+/// While somebody else has the history, a look that `begin` makes necessary ends by `end`.
+fn ends_in_its_look(database: &Database<'_>, begin: impl Fn(), end: impl Fn()) {
     let history = "BEGIN; LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE;";
     let mut holder = database.hold("holder", history);
-    namespace.config_map("files", &[WRONG, ("001_wrong_DOWN.sql", "SELECT 1;")]);
-    looks_that_wait(&database, "1");
-    end(&schema);
-    looks_that_wait(&database, "0");
+    begin();
+    looks_that_wait(database, "1");
+    end();
+    looks_that_wait(database, "0");
     holder.kill().expect("it runs");
     holder.wait().expect("it ended");
 }
