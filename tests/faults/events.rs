@@ -1,10 +1,10 @@
 //! Events that the API server does not take for long.
 
-use axum::http::Method;
 use serde_json::json;
 
 use crate::harness::{Database, eventually, postgres};
-use crate::kfault::{Fault, Kfault, Rule};
+use crate::kfault::{Fault, Kfault};
+use crate::matrix::scene::event_writes;
 use crate::operator_rig::{LIMIT, Operator, Tenant, apart, inline, resource};
 
 /// Annotations that are no decision: each is refused, and told by an Event, before anything is run.
@@ -39,8 +39,7 @@ fn no_run_of_a_database_waits_until_an_event_is_written() {
         ],
     );
     operator.is_ready();
-    let events = format!("/namespaces/{}/events", namespace.name);
-    let held = kfault.fault(Rule::on(Method::POST, events), Fault::Hold);
+    let held = kfault.fault(event_writes(namespace), Fault::Hold);
     let of_table = |name: &str, table: &str| {
         let script = format!("CREATE TABLE {table} (id int);");
         let file = ("001_one_UP.sql", script.as_str());

@@ -1,13 +1,13 @@
 //! A: the operator, or the command line, ends at each step.
 
-use axum::http::Method;
 use schemaward::api::condition::Reason;
 
 use super::scene::{
-    Cluster, ONE, Parts, TWO, at_rest, database, has, has_applied, has_struck, operator, resources,
+    Cluster, ONE, Parts, TWO, at_rest, database, has, has_applied, has_struck, operator,
+    status_writes,
 };
 use super::{Attempt, Case, Expected, covered, run};
-use crate::kfault::{Fault, Rule};
+use crate::kfault::Fault;
 use crate::operator_rig::{Tenant, inline, resource};
 
 const SWEEP: &[&str] = &["tests/faults/sweep.rs::a_fault_at_any_message_breaks_no_promise"];
@@ -92,11 +92,7 @@ fn before_status(expected: &mut Expected) {
         ..
     } = Parts::of(&mut cluster, "a6");
     // Everything that it would say once the versions are there never leaves.
-    let status = Rule::on(
-        Method::PATCH,
-        format!("{}shop/status", resources(&namespace)),
-    );
-    let held = kfault.fault(status, Fault::Hold);
+    let held = kfault.fault(status_writes(&namespace), Fault::Hold);
     let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
     let schema = namespace.schema("shop", &manifest);
     has_applied(&database, "001 002");

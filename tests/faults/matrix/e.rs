@@ -8,8 +8,8 @@ use schemaward::api::condition::Reason;
 use serde_json::json;
 
 use super::scene::{
-    Cluster, ONE, Parts, SLOW, THREE, TWO, a_while, applied, at_rest, database, has, has_applied,
-    has_struck, peak_of, replace, resources, sleeps, source,
+    Cluster, ONE, Parts, SLOW, THREE, TWO, a_while, applied, at_rest, database, event_writes, has,
+    has_applied, has_struck, peak_of, replace, sleeps, source, status_writes,
 };
 use super::{Case, Expected, covered, run, slow};
 use crate::harness::{Api, Database, Namespace, eventually, part, postgres};

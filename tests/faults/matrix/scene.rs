@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, Database, Namespace, Postgres, eventually, postgres};
-use crate::kfault::{Kfault, Standing};
+use crate::kfault::{Kfault, Rule, Standing};
 use crate::operator_rig::{LIMIT, Operator, Tenant, install, tenant};
 use crate::site::ORACLE;
 
@@ -242,9 +243,18 @@ pub fn replace(running: &mut Operator, kfault: &Kfault) {
     running.leads();
 }
 
-/// The path of what the API server keeps of a namespace's resources.
-pub fn resources(namespace: &Namespace<'_>) -> String {
-    format!("/namespaces/{}/databaseschemas/", namespace.name)
+/// Writes of the status of a namespace's resource, `shop`.
+pub fn status_writes(namespace: &Namespace<'_>) -> Rule {
+    let path = format!("/namespaces/{}/databaseschemas/shop/status", namespace.name);
+    Rule::on(Method::PATCH, path)
+}
+
+/// Writes of a namespace's Events.
+pub fn event_writes(namespace: &Namespace<'_>) -> Rule {
+    Rule::on(
+        Method::POST,
+        format!("/namespaces/{}/events", namespace.name),
+    )
 }
 
 /// A merge patch that makes these files the inline source.

@@ -4,13 +4,8 @@ use super::*;
 
 pub(super) fn conflicts(expected: &mut Expected) {
     let (cluster, namespace, database) = scene("e3");
-    let writes = Rule::on(
-        Method::PATCH,
-        format!("{}shop/status", resources(&namespace)),
-    );
-    let trouble = cluster
-        .kfault
-        .fault(writes.nth(|n| n < 3), Fault::Status(409));
+    let writes = status_writes(&namespace).nth(|n| n < 3);
+    let trouble = cluster.kfault.fault(writes, Fault::Status(409));
     let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
     let schema = namespace.schema("shop", &manifest);
     let status = expected.of_resource(&schema);
@@ -103,17 +98,14 @@ pub(super) fn frozen_watch(expected: &mut Expected) {
 
 pub(super) fn too_many_requests(expected: &mut Expected) {
     let (cluster, namespace, database) = scene("e7");
-    let path = format!("{}shop/status", resources(&namespace));
-    let busy = cluster.kfault.fault(
-        Rule::on(Method::PATCH, &path).nth(|n| n < 2),
-        Fault::TooManyRequests(2),
-    );
+    let writes = status_writes(&namespace).nth(|n| n < 2);
+    let busy = cluster.kfault.fault(writes, Fault::TooManyRequests(2));
     let manifest = resource("shop", &database, &inline(&[ONE]));
     let schema = namespace.schema("shop", &manifest);
     expected.of_resource(&schema);
     assert_eq!(busy.hits(), 2);
     // Each of the two was followed by the pause that it asked for.
-    let writes = cluster.kfault.seen(&Rule::on(Method::PATCH, &path));
+    let writes = cluster.kfault.seen(&status_writes(&namespace));
     let soon = writes
         .windows(2)
         .take(2)
@@ -167,26 +159,23 @@ pub(super) fn three_of_ten(expected: &mut Expected) {
 
 pub(super) fn forbidden(expected: &mut Expected) {
     let (cluster, namespace, database) = scene("e10");
-    let in_here = |what: &str| format!("/namespaces/{}/{what}", namespace.name);
-    let secrets = cluster.kfault.fault(
-        Rule::on(Method::GET, in_here("secrets/")),
-        Fault::Status(403),
+    let reads = Rule::on(
+        Method::GET,
+        format!("/namespaces/{}/secrets/", namespace.name),
     );
-    let _events = cluster.kfault.fault(
-        Rule::on(Method::POST, in_here("events")),
-        Fault::Status(403),
-    );
+    let secrets = cluster.kfault.fault(reads, Fault::Status(403));
+    let _events = cluster
+        .kfault
+        .fault(event_writes(&namespace), Fault::Status(403));
     let manifest = resource("shop", &database, &inline(&[ONE]));
     let schema = namespace.schema("shop", &manifest);
     expected.of_resource(&schema);
     assert!(!has(&database, "one"));
 
     // Without the right to tell, it does what there is to do, once, and tells when it may.
-    let status = Rule::on(
-        Method::PATCH,
-        format!("{}shop/status", resources(&namespace)),
-    );
-    let mute = cluster.kfault.fault(status, Fault::Status(403));
+    let mute = cluster
+        .kfault
+        .fault(status_writes(&namespace), Fault::Status(403));
     drop(secrets);
     eventually(LIMIT, || {
         if has(&database, "one") {
@@ -213,11 +202,9 @@ pub(super) fn without_events(expected: &mut Expected) {
 
 fn refused_events(expected: &mut Expected) {
     let (cluster, namespace, database) = scene("e22");
-    let events = Rule::on(
-        Method::POST,
-        format!("/namespaces/{}/events", namespace.name),
-    );
-    let trouble = cluster.kfault.fault(events, Fault::Status(500));
+    let trouble = cluster
+        .kfault
+        .fault(event_writes(&namespace), Fault::Status(500));
     let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
     let schema = namespace.schema("shop", &manifest);
     let began = Instant::now();
@@ -242,11 +229,7 @@ const FOREIGN: &str = "CREATE TABLE one (id int);
 fn unanswered_events(expected: &mut Expected) {
     let (cluster, namespace, database) = scene("e22b");
     database.exec(FOREIGN);
-    let events = Rule::on(
-        Method::POST,
-        format!("/namespaces/{}/events", namespace.name),
-    );
-    let held = cluster.kfault.fault(events, Fault::Hold);
+    let held = cluster.kfault.fault(event_writes(&namespace), Fault::Hold);
     let manifest = resource("shop", &database, &inline(&[ONE, TWO]));
     let schema = namespace.schema("shop", &manifest);
     has_struck(&held);
