@@ -70,7 +70,7 @@ fn kept(
     row: Option<PgRow>,
     is_short: bool,
 ) -> Result<Observation, DatabaseError> {
-    prepared.recorded(row.as_ref(), is_short)?;
+    prepared.recorded(row.as_ref(), is_short);
     database.prepared = Some(prepared);
     recorded(row)
 }

@@ -134,18 +134,12 @@ impl Prepared {
     }
 
     /// Takes in what the record answered that committed.
-    pub fn recorded(
-        &mut self,
-        answered: Option<&PgRow>,
-        is_short: bool,
-    ) -> Result<(), DatabaseError> {
-        let is_whole = !is_short;
-        self.is_sent |= is_whole;
-        if let (Some(short), Some(row)) = (&mut self.short, answered) {
+    pub fn recorded(&mut self, answered: Option<&PgRow>, is_short: bool) {
+        self.is_sent |= !is_short;
+        if let Some(short) = &mut self.short {
             short.is_sent |= is_short;
-            short.behind = Behind::read(row)?;
+            short.behind = answered.and_then(Behind::read);
         }
-        Ok(())
     }
 
     /// The short record did not hold. Whether the session has it is not known.
