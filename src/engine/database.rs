@@ -239,9 +239,9 @@ pub struct Execution {
     pub record: Record,
     /// Who acts, for the audit.
     pub actor: String,
-    /// Whether it takes moments, as far as its text tells: then it may be sent a second time, should the first have been
-    /// rolled back for what is not its fault.
-    pub is_brief: bool,
+    /// Whether it takes moments, as far as its text tells, and leaves nothing once it is rolled back: then it may be sent a
+    /// second time.
+    pub may_repeat: bool,
     /// Whether its commit may be left to reach the server's disk with a later one: the next version follows at once.
     pub may_flush_later: bool,
 }

@@ -91,6 +91,17 @@ impl NewTables {
     }
 }
 
+/// Whether a rollback takes back all that a brief `script` does. It does not give a number back that was taken from a
+/// sequence, and so not one that an `INSERT` took.
+#[must_use]
+pub fn leaves_nothing(script: &Script) -> bool {
+    let mut statements = script.statements().iter();
+    !statements.any(|statement| {
+        let mut reader = Reader::new(&script.text()[statement.range.clone()]);
+        reader.word().is_none_or(|word| word == "insert")
+    })
+}
+
 /// Whether one of these keywords stands anywhere in a statement.
 fn says(sql: &str, keywords: &[&str]) -> bool {
     Tokens::new(sql).any(|token| keywords.iter().any(|keyword| token.is(keyword)))
@@ -116,6 +127,24 @@ fn adds_single_rows(sql: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rollback_gives_no_number_back() {
+        let cases = [
+            (
+                "CREATE TABLE a (id serial); COMMENT ON TABLE a IS 'a'",
+                true,
+            ),
+            (
+                "CREATE TABLE a (id serial); insert into a DEFAULT VALUES",
+                false,
+            ),
+            ("/* one */ INSERT INTO a VALUES (1)", false),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(leaves_nothing(&script(sql)), expected, "{sql}");
+        }
+    }
 
     fn script(sql: &str) -> Script {
         Script::parse(sql.as_bytes(), "schema_migrations").expect("a script")

@@ -35,6 +35,8 @@ pub struct Postgres {
     pub(super) startup: Startup,
     /// What the session has prepared.
     pub(super) prepared: Option<Prepared>,
+    /// Nobody but our own records changed the history in this session, as far as the server can tell.
+    pub(super) is_history_ours: bool,
     /// When we began to connect.
     pub(super) dialled: Instant,
     /// Behind a pooler: nobody else is served by our session.
@@ -76,6 +78,7 @@ impl Postgres {
             cancelled: Arc::default(),
             startup,
             prepared: None,
+            is_history_ours: true,
             dialled,
             proven: false,
             session: Arc::default(),
@@ -215,7 +218,24 @@ impl Postgres {
         sql: String,
     ) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
         let check = self.startup.check();
-        match query::last_row_after(&mut self.connection, &check, &sql).await {
+        let answered = query::last_row_after(&mut self.connection, &check, &sql).await;
+        self.own_answered(answered).await
+    }
+
+    /// The same of statements that begin with [`Startup::begin_fenced`], which checks the session.
+    pub(super) async fn own_fenced(
+        &mut self,
+        sql: String,
+    ) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
+        let answered = query::last_row(&mut self.connection, sql).await;
+        self.own_answered(answered).await
+    }
+
+    async fn own_answered(
+        &mut self,
+        answered: Result<Option<sqlx::postgres::PgRow>, sqlx::Error>,
+    ) -> Result<Option<sqlx::postgres::PgRow>, DatabaseError> {
+        match answered {
             Ok(row) => Ok(row),
             Err(cause) => {
                 let error = self.explain(&cause);

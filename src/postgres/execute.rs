@@ -32,6 +32,9 @@ pub async fn execute(
     let known = database.prepared.take();
     let known = known.filter(|prepared| prepared.is_for(direction));
     let mut prepared = known.unwrap_or_else(|| Prepared::new(direction, ledger));
+    if !database.is_history_ours {
+        prepared.drop_short();
+    }
     if let Some(record) = prepared.short_record(execution)? {
         let transaction = Transaction {
             recorded: RecordedBy::ShortPrepared,
@@ -44,7 +47,10 @@ pub async fn execute(
             Committed::Unrecorded(Unrecorded::Deallocated) => {
                 return in_full(database, execution).await;
             }
-            Committed::Unrecorded(Unrecorded::Doubted) => prepared.drop_short(),
+            Committed::Unrecorded(Unrecorded::Doubted) => {
+                database.is_history_ours = false;
+                prepared.drop_short();
+            }
         }
     }
     let record = {
@@ -70,7 +76,7 @@ fn kept(
     row: Option<PgRow>,
     is_short: bool,
 ) -> Result<Observation, DatabaseError> {
-    prepared.recorded(row.as_ref(), is_short);
+    database.is_history_ours &= prepared.recorded(row.as_ref(), is_short);
     database.prepared = Some(prepared);
     recorded(row)
 }
@@ -80,6 +86,7 @@ async fn in_full(
     database: &mut Postgres,
     execution: &Arc<Execution>,
 ) -> Result<Observation, DatabaseError> {
+    database.is_history_ours = false;
     let ledger = database.settings.ledger.clone();
     let record =
         move |execution: &Execution| record::statements(&ledger, execution, record::MILLISECONDS);
@@ -165,8 +172,9 @@ impl Transaction<'_> {
         let mut before = opening(database, &guard);
         if self.is_part {
             // What an earlier part prepared would be there or not, as it was interrupted or not.
-            before.insert(1, "DEALLOCATE ALL".to_owned());
+            before.insert(2, "DEALLOCATE ALL".to_owned());
             database.prepared = None;
+            database.is_history_ours = false;
         }
         let mut said_first = self.said_first;
         let mut own = Some(self.closing);
@@ -205,7 +213,7 @@ impl Transaction<'_> {
 /// Everything before the script: the session as new, the lock checked, the transaction fenced, the
 /// guard set. Short: `pg_stat_activity` shows the first 1,024 bytes of a Query, and a person looks for the script.
 fn opening(database: &Postgres, guard: &str) -> Vec<String> {
-    let mut statements = database.startup.again_fenced();
+    let mut statements = database.startup.begin_fenced();
     statements.extend(session::script_settings(
         &database.settings,
         Scope::Transaction,

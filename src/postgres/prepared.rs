@@ -111,38 +111,41 @@ impl Prepared {
         execution: &Execution,
     ) -> Result<Option<Vec<String>>, DatabaseError> {
         let mut statements = execution.script.statements().iter();
-        if !execution.is_brief || statements.any(|statement| statement.is_self_record) {
+        if !execution.may_repeat || statements.any(|statement| statement.is_self_record) {
             return Ok(None);
         }
-        let Some((short, behind)) = self
-            .short
-            .as_ref()
-            .and_then(|short| Some((short, short.behind.as_ref()?)))
-        else {
+        let Some(short) = &self.short else {
+            return Ok(None);
+        };
+        let Some(behind) = &short.behind else {
             return Ok(None);
         };
         let Some(parameters) = short_record::parameters(execution, behind)? else {
             return Ok(None);
         };
-        let mut all = Vec::with_capacity(5);
+        let mut all = Vec::with_capacity(6);
         if !short.is_sent {
             all.push(short.statement.prepare());
         }
+        // What was deferred anew when what the script deferred was run.
+        all.push(CONSTRAINTS.to_owned());
         all.extend(PLANNING.map(str::to_owned));
         all.push(short.statement.execute(&parameters));
         Ok(Some(all))
     }
 
-    /// Takes in what the record answered that committed.
-    pub fn recorded(&mut self, answered: Option<&PgRow>, is_short: bool) {
+    /// Takes in what the record answered that committed, and whether short ones may follow.
+    pub fn recorded(&mut self, answered: Option<&PgRow>, is_short: bool) -> bool {
         self.is_sent |= !is_short;
-        if let Some(short) = &mut self.short {
-            short.is_sent |= is_short;
-            short.behind = answered.and_then(Behind::read);
-        }
+        let Some(short) = &mut self.short else {
+            return false;
+        };
+        short.is_sent |= is_short;
+        short.behind = answered.and_then(|row| Behind::read(row, short.behind.as_ref()));
+        short.behind.is_some()
     }
 
-    /// The short record did not hold. Whether the session has it is not known.
+    /// No short record any more. Whether the session has it is not known.
     pub fn drop_short(&mut self) {
         self.short = None;
     }

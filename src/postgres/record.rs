@@ -183,7 +183,7 @@ pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str, also:
         count = u8::from(record.checksum.is_some()),
         ours = of_ledger(ledger),
         ledger = quoted(ledger),
-        spellings = to_look_for(record, &table),
+        spellings = record.spellings,
         flushes_later = flushes_later(&record.may_flush_later, milliseconds),
         columns = also.columns,
         from = also.from,
@@ -210,26 +210,6 @@ pub(super) fn flushes_later(may_flush_later: &str, milliseconds: &str) -> String
         "CASE WHEN {may_flush_later} AND {milliseconds} < {QUICK_MS} \
          AND pg_catalog.current_setting('synchronous_standby_names') = '' \
          THEN pg_catalog.set_config('synchronous_commit', 'off', true) END"
-    )
-}
-
-/// The spellings that can be there, as an expression for an array. The run has seen under the lock that there was none
-/// before; where the server counted that this transaction changed the ledger by our own row alone, there is none but
-/// that. To look for all of them costs as much as the rest of the check.
-fn to_look_for(record: &Checked, table: &str) -> String {
-    let (inserted, deleted) = match record.checksum {
-        Some(_) => (1, 0),
-        None => (0, 1),
-    };
-    // A table that this transaction altered may have been written anew, which no count tells of.
-    format!(
-        "(SELECT CASE WHEN pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) = {inserted} \
-         AND pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) = 0 \
-         AND pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) = {deleted} \
-         AND pg_catalog.age(c.xmin) > 0 THEN ARRAY[{version}::pg_catalog.text] ELSE {spellings} END \
-         FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass)",
-        version = record.version,
-        spellings = record.spellings,
     )
 }
 

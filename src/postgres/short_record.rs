@@ -4,7 +4,7 @@
 //! way, and to look afterwards whether it does, costs the server as much as many a script. Most leave the history alone,
 //! and the server can tell: it counts which rows of a table a session inserted, updated and deleted, and marks a table
 //! with a trigger, a rule or a policy. So this statement only inserts, and fails unless its own rows are all that there is of
-//! this transaction. Where it fails nothing is told: the version is rolled back and runs once more with the
+//! this transaction; and it is for a session in which every record before it was such. Where it fails nothing is told: the version is rolled back and runs once more with the
 //! [whole record](super::record), which judges. That is why only scripts that take moments are recorded so.
 
 use sqlx::postgres::PgRow;
@@ -26,19 +26,24 @@ pub struct Behind {
     /// Of that row.
     audit_hash: Vec<u8>,
     changes: Changes,
+    /// See [`made_by`].
+    made_by: String,
 }
 
-/// Rows that the session inserted into, updated in and deleted from the ledger, and inserted into the audit. The server
-/// counts them until it passes all of them on to its statistics, at the earliest a second after the last time and
-/// never in a transaction; then from zero. That both tables began anew shows which it was.
+/// Rows that the session inserted into, updated in and deleted from the ledger, then the stored texts, then the audit. The
+/// server counts them until it passes all of them on to its statistics, at the earliest a second after the last time and
+/// never in a transaction; then from zero. That all three tables began anew shows which it was.
 type Changes = Vec<i64>;
 
 /// What an own record adds to them.
-const OWN: [i64; 4] = [1, 0, 0, 1];
+const OWN: [i64; 9] = [1, 0, 0, 1, 0, 0, 1, 0, 0];
+
+/// Those of the ledger.
+const OF_THE_LEDGER: std::ops::Range<usize> = 0..3;
 
 /// The parameters of [`statement`] in their order.
 pub const TYPES: &str =
-    "text, text, text, text, bytea, text, bytea, boolean, bigint, bytea, bigint[]";
+    "text, text, text, text, bytea, text, bytea, boolean, bigint, bytea, bigint[], text";
 
 /// The record as one statement with parameters. It answers as [`record::check`] does, and then what [`Behind::read`] reads.
 ///
@@ -69,31 +74,46 @@ pub fn statement(ledger: &Ledger) -> String {
             hash: "$10",
         },
     );
-    let unmarked = |class: &str| {
-        format!("NOT ({class}.relhastriggers OR {class}.relhasrules OR {class}.relrowsecurity)")
-    };
     format!(
         "WITH inserted AS (INSERT INTO {table} AS l (version, name, applied_at, execution_time_ms, checksum) \
          VALUES ({version}, {name}, pg_catalog.now(), {MILLISECONDS}, {checksum}) \
          RETURNING l.version::pg_catalog.text, l.checksum, l.execution_time_ms::pg_catalog.int8 AS milliseconds), \
          kept AS ({kept} RETURNING version), noted AS ({noted} RETURNING id, hash) \
          SELECT {when}, i.milliseconds, \
-         (CASE WHEN i.version = {version} AND i.checksum = {checksum} AND k.version = {version} \
-         AND {changes} IN ($11, ARRAY{OWN:?}::pg_catalog.int8[]) AND pg_catalog.age(c.xmin) > 0 \
-         AND {ledger_is_unmarked} AND {script_is_unmarked} \
+         (CASE WHEN i.version = {version} AND i.checksum = {checksum} AND k.version = {version} AND n.id = $9 \
+         AND {changes} IN ($11, ARRAY{OWN:?}::pg_catalog.int8[]) AND {MADE_BY} = $12 AND {UNMARKED} \
          THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4, \
-         {flushes_later}, n.id, n.hash, {changes} \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class s ON s.oid = 'schemaward.script'::pg_catalog.regclass \
-         LEFT JOIN inserted i ON true LEFT JOIN kept k ON true LEFT JOIN noted n ON true \
-         WHERE c.oid = {of_ledger}::pg_catalog.regclass",
+         {flushes_later}, n.id, n.hash, {changes}, {MADE_BY}, true \
+         FROM {classes} LEFT JOIN inserted i ON true LEFT JOIN kept k ON true LEFT JOIN noted n ON true",
         when = record::WHEN,
         changes = changes(ledger),
-        ledger_is_unmarked = unmarked("c"),
-        script_is_unmarked = unmarked("s"),
         flushes_later = record::flushes_later("$8", "i.milliseconds"),
-        of_ledger = literal(&table),
+        classes = classes(ledger),
     )
 }
+
+/// The catalog's rows of ledger, stored texts and audit, as a `FROM`.
+fn classes(ledger: &Ledger) -> String {
+    format!(
+        "pg_catalog.pg_class l JOIN pg_catalog.pg_class s ON l.oid = {}::pg_catalog.regclass \
+         AND s.oid = 'schemaward.script'::pg_catalog.regclass \
+         JOIN pg_catalog.pg_class t ON t.oid = 'schemaward.audit'::pg_catalog.regclass",
+        literal(&quoted(ledger))
+    )
+}
+
+/// Which transactions wrote the rows of [`classes`]: another one after a table was altered, or written anew.
+const MADE_BY: &str = "pg_catalog.concat_ws(' ', l.xmin, s.xmin, t.xmin)";
+
+/// Nothing is on the tables, by PostgreSQL's own marks, that changes or hides rows or has some of another table.
+const UNMARKED: &str = "NOT (l.relhastriggers OR l.relhasrules OR l.relrowsecurity OR l.relhassubclass \
+     OR s.relhastriggers OR s.relhasrules OR s.relrowsecurity OR s.relhassubclass \
+     OR t.relhastriggers OR t.relhasrules OR t.relrowsecurity OR t.relhassubclass)";
+
+/// No row can be inserted where there is one of that version. A ledger of somebody else may lack such an index.
+const HAS_KEY: &str = "EXISTS (SELECT 1 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_attribute a \
+     ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] WHERE x.indrelid = l.oid AND x.indisunique \
+     AND x.indimmediate AND x.indisvalid AND x.indpred IS NULL AND x.indnkeyatts = 1 AND a.attname = 'version')";
 
 /// The parameters for `execution`, which comes behind what is there already; `None` for a way back.
 pub fn parameters(
@@ -104,8 +124,8 @@ pub fn parameters(
     let Some(texts) = values.texts else {
         return Ok(None);
     };
-    let expected = behind.changes.iter().zip(OWN).map(|(last, own)| last + own);
-    let expected: Vec<_> = expected.map(|number| number.to_string()).collect();
+    let expected = behind.with_one_more();
+    let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
     Ok(Some(vec![
         values.version,
         values.name,
@@ -118,46 +138,61 @@ pub fn parameters(
         (behind.audit_id + 1).to_string(),
         bytes(&behind.audit_hash),
         format!("'{{{}}}'", expected.join(",")),
+        literal(&behind.made_by),
     ]))
 }
 
 /// What the whole record answers for [`Behind::read`].
 pub fn behind(ledger: &Ledger) -> Also {
     Also {
-        columns: format!(", a.id, a.hash, {}", changes(ledger)),
-        from: "(SELECT a.id, a.hash FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1) a, "
-            .to_owned(),
+        columns: format!(
+            ", a.id, a.hash, {}, {MADE_BY}, {UNMARKED} AND {HAS_KEY}",
+            changes(ledger)
+        ),
+        from: format!(
+            "(SELECT a.id, a.hash FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1) a, {}, ",
+            classes(ledger)
+        ),
     }
 }
 
 /// See [`Changes`]; an array of SQL.
 fn changes(ledger: &Ledger) -> String {
-    let counted = |what: &str, table: &str| {
-        format!(
-            "pg_catalog.pg_stat_get_xact_tuples_{what}({}::pg_catalog.regclass)",
-            literal(table)
-        )
-    };
     let table = quoted(ledger);
-    format!(
-        "ARRAY[{}, {}, {}, {}]",
-        counted("inserted", &table),
-        counted("updated", &table),
-        counted("deleted", &table),
-        counted("inserted", "schemaward.audit"),
-    )
+    let tables = [&table, "schemaward.script", "schemaward.audit"].map(literal);
+    let counted = tables.iter().flat_map(|table| {
+        ["inserted", "updated", "deleted"].map(|what| {
+            format!("pg_catalog.pg_stat_get_xact_tuples_{what}({table}::pg_catalog.regclass)")
+        })
+    });
+    format!("ARRAY[{}]", counted.collect::<Vec<_>>().join(", "))
 }
 
 impl Behind {
-    /// Reads what a record answered; `None`: the server does not count (`track_counts`, or a partitioned table). The
-    /// record is committed, so that nothing here may fail it.
-    pub fn read(row: &PgRow) -> Option<Self> {
+    /// Reads what a record answered that stands behind `last`, or is the first one of its session. `None`: it is not the only
+    /// one who changed the history since then, or the tables are such that a short record would not hold, or the server does
+    /// not count (`track_counts`, or a partitioned table). The record is committed, so that nothing here may fail it.
+    pub fn read(row: &PgRow, last: Option<&Self>) -> Option<Self> {
         let changes: Changes = column(row, 6).ok()?;
-        let counts = changes.iter().zip(OWN).all(|(number, own)| *number >= own);
-        counts.then_some(Self {
+        let is_alone = match last {
+            Some(last) => changes == OWN || changes == last.with_one_more(),
+            // What made the history ready may have written to the other two.
+            None => changes.get(OF_THE_LEDGER) == OWN.get(OF_THE_LEDGER),
+        };
+        let can_be_short: bool = column(row, 8).ok()?;
+        (is_alone && can_be_short).then_some(Self {
             audit_id: column(row, 4).ok()?,
             audit_hash: column(row, 5).ok()?,
             changes,
+            made_by: column(row, 7).ok()?,
         })
+    }
+
+    /// The changes behind one more record.
+    fn with_one_more(&self) -> Changes {
+        let own = OWN.iter();
+        own.zip(&self.changes)
+            .map(|(own, last)| own + last)
+            .collect()
     }
 }

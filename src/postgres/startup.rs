@@ -103,12 +103,14 @@ impl Startup {
         all
     }
 
-    /// The same and a transaction, checked and fenced. What stands before the `BEGIN` of a Query is in the transaction
-    /// that this begins, so the first statement checks the session and takes the lock, in this order.
-    pub fn again_fenced(&self) -> Vec<String> {
-        let mut all = vec![format!("SELECT {}, {}", self.checked(), session::fence())];
+    /// A transaction, its session checked, the lock taken for it, and then all as it began. The transaction says how it is,
+    /// for a script's `SET default_transaction_read_only` holds until it is reset.
+    pub fn begin_fenced(&self) -> Vec<String> {
+        let mut all = vec![
+            "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE".to_owned(),
+            format!("SELECT {}, {}", self.checked(), session::fence()),
+        ];
         all.extend(self.as_it_began());
-        all.push("BEGIN".to_owned());
         all
     }
 

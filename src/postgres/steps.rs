@@ -215,11 +215,18 @@ impl Postgres {
         &mut self,
         statements: Vec<String>,
     ) -> Result<Option<PgRow>, DatabaseError> {
-        let mut all = self.startup.again();
-        all.extend(session::begin_locked());
+        let mut all = self.startup.begin_fenced();
+        all.push(session::OWN_SEARCH_PATH.to_owned());
         all.extend(statements);
         all.push("COMMIT".to_owned());
-        self.own_despite_cancelling(&all.join(";\n")).await
+        let sql = all.join(";\n");
+        let mut retries = CANCELLED_RETRIES;
+        loop {
+            match self.own_fenced(sql.clone()).await {
+                Err(error) if retries > 0 && error::is_cancellation(&error) => retries -= 1,
+                ended => return ended,
+            }
+        }
     }
 
     /// As [`Postgres::own`], and again when a cancellation hit it.

@@ -1,7 +1,7 @@
 //! The short record of a version holds, or gives way to the whole one.
 //!
-//! What a version's script sets off (here a trigger of a table of the users') counts how often it ran with a sequence,
-//! which no rollback takes back: once where the short record held, twice where it did not.
+//! What a version's script sets off (here an event trigger) counts how often it ran with a sequence, which no rollback takes
+//! back: once where the short record held or was not tried, twice where it did not hold.
 
 use schemaward::engine::outcome::{Outcome, Stop};
 
@@ -9,23 +9,36 @@ use crate::engine::{Run, reached};
 use crate::harness::{Database, eventually, postgres_major};
 use crate::operator_rig::LIMIT;
 
-/// Versions of which the last one sets off `action`, once the short record was used. `before` is said in the first one,
-/// `between` in the others.
-fn files(before: &str, action: &str, between: &str) -> [(&'static str, String); 4] {
-    let first = format!(
-        "CREATE SEQUENCE ran; CREATE TABLE one (id int); \
-         CREATE FUNCTION sets_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         PERFORM nextval('ran'); {action}; RETURN NULL; END $$; \
-         CREATE TRIGGER sets_off AFTER INSERT ON one FOR EACH ROW EXECUTE FUNCTION sets_off(); {before}"
-    );
+/// A database in which a comment on table `one` sets off `action`.
+fn sets_off(major: u8, action: &str) -> Database<'static> {
+    let database = postgres_major(major).database("short_record");
+    database.admin_exec(&format!(
+        "CREATE SEQUENCE ran; GRANT ALL ON SEQUENCE ran TO PUBLIC; \
+         CREATE FUNCTION sets_off() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.one') THEN \
+         PERFORM nextval('public.ran'); {action}; END IF; END $$; \
+         CREATE EVENT TRIGGER sets_off ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION sets_off()"
+    ));
+    database
+}
+
+/// Versions of which the last one sets that off, once the short record was used. `before` is said in the first one, `between`
+/// in the others.
+fn files(before: &str, between: &str) -> [(&'static str, String); 4] {
     [
-        ("001_one_UP.sql", first),
+        (
+            "001_one_UP.sql",
+            format!("CREATE TABLE one (id int); {before}"),
+        ),
         ("002_two_UP.sql", format!("CREATE TABLE two (); {between}")),
         (
             "003_three_UP.sql",
             format!("CREATE TABLE three (); {between}"),
         ),
-        ("004_four_UP.sql", "INSERT INTO one VALUES (1);".to_owned()),
+        (
+            "004_four_UP.sql",
+            "COMMENT ON TABLE one IS 'one'".to_owned(),
+        ),
     ]
 }
 
@@ -39,7 +52,7 @@ async fn up(database: &Database<'_>, files: &[(&str, String)]) -> Outcome {
 
 /// How often the last script ran.
 fn ran(database: &Database<'_>) -> String {
-    database.query_text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ran")
+    database.admin_exec("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ran")
 }
 
 /// The rows of the ledger that are of the last version, and whether each is complete.
@@ -51,20 +64,31 @@ fn recorded(database: &Database<'_>) -> String {
 }
 
 const RECORDED: &str = "004|four|t";
+const NOTHING: &str = "PERFORM 1";
+const ITSELF: &str = "INSERT INTO schema_migrations (version, name) VALUES ('004', 'its own')";
+const SPELLED: &str =
+    "INSERT INTO schema_migrations (version, name) VALUES ('4', 'in another spelling')";
+const NO_KEY: &str = "ALTER TABLE schema_migrations DROP CONSTRAINT schema_migrations_pkey";
+const HIDES: &str = "CREATE FUNCTION hides() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN \
+     DELETE FROM schemaward.script WHERE version = '004'; \
+     DELETE FROM public.schema_migrations WHERE version = '004'; RETURN NULL; END $f$";
+
+fn hides(table: &str) -> String {
+    format!("CREATE TRIGGER hides AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION hides()")
+}
 
 #[tokio::test]
 async fn what_a_script_sets_off_in_the_history_is_judged_by_the_whole_record() {
-    let held = "PERFORM 1";
-    let itself = "INSERT INTO schema_migrations (version, name) VALUES ('004', 'its own')";
+    let deferred_anew = "CREATE TABLE d (n int); CREATE FUNCTION d() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN \
+         IF NEW.n < 2 THEN SET CONSTRAINTS ALL DEFERRED; INSERT INTO public.d VALUES (NEW.n + 1); \
+         ELSE DELETE FROM public.schema_migrations WHERE version = '004'; END IF; RETURN NULL; END $f$; \
+         CREATE CONSTRAINT TRIGGER d AFTER INSERT ON d DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION d()";
+    let note = "INSERT INTO schemaward.audit SELECT a.id + 1, a.at, a.ledger_schema, a.ledger_table, 'apply', \
+         a.version, a.detail, a.checksum, a.actor, a.database_role, a.tool, 1, a.hash FROM schemaward.audit a \
+         ORDER BY id DESC LIMIT 1";
     for (before, action, expected) in [
-        ("", held, "1"),
-        ("", itself, "2"),
-        // A ledger of somebody else may have no key, and then no error says it.
-        (
-            "ALTER TABLE schema_migrations DROP CONSTRAINT schema_migrations_pkey",
-            itself,
-            "2",
-        ),
+        ("", NOTHING, "1"),
+        ("", ITSELF, "2"),
         (
             "",
             "UPDATE schema_migrations SET name = 'other' WHERE version = '001'",
@@ -77,62 +101,82 @@ async fn what_a_script_sets_off_in_the_history_is_judged_by_the_whole_record() {
         ),
         (
             "",
-            "INSERT INTO schemaward.audit SELECT a.id + 1, a.at, a.ledger_schema, a.ledger_table, 'apply', a.version, \
-             a.detail, a.checksum, a.actor, a.database_role, a.tool, 1, a.hash FROM schemaward.audit a \
-             ORDER BY id DESC LIMIT 1",
+            "UPDATE schemaward.script SET version = version WHERE version = '001'",
             "2",
+        ),
+        ("", note, "2"),
+        (deferred_anew, "INSERT INTO d VALUES (1)", "1"),
+        // What is on the history for good costs no second run.
+        (NO_KEY, ITSELF, "1"),
+        (
+            "CREATE TABLE deployed (version text REFERENCES schema_migrations)",
+            NOTHING,
+            "1",
+        ),
+        (
+            "CREATE TABLE kid () INHERITS (schema_migrations)",
+            NOTHING,
+            "1",
+        ),
+        // Nor does a row that an earlier version wrote for this one.
+        (
+            "INSERT INTO schema_migrations (version, name) VALUES ('004', 'future')",
+            NOTHING,
+            "1",
         ),
     ] {
         for major in [14, 16, 18] {
-            let database = postgres_major(major).database("short_judged");
-            reached(&up(&database, &files(before, action, "")).await);
-            assert_eq!(
-                recorded(&database),
-                RECORDED,
-                "PostgreSQL {major}: {action}"
-            );
-            assert_eq!(ran(&database), expected, "PostgreSQL {major}: {action}");
+            let database = sets_off(major, action);
+            reached(&up(&database, &files(before, "")).await);
+            let case = format!("PostgreSQL {major}: {before} {action}");
+            assert_eq!(recorded(&database), RECORDED, "{case}");
+            assert_eq!(ran(&database), expected, "{case}");
         }
     }
 }
 
 #[tokio::test]
 async fn what_would_not_stand_is_rolled_back() {
-    let spelled =
-        "INSERT INTO schema_migrations (version, name) VALUES ('4', 'in another spelling')";
-    let hides = "CREATE FUNCTION hides() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN \
-         DELETE FROM schemaward.script WHERE version = '004'; DELETE FROM public.schema_migrations WHERE version = '004'; \
-         RETURN NULL; END $f$";
-    for (before, action, between) in [
-        ("", spelled, ""),
+    let future = "INSERT INTO schema_migrations (version, name) VALUES ('4', 'future')";
+    for (before, action, between, expected) in [
+        ("", SPELLED, "", "2"),
         // The server has passed on what it counted after each version: it counts two rows now, as it would for two
         // versions with none in between.
-        ("SELECT pg_sleep(1.1)", spelled, "SELECT pg_sleep(1.1)"),
+        ("SELECT pg_sleep(1.1)", SPELLED, "SELECT pg_sleep(1.1)", "2"),
+        (HIDES, &hides("schema_migrations"), "", "2"),
+        (HIDES, &hides("schemaward.script"), "", "2"),
+        (HIDES, &hides("schemaward.audit"), "", "2"),
         (
-            hides,
-            "CREATE TRIGGER hides AFTER INSERT ON schema_migrations FOR EACH ROW EXECUTE FUNCTION hides()",
+            "CREATE TABLE kid () INHERITS (schema_migrations)",
+            "INSERT INTO kid (version, name) VALUES ('4', 'kid')",
             "",
+            "1",
         ),
+        (future, NOTHING, "", "1"),
+        // It is remembered when the server counts anew, and behind a version in parts.
+        (future, NOTHING, "SELECT pg_sleep(1.1)", "1"),
         (
-            hides,
-            "CREATE TRIGGER hides AFTER INSERT ON schemaward.script FOR EACH ROW EXECUTE FUNCTION hides()",
-            "",
+            &format!("CREATE INDEX CONCURRENTLY ON one (id); {future}"),
+            NOTHING,
+            "SELECT pg_sleep(1.1)",
+            "1",
         ),
     ] {
         for major in [14, 16, 18] {
-            let database = postgres_major(major).database("short_stands");
-            let outcome = up(&database, &files(before, action, between)).await;
+            let case = format!("PostgreSQL {major}: {before} {action} {between}");
+            let database = sets_off(major, action);
+            let outcome = up(&database, &files(before, between)).await;
             let Some(Stop::Script(failure)) = outcome.stop() else {
-                panic!("PostgreSQL {major}: {action}: {}", outcome.message());
+                panic!("{case}: {}", outcome.message());
             };
             assert_eq!(failure.version.as_str(), "004");
             assert!(
                 outcome.message().contains("its record would not stand"),
-                "{}",
+                "{case}: {}",
                 outcome.message()
             );
-            assert_eq!(recorded(&database), "", "PostgreSQL {major}: {action}");
-            assert_eq!(ran(&database), "2", "PostgreSQL {major}: {action}");
+            assert!(!recorded(&database).contains("004"), "{case}");
+            assert_eq!(ran(&database), expected, "{case}");
         }
     }
 }
@@ -140,12 +184,12 @@ async fn what_would_not_stand_is_rolled_back() {
 #[tokio::test]
 async fn a_server_that_does_not_count_gets_the_whole_record() {
     for major in [14, 18] {
-        let database = postgres_major(major).database("short_uncounted");
+        let database = sets_off(major, NOTHING);
         database.admin_exec(&format!(
             "ALTER DATABASE {} SET track_counts TO off",
             database.name
         ));
-        reached(&up(&database, &files("", "PERFORM 1", "")).await);
+        reached(&up(&database, &files("", "")).await);
         assert_eq!(recorded(&database), RECORDED);
         assert_eq!(ran(&database), "1", "PostgreSQL {major}");
     }
@@ -155,31 +199,29 @@ async fn a_server_that_does_not_count_gets_the_whole_record() {
 #[tokio::test]
 async fn a_trigger_that_somebody_else_is_about_to_put_there_is_seen() {
     for major in [14, 18] {
-        let database = postgres_major(major).database("short_meanwhile");
-        let prepared = files(
-            "CREATE FUNCTION hides() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN \
-             DELETE FROM public.schema_migrations WHERE version = '004'; RETURN NULL; END $f$",
-            "PERFORM pg_advisory_lock(7)",
-            "",
-        );
+        let database = sets_off(major, "PERFORM pg_advisory_lock(7)");
+        let files = files(HIDES, "");
         // It holds the last version up until the trigger is there, and commits when that version waits for the table.
         // Its transaction is the older one.
-        let script = "BEGIN; SELECT pg_current_xact_id(), pg_advisory_lock(7);
+        let script = format!(
+            "BEGIN; SELECT pg_current_xact_id(), pg_advisory_lock(7);
             DO $$ BEGIN
               WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted) LOOP
                 PERFORM pg_sleep(0.01);
               END LOOP;
             END $$;
-            CREATE TRIGGER hides AFTER INSERT ON schema_migrations FOR EACH ROW EXECUTE FUNCTION hides();
+            {};
             SELECT pg_advisory_unlock(7);
             DO $$ BEGIN
               WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'schema_migrations'::regclass AND NOT granted) LOOP
                 PERFORM pg_sleep(0.01);
               END LOOP;
             END $$;
-            COMMIT;";
-        reached(&up(&database, &prepared[..1]).await);
-        let mut holder = database.session("holder", script);
+            COMMIT;",
+            hides("schema_migrations")
+        );
+        reached(&up(&database, &files[..1]).await);
+        let mut holder = database.session("holder", &script);
         eventually(LIMIT, || {
             let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND granted";
             match database.query_text(held).as_str() {
@@ -187,12 +229,8 @@ async fn a_trigger_that_somebody_else_is_about_to_put_there_is_seen() {
                 other => Err(other.to_owned()),
             }
         });
-        let mut run = Run::new(
-            &database,
-            &prepared
-                .each_ref()
-                .map(|(name, text)| (*name, text.as_str())),
-        );
+        let texts = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let mut run = Run::new(&database, &texts);
         run.settings.lock_timeout = std::time::Duration::from_mins(1);
         let outcome = run.go().await;
         holder.kill().expect("it runs");
@@ -203,5 +241,21 @@ async fn a_trigger_that_somebody_else_is_about_to_put_there_is_seen() {
             outcome.message(),
             recorded(&database)
         );
+    }
+}
+
+/// A setting for transactions to come reaches none of ours.
+#[tokio::test]
+async fn what_a_script_says_of_transactions_to_come_is_not_for_its_record() {
+    for major in [14, 18] {
+        let database = postgres_major(major).database("read_only");
+        let files = [
+            ("001_one_UP.sql", "CREATE TABLE one (id int);"),
+            (
+                "002_only_UP.sql",
+                "SET default_transaction_read_only = on;\nVACUUM one;\n",
+            ),
+        ];
+        reached(&Run::new(&database, &files).go().await);
     }
 }

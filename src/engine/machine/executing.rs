@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, Stored};
+use crate::migration::new_tables::leaves_nothing;
 use crate::migration::plan::{DownSource, Step};
 use crate::migration::script::Script;
 use crate::migration::version::Version;
@@ -99,7 +100,7 @@ impl Machine {
                 });
             }
         };
-        let is_brief = self.new_tables.take_in(&script);
+        let may_repeat = self.new_tables.take_in(&script) && leaves_nothing(&script);
         let may_flush_later = self.may_flush_later(&record);
         let execution = Execution {
             version,
@@ -107,7 +108,7 @@ impl Machine {
             script,
             record,
             actor: self.actor(),
-            is_brief,
+            may_repeat,
             may_flush_later,
         };
         let begun = match self.begun_of(&execution) {

@@ -26,7 +26,7 @@ fn execution(sql: &str) -> Execution {
             down: None,
             down_checksum: None,
         }),
-        is_brief: false,
+        may_repeat: false,
         may_flush_later: false,
         actor: "test".to_owned(),
     }
