@@ -92,13 +92,17 @@ impl NewTables {
 }
 
 /// Whether a rollback takes back all that a brief `script` does. It does not give a number back that was taken from a
-/// sequence, and so not one that an `INSERT` took.
+/// sequence: by an `INSERT`, or by what a column that is added holds in rows that are there, which only a constant is sure
+/// not to.
 #[must_use]
 pub fn leaves_nothing(script: &Script) -> bool {
-    let mut statements = script.statements().iter();
-    !statements.any(|statement| {
-        let mut reader = Reader::new(&script.text()[statement.range.clone()]);
-        reader.word().is_none_or(|word| word == "insert")
+    script.statements().iter().all(|statement| {
+        let sql = &script.text()[statement.range.clone()];
+        match Reader::new(sql).word().as_deref() {
+            Some("comment" | "create" | "grant" | "revoke") => true,
+            Some("alter") => !Tokens::new(sql).any(|token| token.kind == Kind::OpenParenthesis),
+            _ => false,
+        }
     })
 }
 
@@ -140,6 +144,8 @@ mod tests {
                 false,
             ),
             ("/* one */ INSERT INTO a VALUES (1)", false),
+            ("ALTER TABLE a ADD COLUMN b int DEFAULT 0", true),
+            ("ALTER TABLE a ADD COLUMN b int DEFAULT nextval('s')", false),
         ];
         for (sql, expected) in cases {
             assert_eq!(leaves_nothing(&script(sql)), expected, "{sql}");

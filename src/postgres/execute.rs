@@ -35,7 +35,7 @@ pub async fn execute(
     if !database.is_history_ours {
         prepared.drop_short();
     }
-    if let Some(record) = prepared.short_record(execution)? {
+    if let Some(record) = prepared.short_record(ledger, execution)? {
         let transaction = Transaction {
             recorded: RecordedBy::ShortPrepared,
             closing: Closing::Said(record),
@@ -169,13 +169,11 @@ impl Transaction<'_> {
         execution: &Execution,
     ) -> Result<Committed, DatabaseError> {
         let guard = format!("schemaward_{}", Uuid::new_v4().simple());
-        let mut before = opening(database, &guard);
         if self.is_part {
-            // What an earlier part prepared would be there or not, as it was interrupted or not.
-            before.insert(2, "DEALLOCATE ALL".to_owned());
             database.prepared = None;
             database.is_history_ours = false;
         }
+        let mut before = opening(database, self.is_part, &guard);
         let mut said_first = self.said_first;
         let mut own = Some(self.closing);
         let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
@@ -212,8 +210,13 @@ impl Transaction<'_> {
 
 /// Everything before the script: the session as new, the lock checked, the transaction fenced, the
 /// guard set. Short: `pg_stat_activity` shows the first 1,024 bytes of a Query, and a person looks for the script.
-fn opening(database: &Postgres, guard: &str) -> Vec<String> {
-    let mut statements = database.startup.begin_fenced();
+fn opening(database: &Postgres, is_part: bool, guard: &str) -> Vec<String> {
+    let mut statements = database.startup.begin_fenced().to_vec();
+    if is_part {
+        // What an earlier part prepared would be there or not, as it was interrupted or not.
+        statements.push("DEALLOCATE ALL".to_owned());
+    }
+    statements.extend(database.startup.as_it_began());
     statements.extend(session::script_settings(
         &database.settings,
         Scope::Transaction,

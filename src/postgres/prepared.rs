@@ -108,10 +108,10 @@ impl Prepared {
     /// The same by the short record; `None` where that is not for `execution`.
     pub fn short_record(
         &self,
+        ledger: &Ledger,
         execution: &Execution,
     ) -> Result<Option<Vec<String>>, DatabaseError> {
-        let mut statements = execution.script.statements().iter();
-        if !execution.may_repeat || statements.any(|statement| statement.is_self_record) {
+        if !execution.may_repeat || short_record::is_about(ledger, &execution.script) {
             return Ok(None);
         }
         let Some(short) = &self.short else {

@@ -12,6 +12,7 @@ use sqlx::postgres::PgRow;
 use crate::engine::database::Execution;
 use crate::engine::error::DatabaseError;
 use crate::engine::task::Ledger;
+use crate::migration::script::Script;
 
 use super::audit::{self, Expressions, Last};
 use super::connection::column;
@@ -114,6 +115,14 @@ const UNMARKED: &str = "NOT (l.relhastriggers OR l.relhasrules OR l.relrowsecuri
 const HAS_KEY: &str = "EXISTS (SELECT 1 FROM pg_catalog.pg_index x JOIN pg_catalog.pg_attribute a \
      ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0] WHERE x.indrelid = l.oid AND x.indisunique \
      AND x.indimmediate AND x.indisvalid AND x.indpred IS NULL AND x.indnkeyatts = 1 AND a.attname = 'version')";
+
+/// Whether a script may be about the history, by its text: it names one of its tables, or all that there are in a schema.
+pub fn is_about(ledger: &Ledger, script: &Script) -> bool {
+    let text = script.text().to_lowercase();
+    [&ledger.table.to_lowercase(), "schemaward", "tables"]
+        .iter()
+        .any(|name| text.contains(*name))
+}
 
 /// The parameters for `execution`, which comes behind what is there already; `None` for a way back.
 pub fn parameters(

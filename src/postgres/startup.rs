@@ -103,18 +103,18 @@ impl Startup {
         all
     }
 
-    /// A transaction, its session checked, the lock taken for it, and then all as it began. The transaction says how it is,
-    /// for a script's `SET default_transaction_read_only` holds until it is reset.
-    pub fn begin_fenced(&self) -> Vec<String> {
-        let mut all = vec![
+    /// How a transaction of ours that writes begins: its session checked, and the lock taken for it. It says how it
+    /// is, for a script's `SET default_transaction_read_only` holds until it is reset. [`Self::as_it_began`] follows;
+    /// a rollback takes that back, so that whatever comes then begins with this again.
+    pub fn begin_fenced(&self) -> [String; 2] {
+        [
             "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE".to_owned(),
             format!("SELECT {}, {}", self.checked(), session::fence()),
-        ];
-        all.extend(self.as_it_began());
-        all
+        ]
     }
 
-    fn as_it_began(&self) -> Vec<String> {
+    /// What brings the session back to its start (decision 6).
+    pub fn as_it_began(&self) -> Vec<String> {
         let mut all = Vec::with_capacity(16);
         all.extend(
             [

@@ -215,7 +215,8 @@ impl Postgres {
         &mut self,
         statements: Vec<String>,
     ) -> Result<Option<PgRow>, DatabaseError> {
-        let mut all = self.startup.begin_fenced();
+        let mut all = self.startup.begin_fenced().to_vec();
+        all.extend(self.startup.as_it_began());
         all.push(session::OWN_SEARCH_PATH.to_owned());
         all.extend(statements);
         all.push("COMMIT".to_owned());

@@ -105,6 +105,8 @@ async fn what_a_script_sets_off_in_the_history_is_judged_by_the_whole_record() {
             "2",
         ),
         ("", note, "2"),
+        // It is not counted: there are two rows, as there would be without it.
+        ("", "TRUNCATE schema_migrations", "2"),
         (deferred_anew, "INSERT INTO d VALUES (1)", "1"),
         // What is on the history for good costs no second run.
         (NO_KEY, ITSELF, "1"),
@@ -177,6 +179,31 @@ async fn what_would_not_stand_is_rolled_back() {
             );
             assert!(!recorded(&database).contains("004"), "{case}");
             assert_eq!(ran(&database), expected, "{case}");
+        }
+    }
+}
+
+/// A script that would be doubted for what its text says, and takes numbers that no rollback gives back.
+#[tokio::test]
+async fn what_would_show_a_second_run_is_not_run_twice() {
+    for last in [
+        "ALTER TABLE one ADD COLUMN no bigint NOT NULL DEFAULT nextval('numbers'); COMMENT ON TABLE one IS 'one';",
+        "COMMENT ON TABLE one IS 'one'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;",
+        "COMMENT ON TABLE one IS 'one'; GRANT SELECT ON Schema_Migrations TO PUBLIC;",
+    ] {
+        for major in [14, 18] {
+            let database = sets_off(major, "GRANT SELECT ON schema_migrations TO PUBLIC");
+            let mut files = files(
+                "CREATE SEQUENCE numbers; INSERT INTO one VALUES (1), (2)",
+                "",
+            );
+            files[3].1 = last.to_owned();
+            reached(&up(&database, &files).await);
+            let taken = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM numbers";
+            let taken = database.query_text(taken);
+            let taken = taken.parse::<u32>().expect("a number");
+            assert!(taken <= 2, "PostgreSQL {major}: {last} {taken}");
+            assert_eq!(ran(&database), "1", "PostgreSQL {major}: {last}");
         }
     }
 }
