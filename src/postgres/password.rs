@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 
@@ -57,6 +57,15 @@ pub fn not_accepted(settings: &Settings, code: &str) -> String {
         ""
     };
     let correct = "Correct the credentials, or the server's pg_hba.conf.";
+    if !has_certificate && has_none(settings) {
+        return format!(
+            "{} did not accept {} without a password ({code}). Nothing was changed. Give one \
+             (connection.password; POSTGRES_PASSWORD or --password-file on the command line), or correct the \
+             server's pg_hba.conf.{wants}",
+            place(settings),
+            role(settings)
+        );
+    }
     let (shown, remedy) = match &settings.password {
         Password::Issued(issuer) => (issuer.name(), issuer.when_refused().to_owned()),
         Password::None | Password::Fixed(_) if has_certificate => {
@@ -71,6 +80,14 @@ pub fn not_accepted(settings: &Settings, code: &str) -> String {
     )
 }
 
+fn has_none(settings: &Settings) -> bool {
+    match &settings.password {
+        Password::None => true,
+        Password::Fixed(password) => password.expose_secret().is_empty(),
+        Password::Issued(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,8 +95,25 @@ mod tests {
     use crate::postgres::{LIVENESS_PERIOD, Origins, Pooler, Tls};
 
     #[test]
-    fn a_password_that_does_not_come_is_told_with_server_and_role() {
-        let settings = Settings {
+    fn a_password_that_was_forgotten_is_not_called_wrong() {
+        let told = |password| {
+            let settings = Settings {
+                password,
+                ..settings()
+            };
+            not_accepted(&settings, "28P01")
+        };
+        let given = |text: &str| Password::Fixed(text.to_owned().into());
+        for none in [Password::None, given("")] {
+            let message = told(none);
+            assert!(message.contains("without a password (28P01)"), "{message}");
+            assert!(message.contains("POSTGRES_PASSWORD"), "{message}");
+        }
+        assert!(told(given("x")).contains("and its password (28P01)"));
+    }
+
+    fn settings() -> Settings {
+        Settings {
             host: "db.example".to_owned(),
             port: 5432,
             database: "fluxion".to_owned(),
@@ -97,7 +131,12 @@ mod tests {
             liveness_period: LIVENESS_PERIOD,
             origins: Origins::default(),
             guard: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_password_that_does_not_come_is_told_with_server_and_role() {
+        let settings = settings();
         assert_eq!(
             no_password(&settings, "its token of RDS IAM").message,
             "No connection to db.example:5432 as role \"migrator\": its token of RDS IAM was not there within 15 s. \

@@ -134,8 +134,9 @@ fn the_operator_signs_in_by_a_certificate_and_takes_a_new_one_without_a_restart(
     let schema = namespace.schema("shop", &manifest);
     let status = schema.reaches("AuthenticationFailed");
     let said = format!(
-        "localhost:{} did not accept role \"{user}\" and its password (28000). Nothing was changed. Correct the \
-         credentials, or the server's pg_hba.conf. If it wants a client certificate, give one in \
+        "localhost:{} did not accept role \"{user}\" without a password (28000). Nothing was changed. Give one \
+         (connection.password; POSTGRES_PASSWORD or --password-file on the command line), or correct the \
+         server's pg_hba.conf. If it wants a client certificate, give one in \
          tls.clientCertificate (--ssl-cert).",
         server.port
     );
