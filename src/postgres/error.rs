@@ -120,6 +120,13 @@ fn working_kind(code: &str, ended: bool) -> Kind {
     }
 }
 
+/// Whether an error may mean that a server tells nobody which one it is: it refuses (`insufficient_privilege`), does
+/// not have that (`feature_not_supported`), or changed its control file while it was read, which PostgreSQL 14 did not
+/// prevent at first and calls an `internal_error`. No reason to stop; any other error is one of the look.
+pub fn is_untold(error: &DatabaseError) -> bool {
+    matches!(error.sqlstate.as_deref(), Some("42501" | "0A000" | "XX000"))
+}
+
 /// SQLSTATEs of a table, schema or column that is not there.
 pub fn is_gone(code: &str) -> bool {
     matches!(code, "42P01" | "3F000" | "42703")

@@ -77,8 +77,7 @@ impl Postgres {
         let has_tables = facts.ledger_exists || facts.installed;
         let reads_server = facts.may_read_server_identity && (has_tables || self.is_locked);
         match self.ask_for_content(facts, reads_server).await {
-            // A server that tells nobody, or whose control file changed while it was read: no reason to stop.
-            Err(error) if reads_server && error.sqlstate.is_some() => {
+            Err(error) if reads_server && error::is_untold(&error) => {
                 self.ask_for_content(facts, false).await
             }
             asked => asked,
@@ -127,8 +126,9 @@ impl Postgres {
             return Ok(());
         }
         let question = self.startup.question();
-        // A snapshot for all of a transaction has to be its first one, so it begins before the session is asked for,
-        // and that must not fail in it: a pooler that allows no transactions would say so instead.
+        // The transaction's one snapshot is taken by its first query, so it begins before the session is asked for. The
+        // question answers a row for another session and does not fail: a failure leaves the transaction open, and a
+        // pooler that allows no transactions then answers with its own error in place of ours.
         let before = [
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             session::OWN_SEARCH_PATH,

@@ -178,6 +178,29 @@ fn a_server_that_tells_nobody_stops_nothing() {
     assert!(found[1].ends_with(", timeline 3"), "{found:?}");
 }
 
+/// Anything else that goes wrong beside it is an error of the look, and no word about the server: it is neither waited
+/// for again nor goes the run on without knowing where it is.
+#[test]
+fn only_a_server_that_does_not_tell_is_left_unknown() {
+    let project = Project::new("wrong");
+    project.table("001", "a").succeed("up");
+    project.table("002", "b");
+    let raises = |sqlstate: &str| {
+        let body = format!("RAISE 'no answer' USING ERRCODE = '{sqlstate}';");
+        replace(&project.database, &body);
+    };
+    raises("55P03");
+    let ended = project.run("up");
+    assert_ne!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stderr.contains("(55P03)"), "{ended:#?}");
+    assert_eq!(project.applied(), "001");
+    for untold in ["0A000", "XX000"] {
+        raises(untold);
+        assert_eq!(warned(&project), "", "{untold}");
+    }
+    assert_eq!(project.applied(), "001 002");
+}
+
 #[test]
 fn who_may_only_look_at_a_database_at_rest_is_not_asked_to_write() {
     let project = Project::new("reader");
