@@ -11,7 +11,7 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 
 use super::facts::OUR_TABLES;
-use super::fields::{flag, given};
+use super::fields::{flag, given, shared_name};
 use super::quote::identifier;
 use super::sanitize;
 
@@ -40,7 +40,7 @@ impl OwnerRole {
     fn read(row: &PgRow, first: usize) -> Result<Self, DatabaseError> {
         Ok(Self {
             oid: given(row, first)?.to_owned(),
-            name: given(row, first + 1)?.to_owned(),
+            name: shared_name(row, first + 1)?,
             is_member: flag(row, first + 2)?,
         })
     }
@@ -153,7 +153,7 @@ impl Table {
 pub struct Trusted<'a> {
     /// The oid of the database's owner.
     pub database_owner: &'a str,
-    /// The names of all superusers.
+    /// The oids of all superusers: a name of theirs may be unreadable.
     pub superusers: Vec<&'a str>,
 }
 
@@ -162,7 +162,7 @@ impl Trusted<'_> {
         owner.is_member
             || owner.oid == self.database_owner
             || owner.name == "pg_database_owner"
-            || self.superusers.contains(&owner.name.as_str())
+            || self.superusers.contains(&owner.oid.as_str())
     }
 
     /// The first of these that cannot be trusted, our schema before all tables. What is on the ledger besides its

@@ -103,7 +103,7 @@ fn columns(settings: &Settings) -> String {
 fn roles(settings: &Settings) -> String {
     let role = literal(settings.role.as_deref().unwrap_or(&settings.username));
     format!(
-        "SELECT r.rolname, r.rolsuper, r.rolcreaterole, {IS_MEMBER}r.oid, 'MEMBER'), r.rolname = {role} \
+        "SELECT r.oid, r.rolname, r.rolsuper, r.rolcreaterole, {IS_MEMBER}r.oid, 'MEMBER'), r.rolname = {role} \
             AND pg_catalog.pg_has_role(r.oid, CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 \
             >= 160000 THEN 'SET' ELSE 'MEMBER' END) \
          FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolcreaterole \

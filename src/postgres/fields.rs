@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgColumn, PgRow};
+use sqlx::{Column, Row};
 
 use crate::engine::error::DatabaseError;
 
@@ -12,35 +12,45 @@ use super::error;
 
 /// The bytes of a field as the server wrote them; `None`: NULL.
 pub fn bytes(row: &PgRow, index: usize) -> Result<Option<&[u8]>, DatabaseError> {
-    let value = row.try_get_raw(index).map_err(|_| unexpected(index))?;
+    let value = row.try_get_raw(index).map_err(|_| unexpected(row, index))?;
     // The driver has no other way to ask for a NULL of whatever type.
     if sqlx::ValueRef::is_null(&value) {
         return Ok(None);
     }
-    value.as_bytes().map(Some).map_err(|_| unexpected(index))
+    value
+        .as_bytes()
+        .map(Some)
+        .map_err(|_| unexpected(row, index))
 }
 
 /// A field; `None`: NULL.
 pub fn text(row: &PgRow, index: usize) -> Result<Option<&str>, DatabaseError> {
     let bytes = bytes(row, index)?;
     let text = bytes.map(str::from_utf8).transpose();
-    text.map_err(|_| unexpected(index))
+    text.map_err(|_| unexpected(row, index))
 }
 
 /// A field that is never NULL.
 pub fn given(row: &PgRow, index: usize) -> Result<&str, DatabaseError> {
-    text(row, index)?.ok_or_else(|| unexpected(index))
+    text(row, index)?.ok_or_else(|| unexpected(row, index))
+}
+
+/// The name of a role or whatever else all databases share, never NULL: one that was made from a database of another
+/// encoding may be no UTF-8. It is to be shown; nothing is to be told apart by it.
+pub fn shared_name(row: &PgRow, index: usize) -> Result<String, DatabaseError> {
+    let name = bytes(row, index)?.ok_or_else(|| unexpected(row, index))?;
+    Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 /// A field that is a number, or whatever else has a text; `None`: NULL.
 pub fn parsed<T: FromStr>(row: &PgRow, index: usize) -> Result<Option<T>, DatabaseError> {
     let value = text(row, index)?.map(str::parse).transpose();
-    value.map_err(|_| unexpected(index))
+    value.map_err(|_| unexpected(row, index))
 }
 
 /// The same of a field that is never NULL.
 pub fn given_as<T: FromStr>(row: &PgRow, index: usize) -> Result<T, DatabaseError> {
-    parsed(row, index)?.ok_or_else(|| unexpected(index))
+    parsed(row, index)?.ok_or_else(|| unexpected(row, index))
 }
 
 /// A boolean; NULL is false.
@@ -48,7 +58,7 @@ pub fn flag(row: &PgRow, index: usize) -> Result<bool, DatabaseError> {
     match text(row, index)? {
         Some("t") => Ok(true),
         Some("f") | None => Ok(false),
-        Some(_) => Err(unexpected(index)),
+        Some(_) => Err(unexpected(row, index)),
     }
 }
 
@@ -71,9 +81,16 @@ fn microseconds(epoch: &str) -> Option<i64> {
     Some(if is_negative { -micros } else { micros })
 }
 
-fn unexpected(index: usize) -> DatabaseError {
+/// Says which field of which table, by its OID: a row knows no more of it.
+fn unexpected(row: &PgRow, index: usize) -> DatabaseError {
+    let column = row.columns().get(index);
+    let name = column.map_or("nothing", Column::name);
+    let table = match column.and_then(PgColumn::relation_id) {
+        Some(table) => format!("of the relation with the OID {}", table.0),
+        None => "an expression".to_owned(),
+    };
     error::internal(&format!(
-        "field {} of an own query is not what it should be",
+        "field {} of an own query, {name} ({table}), is not what it should be",
         index + 1
     ))
 }

@@ -65,6 +65,7 @@ mod pooler;
 mod rds;
 mod rds_iam;
 mod review_operator;
+mod role_names;
 mod round_trip;
 mod server_identity;
 mod server_trouble;

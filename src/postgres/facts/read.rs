@@ -7,7 +7,7 @@ use crate::engine::error::DatabaseError;
 use crate::postgres::doubtful::{Schema, Table, Trusted};
 use crate::postgres::error;
 use crate::postgres::facts_query::{About, POWERFUL};
-use crate::postgres::fields::{flag, given, given_as};
+use crate::postgres::fields::{flag, given, given_as, shared_name};
 use crate::postgres::settings::Settings;
 
 /// The first server on which CREATEROLE alone grants nothing: PostgreSQL 16.
@@ -40,6 +40,7 @@ struct ColumnOf {
 )]
 #[derive(Debug)]
 struct Role {
+    oid: String,
     name: String,
     superuser: bool,
     createrole: bool,
@@ -140,7 +141,7 @@ impl Answers {
 
     fn superusers(&self) -> Vec<&str> {
         let superusers = self.roles.iter().filter(|role| role.superuser);
-        superusers.map(|role| role.name.as_str()).collect()
+        superusers.map(|role| role.oid.as_str()).collect()
     }
 
     /// The roles with power over the server that ours is or can become.
@@ -177,11 +178,12 @@ fn may_use(table: &Table) -> bool {
 impl Role {
     fn read(row: &PgRow) -> Result<Self, DatabaseError> {
         Ok(Self {
-            name: given(row, 0)?.to_owned(),
-            superuser: flag(row, 1)?,
-            createrole: flag(row, 2)?,
-            is_member: flag(row, 3)?,
-            may_take: flag(row, 4)?,
+            oid: given(row, 0)?.to_owned(),
+            name: shared_name(row, 1)?,
+            superuser: flag(row, 2)?,
+            createrole: flag(row, 3)?,
+            is_member: flag(row, 4)?,
+            may_take: flag(row, 5)?,
         })
     }
 }
