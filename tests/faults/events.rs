@@ -1,5 +1,7 @@
 //! Events that the API server does not take for long.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::json;
 
 use crate::harness::{Database, eventually, postgres};
@@ -10,7 +12,11 @@ use crate::operator_rig::{LIMIT, Operator, Tenant, apart, inline, resource};
 /// Annotations that are no decision: each is refused, and told by an Event, before anything is run.
 const REFUSED: [&str; 3] = ["accept", "resolve", "takeover"];
 
-fn made(database: &Database<'_>, table: &str) {
+/// How long the operator waits for the API server to take one.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
+
+/// When the version that makes this table was applied, which is waited for.
+fn applied_at(database: &Database<'_>, table: &str) -> SystemTime {
     eventually(LIMIT, || {
         match database
             .query_text(&format!("SELECT to_regclass('{table}')"))
@@ -20,6 +26,9 @@ fn made(database: &Database<'_>, table: &str) {
             _ => Ok(()),
         }
     });
+    let at = format!("SELECT EXTRACT(epoch FROM applied_at) FROM history_of_{table}");
+    let epoch = database.query_text(&at).parse().expect("a number");
+    UNIX_EPOCH + Duration::from_secs_f64(epoch)
 }
 
 #[test]
@@ -58,10 +67,15 @@ fn no_run_of_a_database_waits_until_an_event_is_written() {
         _ => Ok(()),
     });
     namespace.schema("beside", &of_table("beside", "two"));
-    made(&database, "one");
-    made(&database, "two");
-    // The Events of the first resource come one after the other, and each is given up after a while. Another may be
-    // of the second one's end.
-    let hits = held.hits();
-    assert!(hits < REFUSED.len(), "{hits} Events were waited for");
+    let applied = ["one", "two"].map(|table| applied_at(&database, table));
+    // The Events of the first resource come one after the other, and each is given up after a while: who waited for
+    // them would run after the last of them at the earliest.
+    let events = kfault.seen(&event_writes(namespace));
+    if let Some(last) = events.get(REFUSED.len() - 1) {
+        let given_up = SystemTime::now() - last.at.elapsed() + GIVEN_UP_AFTER;
+        assert!(
+            applied.iter().all(|at| *at < given_up),
+            "{applied:?}, {given_up:?}"
+        );
+    }
 }
