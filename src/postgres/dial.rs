@@ -138,6 +138,7 @@ fn check_pem(pem: &[u8]) -> Result<(), DatabaseError> {
 mod tests {
     use std::cell::Cell;
     use std::pin::pin;
+    use std::time::Duration;
 
     use super::*;
 
@@ -166,6 +167,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         tell.send(7).unwrap();
-        assert_eq!(waiting.await.unwrap(), Ok(7));
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        assert_eq!(waited.expect("it is woken").unwrap(), Ok(7));
     }
 }
