@@ -288,9 +288,11 @@ impl Outcome {
             End::Interrupted => self.interrupted_message() + &self.half_done(),
             End::Decided(changes) => decided_message(changes),
             End::Stopped(stop) if tells_what_is_half_done(stop) => {
-                self.after_commits(self.stop_message(stop))
+                self.after_commits(stop, self.stop_message(stop))
             }
-            End::Stopped(stop) => self.after_commits(self.stop_message(stop) + &self.half_done()),
+            End::Stopped(stop) => {
+                self.after_commits(stop, self.stop_message(stop) + &self.half_done())
+            }
         }
     }
 

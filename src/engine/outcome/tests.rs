@@ -277,9 +277,13 @@ fn no_message_denies_what_the_run_committed() {
         let of_nothing = outcome.message();
         assert!(!of_nothing.contains("Before that"), "{of_nothing}");
         let denies = |message: &str| {
-            ["Nothing was changed", "was not changed"]
-                .iter()
-                .any(|said| message.contains(said))
+            [
+                "Nothing was changed",
+                "nothing was changed",
+                "was not changed",
+            ]
+            .iter()
+            .any(|said| message.contains(said))
         };
         for (prepared, done, said) in [
             (Some("x was y"), None, "x was y"),
@@ -302,5 +306,44 @@ fn no_message_denies_what_the_run_committed() {
                 "{message}"
             );
         }
+    }
+}
+
+#[test]
+fn what_others_said_stays_as_they_said_it() {
+    let raised =
+        "Nothing was changed. orders since Friday; Nothing was changed in it; nothing was changed.";
+    let mut failed = failure(ScriptFailureKind::Failed);
+    failed.message = raised.to_owned();
+    let by_server = |text: String| {
+        Stop::Database(DatabaseError {
+            sqlstate: Some("P0001".to_owned()),
+            ..DatabaseError::new(DatabaseErrorKind::Internal, text)
+        })
+    };
+    for (stop, is_ours) in [
+        (Stop::Script(Box::new(failed)), false),
+        (
+            by_server(format!("Bookkeeping failed: {raised} (P0001).")),
+            false,
+        ),
+        (
+            by_server(format!(
+                "Bookkeeping failed: {raised} (P0001). Nothing was changed. Check it."
+            )),
+            true,
+        ),
+    ] {
+        let mut outcome = outcome(End::Stopped(stop), begun(Direction::Up, EntryState::Done));
+        outcome.prepared = Some("x was y".to_owned());
+        let message = outcome.message();
+        assert!(message.contains(raised), "{message}");
+        let mended = message.contains("Nothing else was changed. Check it.");
+        assert_eq!(mended, is_ours, "{message}");
+        assert_eq!(
+            message.contains("Before that, x was y"),
+            is_ours,
+            "{message}"
+        );
     }
 }
