@@ -4,6 +4,7 @@
 pub mod condition;
 pub mod crd;
 pub mod credentials;
+pub mod decision;
 pub mod duration;
 pub mod time;
 pub mod v1alpha1;

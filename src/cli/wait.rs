@@ -8,6 +8,7 @@ use futures::stream::{Stream, StreamExt};
 use jiff::SignedDuration;
 
 use crate::api::condition::{Condition, ConditionStatus, ConditionType};
+use crate::api::decision::Kind;
 use crate::api::v1alpha1::{
     ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, RECONCILE_ANNOTATION,
     RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
@@ -254,18 +255,14 @@ fn asked(annotation: &str, before: Option<&Condition>) -> String {
 
 /// The decisions of a person that were refused, and why, a few sentences each.
 fn refused(resource: &DatabaseSchema) -> impl Iterator<Item = String> {
-    let refusals = [
-        (TAKEOVER_ANNOTATION, ConditionType::TakeoverRefused),
-        (ACCEPT_ANNOTATION, ConditionType::AcceptRefused),
-        (RESOLVE_ANNOTATION, ConditionType::ResolveRefused),
-    ];
     let conditions = resource.status.iter().flat_map(|status| &status.conditions);
     let standing = conditions.filter(|condition| condition.status == ConditionStatus::True);
-    standing.filter_map(move |condition| {
-        let mut refusals = refusals.iter();
-        let (annotation, _) = refusals.find(|(_, type_)| condition.type_ == type_.as_str())?;
+    standing.filter_map(|condition| {
+        let mut kinds = Kind::ALL.iter();
+        let kind = kinds.find(|kind| condition.type_ == kind.refused().as_str())?;
         Some(format!(
-            "The decision of {annotation} was refused: {}",
+            "The decision of {} was refused: {}",
+            kind.annotation(),
             condition.message
         ))
     })

@@ -8,7 +8,7 @@ use crate::engine::task::Mode;
 use crate::postgres::Postgres;
 
 use super::attempt::Attempt;
-use super::decisions::{Decided, Open, open};
+use super::decisions::{Open, Refused, open};
 use super::events::Severity;
 use super::migrate::Run;
 use super::news::News;
@@ -19,12 +19,21 @@ const REFUSED: &str = Reason::DecisionRefused.as_str();
 
 /// What became of the open decisions.
 pub struct Decisions {
-    /// Those that were acted on or refused.
-    pub decided: Decided,
+    /// At least one was carried out or refused; [`Run::acted_on`] has them.
+    pub any: bool,
     /// One of them says that the database that answers now is the right one, and was carried out.
     pub database_accepted: bool,
     /// What kept the others from being carried out; it is what the attempt came to.
     pub stopped: Option<(Attempt, Mode)>,
+}
+
+/// What comes after a refusal, in every case.
+const THEN: &str = "It is not tried again by itself: give the annotation another value, or take it away and set it \
+                    anew.";
+
+/// The event's reason and note about a decision that was refused for `why`.
+fn refused(why: &str) -> (&'static str, String) {
+    (REFUSED, format!("{why} {THEN}"))
 }
 
 impl Run<'_> {
@@ -32,7 +41,7 @@ impl Run<'_> {
     /// told by an event and in status; what stands in the way ends the attempt, and is tried again as any other trouble.
     pub async fn decide(&self) -> Decisions {
         let mut all = Decisions {
-            decided: Decided::default(),
+            any: false,
             database_accepted: false,
             stopped: None,
         };
@@ -44,10 +53,9 @@ impl Run<'_> {
         {
             let annotation = kind.annotation();
             let (reason, note) = match decision {
-                Err(invalid) => (
-                    REFUSED,
-                    format!("Annotation {annotation} cannot be acted on: {invalid}."),
-                ),
+                Err(invalid) => refused(&format!(
+                    "Annotation {annotation} cannot be acted on: {invalid}. Nothing was changed."
+                )),
                 Ok(decision) => match self.carry_out_decision(decision.clone()).await {
                     Ok(told) => {
                         all.database_accepted |=
@@ -60,19 +68,22 @@ impl Run<'_> {
                     }
                 },
             };
-            let severity = if reason == DECIDED {
-                Severity::Normal
+            let (severity, refused) = if reason == DECIDED {
+                (Severity::Normal, None)
             } else {
-                all.decided.refused.insert(kind, note.clone());
-                Severity::Warning
+                let generation = self.resource.metadata.generation.unwrap_or_default();
+                let why = note.clone();
+                (Severity::Warning, Some(Refused { why, generation }))
             };
+            // Before it is told: from here on nothing may forget it.
+            self.acted_on.note(kind, value, refused);
+            all.any = true;
             self.tell(News {
                 severity,
                 reason,
                 action: "Decide",
                 note,
             });
-            all.decided.handled.insert(annotation.to_owned(), value);
         }
         all
     }
@@ -90,7 +101,8 @@ impl Run<'_> {
         self.tell_of_another_server(&outcome);
         match outcome.end() {
             End::Decided(_) => Ok((DECIDED, outcome.message())),
-            End::Stopped(Stop::Refused(_)) => Ok((REFUSED, outcome.message())),
+            // Only that: what else is to be known of the database goes stale, and Ready says it.
+            End::Stopped(Stop::Refused(refusal)) => Ok(refused(&refusal.to_string())),
             End::Reached | End::Planned | End::Interrupted | End::Stopped(_) => {
                 Err((Attempt::Ran(Box::new(outcome)), mode))
             }

@@ -2,13 +2,14 @@
 //! in status, and a value that stays in a manifest does nothing more.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
 
-use crate::api::condition::{ConditionStatus, ConditionType};
+use crate::api::condition::ConditionStatus;
+use crate::api::decision::Kind;
 use crate::api::v1alpha1::{
-    ACCEPT_ANNOTATION, APPROVE_ANNOTATION, DatabaseSchema, DatabaseSchemaStatus,
-    RECONCILE_ANNOTATION, RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION,
+    APPROVE_ANNOTATION, DatabaseSchema, DatabaseSchemaStatus, RECONCILE_ANNOTATION,
 };
 use crate::engine::decision::{Decision, InvalidWish, Wish};
 
@@ -23,7 +24,7 @@ pub struct Decided {
     /// Those that were carried out or refused; none of them is looked at again.
     pub handled: Handled,
     /// Why, of those that were refused.
-    pub refused: BTreeMap<Kind, String>,
+    pub refused: BTreeMap<Kind, Refused>,
 }
 
 impl Decided {
@@ -36,7 +37,11 @@ impl Decided {
                 condition.type_ == kind.refused().as_str()
                     && condition.status == ConditionStatus::True
             })?;
-            Some((*kind, found.message.clone()))
+            let refused = Refused {
+                why: found.message.clone(),
+                generation: found.observed_generation.unwrap_or_default(),
+            };
+            Some((*kind, refused))
         };
         Self {
             handled: status.last_handled_decisions.clone(),
@@ -66,47 +71,44 @@ impl Decided {
     }
 }
 
-/// An annotation that holds a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// [`TAKEOVER_ANNOTATION`].
-    Takeover,
-    /// [`ACCEPT_ANNOTATION`].
-    Accept,
-    /// [`RESOLVE_ANNOTATION`].
-    Resolve,
+/// Why a decision was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// In sentences.
+    pub why: String,
+    /// `metadata.generation` of the resource by which it was judged.
+    pub generation: i64,
 }
 
-impl Kind {
-    /// In the order in which they are carried out: whose history it is comes first.
-    pub const ALL: [Self; 3] = [Self::Takeover, Self::Accept, Self::Resolve];
+/// What an attempt has acted on so far: known even when it ends in a panic.
+#[derive(Debug, Default)]
+pub struct ActedOn(Mutex<Decided>);
 
-    /// The name of the annotation.
-    #[must_use]
-    pub fn annotation(self) -> &'static str {
-        match self {
-            Self::Takeover => TAKEOVER_ANNOTATION,
-            Self::Accept => ACCEPT_ANNOTATION,
-            Self::Resolve => RESOLVE_ANNOTATION,
-        }
+impl ActedOn {
+    /// Notes that the `value` of an annotation was carried out, or refused.
+    pub fn note(&self, kind: Kind, value: String, refused: Option<Refused>) {
+        let mut decided = self.lock();
+        decided.handled.insert(kind.annotation().to_owned(), value);
+        decided.refused.extend(refused.map(|why| (kind, why)));
     }
 
-    /// The condition that says that its decision was refused.
+    /// All of it.
     #[must_use]
-    pub fn refused(self) -> ConditionType {
-        match self {
-            Self::Takeover => ConditionType::TakeoverRefused,
-            Self::Accept => ConditionType::AcceptRefused,
-            Self::Resolve => ConditionType::ResolveRefused,
-        }
+    pub fn get(&self) -> Decided {
+        self.lock().clone()
     }
 
-    fn wish(self, value: &str) -> Result<Wish, InvalidWish> {
-        match self {
-            Self::Takeover => Wish::takeover(value),
-            Self::Accept => Wish::database(value).unwrap_or_else(|| Wish::accept(value)),
-            Self::Resolve => Wish::resolve(value),
-        }
+    fn lock(&self) -> MutexGuard<'_, Decided> {
+        // Whole after each change, whoever panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wish(kind: Kind, value: &str) -> Result<Wish, InvalidWish> {
+    match kind {
+        Kind::Takeover => Wish::takeover(value),
+        Kind::Accept => Wish::database(value).unwrap_or_else(|| Wish::accept(value)),
+        Kind::Resolve => Wish::resolve(value),
     }
 }
 
@@ -155,7 +157,7 @@ pub fn open(resource: &DatabaseSchema, handled: &Handled) -> Vec<Open> {
         if handled.get(annotation) == Some(&remembered) {
             return None;
         }
-        let decision = kind.wish(value).map(|wish| Decision {
+        let decision = wish(*kind, value).map(|wish| Decision {
             wish,
             by: Some(who(resource, annotation)),
         });
@@ -193,6 +195,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::v1alpha1::{ACCEPT_ANNOTATION, RESOLVE_ANNOTATION, TAKEOVER_ANNOTATION};
+
+    fn refused(why: &str) -> Refused {
+        Refused {
+            why: why.to_owned(),
+            generation: 1,
+        }
+    }
 
     fn resource(annotations: &serde_json::Value) -> DatabaseSchema {
         serde_json::from_value(json!({
@@ -232,7 +242,7 @@ mod tests {
         );
         let acted = Decided {
             handled: [(ACCEPT_ANNOTATION.to_owned(), first[0].value.clone())].into(),
-            refused: [(Kind::Accept, "no".to_owned())].into(),
+            refused: [(Kind::Accept, refused("no"))].into(),
         };
         assert_eq!(open(&asked, &acted.handled), []);
         assert_eq!(acted.clone().still_asked(&decided(&asked)), acted);
@@ -250,7 +260,7 @@ mod tests {
             handled: [(ACCEPT_ANNOTATION.to_owned(), value.to_owned())].into(),
             refused: refused
                 .iter()
-                .map(|(kind, why)| (*kind, (*why).to_owned()))
+                .map(|(kind, why)| (*kind, self::refused(why)))
                 .collect(),
         };
         let refused = acted("1", &[(Kind::Accept, "no")]);

@@ -2,9 +2,9 @@
 //! test that produces a status calls [`lint`].
 
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::api::decision::Kind;
 use crate::api::v1alpha1::DatabaseSchemaStatus;
 
-use super::decisions::Kind;
 use super::policy::is_trouble;
 use super::status::{MAX_HISTORY, MAX_PENDING, MAX_TEXT};
 
@@ -126,11 +126,19 @@ fn stands_refused(status: &DatabaseSchemaStatus, kind: Kind) -> bool {
     })
 }
 
+/// A refusal is of the generation by which it was judged, all else of the last one.
+fn observed_it(condition: &Condition, generation: i64) -> bool {
+    let is_refusal = condition.reason == Reason::DecisionRefused.as_str();
+    condition
+        .observed_generation
+        .is_some_and(|observed| observed == generation || (is_refusal && observed < generation))
+}
+
 fn lint_condition(condition: &Condition, generation: i64) -> Vec<&'static str> {
     let message = &condition.message;
     [
         (
-            condition.observed_generation == Some(generation),
+            observed_it(condition, generation),
             "observedGeneration is not the generation",
         ),
         (

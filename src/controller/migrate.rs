@@ -18,6 +18,7 @@ use super::approval::{self, review};
 use super::attempt::Attempt;
 use super::conditions::RunConditions;
 use super::context::{Context, Identity};
+use super::decisions::ActedOn;
 use super::events::Severity;
 use super::memory::Memory;
 use super::news::News;
@@ -48,6 +49,8 @@ pub struct Run<'a> {
     pub context: &'a Context,
     /// What status knows of the database.
     pub known: Option<Known>,
+    /// Keeps what a person decided and this attempt carried out or refused.
+    pub acted_on: &'a ActedOn,
     /// Takes what is told beside it.
     pub news: UnboundedSender<News>,
 }
@@ -122,7 +125,8 @@ impl Run<'_> {
         };
         let _registered = self.context.running.register(database.canceller());
         let permit = self.permit().await;
-        let writer = ProgressWriter::start(report.clone(), database.activity());
+        let writer =
+            ProgressWriter::start(report.clone(), database.activity(), self.acted_on.get());
         let mut task = self.task(Mode::Migrate);
         if let (Some(review), false) = (&mut task.review, self.validated.gates.is_empty()) {
             review.wal_position = database.wal_position().await;

@@ -77,7 +77,7 @@ use crate::telemetry::logging::take_panic_location;
 use self::agenda::{Entry, annotation};
 use self::attempt::Attempt;
 use self::context::{Context, Identity};
-use self::decisions::Decided;
+use self::decisions::{ActedOn, Decided};
 use self::fingerprint::Fingerprint;
 use self::memory::Memory;
 use self::migrate::Run;
@@ -215,8 +215,15 @@ async fn work_in_turn(
         Some(entry) => entry.memory.clone(),
         None => Memory::restore(report.last()),
     };
-    let attempt = attempt(&resource, identity, &memory, &mut report, turn, context);
-    let attempted = match contain(Box::pin(attempt)).await {
+    let acted_on = ActedOn::default();
+    let asked = Asked {
+        resource: &resource,
+        identity,
+        memory: &memory,
+        acted_on: &acted_on,
+    };
+    let attempt = attempt(asked, &mut report, turn, context);
+    let attempted = match contain(Box::pin(attempt), &acted_on).await {
         Ok(attempted) => attempted,
         Err(place) => return Worked::Occupied(place),
     };
@@ -232,6 +239,7 @@ fn is_alive(resource: &DatabaseSchema, identity: &Identity) -> bool {
 /// Keeps a panic within the attempt: its resource says so, all others go on.
 async fn contain(
     attempt: impl Future<Output = Result<Attempted, Place>>,
+    acted_on: &ActedOn,
 ) -> Result<Attempted, Place> {
     let contained = AssertUnwindSafe(attempt).catch_unwind().await;
     contained.unwrap_or_else(|_| {
@@ -239,23 +247,37 @@ async fn contain(
         Ok(Attempted {
             attempt: Attempt::Bug(place),
             mode: Mode::Migrate,
-            decided: Decided::default(),
+            decided: acted_on.get(),
             fingerprint: Fingerprint::default(),
             catalog: None,
         })
     })
 }
 
+/// What an attempt is about.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    resource: &'a DatabaseSchema,
+    identity: &'a Identity,
+    memory: &'a Memory,
+    /// Takes what becomes of the decisions of a person.
+    acted_on: &'a ActedOn,
+}
+
 /// The attempt itself: dereference, validate, migrate. An error: another run of this process is at the
 /// database, and no `turn` there was waited for.
 async fn attempt(
-    resource: &DatabaseSchema,
-    identity: &Identity,
-    memory: &Memory,
+    asked: Asked<'_>,
     report: &mut Report,
     turn: Option<Turn>,
     context: &Context,
 ) -> Result<Attempted, Place> {
+    let Asked {
+        resource,
+        identity,
+        memory,
+        acted_on,
+    } = asked;
     let spec = &resource.spec;
     let mode = memory.mode(report.generation(), annotation(resource));
     let mut attempted = Attempted {
@@ -324,53 +346,58 @@ async fn attempt(
         memory,
         context,
         known: identity::known(report.last(), spec),
+        acted_on,
         news,
     };
     let work = Box::pin(in_turn(run, turn, mode, report));
     let telling = news::tell_all(resource, &context.events, coming);
-    let (done, ()) = tokio::join!(work, telling);
-    (attempted.decided, attempted.attempt, attempted.mode) = done;
+    (attempted.attempt, attempted.mode) = news::beside(work, telling).await;
+    attempted.decided = acted_on.get();
     Ok(attempted)
 }
 
-/// What a person decided, and then the run: the decisions that were acted on, what it came to, and how far it could go.
-async fn in_turn(
-    mut run: Run<'_>,
-    turn: Turn,
-    mode: Mode,
-    report: &mut Report,
-) -> (Decided, Attempt, Mode) {
+/// What a person decided, and then the run: what it came to, and how far it could go.
+async fn in_turn(mut run: Run<'_>, turn: Turn, mode: Mode, report: &mut Report) -> (Attempt, Mode) {
     let decisions = Box::pin(run.decide()).await;
     // What a person decided may be what the last run failed for.
-    let mode = if decisions.decided.handled.is_empty() {
-        mode
-    } else {
-        Mode::Migrate
-    };
+    let mode = if decisions.any { Mode::Migrate } else { mode };
     if decisions.database_accepted {
         run.known = None;
     }
-    let (attempt, mode) = match decisions.stopped {
+    match decisions.stopped {
         Some(stopped) => stopped,
         None => run.carry_out(mode, report, turn).await,
-    };
-    (decisions.decided, attempt, mode)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::decision::Kind;
     use crate::telemetry::logging::install_panic_hook;
 
     #[tokio::test]
     async fn a_panic_is_contained_and_only_its_place_is_told() {
         install_panic_hook();
-        let attempted = contain(async { panic!("a secret value") }).await;
+        let acted_on = ActedOn::default();
+        let attempt = async {
+            acted_on.note(Kind::Resolve, "002:retry".to_owned(), None);
+            panic!("a secret value")
+        };
+        let attempted = contain(attempt, &acted_on).await;
         let attempted = attempted.expect("no other run");
         let Attempt::Bug(place) = attempted.attempt else {
             panic!("{:?}", attempted.attempt);
         };
         assert!(place.starts_with("src/controller/mod.rs:"), "{place}");
         assert!(!place.contains("secret"));
+        // What was carried out before it is not forgotten, and so not carried out again.
+        assert_eq!(attempted.decided, acted_on.get());
+        assert!(
+            attempted
+                .decided
+                .handled
+                .contains_key(Kind::Resolve.annotation())
+        );
     }
 }

@@ -1,7 +1,11 @@
 //! What an attempt tells by an event as soon as it is so: the condition at its end says nothing of it any more.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use kube::Resource;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 
 use crate::api::v1alpha1::DatabaseSchema;
 use crate::engine::Progress;
@@ -16,6 +20,9 @@ const HISTORY_ADOPTED: &str = "HistoryAdopted";
 const STATEMENT_PROVED: &str = "StatementProved";
 /// Reason of the event that what a statement had left was put right.
 const STATEMENT_REPAIRED: &str = "StatementRepaired";
+
+/// How long what is still to be told may keep status waiting, once the work is over.
+const LEFT: Duration = Duration::from_secs(3);
 
 /// One event, about more than the condition.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +76,30 @@ impl Run<'_> {
     }
 }
 
+/// Does `work`, and the `telling` of its news beside it. What is not told when the work is over has little time left,
+/// all of it together: it is in the log, and status says what it came to.
+pub async fn beside<T>(work: impl Future<Output = T>, telling: impl Future<Output = ()>) -> T {
+    beside_for(LEFT, work, telling).await
+}
+
+async fn beside_for<T>(
+    left: Duration,
+    work: impl Future<Output = T>,
+    telling: impl Future<Output = ()>,
+) -> T {
+    let (mut work, mut telling) = (pin!(work), pin!(telling));
+    tokio::select! {
+        biased;
+        done = &mut work => {
+            if timeout(left, telling).await.is_err() {
+                tracing::warn!("the API server does not take events: the last ones are only in this log");
+            }
+            done
+        }
+        () = &mut telling => work.await,
+    }
+}
+
 /// Tells what comes about `resource`, in that order, until nothing more can come. It is done beside the run: neither a
 /// script nor another run of the same database waits for an API server.
 pub async fn tell_all(
@@ -85,5 +116,29 @@ pub async fn tell_all(
             note: &news.note,
         };
         events.publish(&about, text).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_takes_no_events_does_not_keep_status_for_long() {
+        let left = Duration::from_millis(1);
+        let done = beside_for(left, async { "over" }, std::future::pending());
+        let done = timeout(Duration::from_mins(1), done).await;
+        assert_eq!(done, Ok("over"));
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_told_before_it_goes_on() {
+        let told = std::cell::Cell::new(false);
+        let telling = async {
+            tokio::task::yield_now().await;
+            told.set(true);
+        };
+        beside(async {}, telling).await;
+        assert!(told.get());
     }
 }

@@ -13,7 +13,7 @@ use crate::engine::sessions::{Activity, waited_for};
 
 use super::agenda::annotation;
 use super::attempt::{Running, Waiting};
-use super::decisions::decided;
+use super::decisions::{Decided, decided};
 use super::report::{Report, Written};
 use super::status::{Happened, Subject, status};
 
@@ -29,16 +29,21 @@ pub struct ProgressWriter {
 }
 
 impl ProgressWriter {
-    /// Starts beside a run on the resource of `report`; `activity` is what the server shows of it.
+    /// Starts beside a run on the resource of `report`; `activity` is what the server shows of it, `acted_on` what a
+    /// person decided and the same attempt carried out before: who kills the operator must not make it forget that.
     #[must_use]
-    pub fn start(report: Report, activity: watch::Receiver<Option<Activity>>) -> Self {
+    pub fn start(
+        report: Report,
+        activity: watch::Receiver<Option<Activity>>,
+        acted_on: Decided,
+    ) -> Self {
         let (latest, seen) = watch::channel(None);
         let news = News {
             seen,
             activity,
             written: Instant::now(),
         };
-        let writing = tokio::spawn(write(report, news));
+        let writing = tokio::spawn(write(report, news, acted_on));
         Self { latest, writing }
     }
 
@@ -123,7 +128,7 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
     true
 }
 
-async fn write(mut report: Report, mut news: News) -> Report {
+async fn write(mut report: Report, mut news: News, acted_on: Decided) -> Report {
     // Once the run is over, its end will be written instead.
     while let Some(running) = news.next().await {
         let wanted = status(
@@ -135,7 +140,10 @@ async fn write(mut report: Report, mut news: News) -> Report {
                 decided: &decided(report.resource()),
                 catalog: None,
             },
-            &Happened::Running(&running),
+            &Happened::Running {
+                running: &running,
+                decided: &acted_on,
+            },
             Timestamp::now(),
         );
         if wanted == *report.last() {

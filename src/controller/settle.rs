@@ -142,6 +142,10 @@ fn opening(attempt: &Attempt, now: Timestamp) -> Option<Duration> {
 /// True for attempts that say nothing about the resource, so that there is nothing to tell. They are
 /// made again soon, or by another replica.
 fn says_nothing(attempted: &Attempted, lifecycle: &Lifecycle) -> bool {
+    // What was decided in it is written: whoever does not know of that carries it out again.
+    if !attempted.decided.handled.is_empty() {
+        return false;
+    }
     // Another replica leads by now: it looks for itself and tells. But only we know of a script that
     // failed, and the other one would run it again.
     if !lifecycle.is_leading() && !is_result(&attempted.attempt) {
@@ -153,11 +157,9 @@ fn says_nothing(attempted: &Attempted, lifecycle: &Lifecycle) -> bool {
             true
         }
         Attempt::Ran(outcome) if matches!(outcome.end(), End::Interrupted) => {
-            // A shutdown that did not let the first look end leaves what is known as it is. That a decision was
-            // carried out before it has to be kept.
-            let saw_nothing = outcome.history().is_none() && attempted.decided.handled.is_empty();
-            // Else the resource changed meanwhile: the next attempt is under way.
-            lifecycle.may_start() || saw_nothing
+            // A shutdown that did not let the first look end leaves what is known as it is. Else the resource
+            // changed meanwhile: the next attempt is under way.
+            lifecycle.may_start() || outcome.history().is_none()
         }
         _ => false,
     }
@@ -231,6 +233,12 @@ mod tests {
             ..Decided::default()
         };
         let decided = stopped_in_its_look(decided).await;
-        assert!(!says_nothing(&decided, &lifecycle(true, true)));
+        // By a stop, by a change of the resource, and by another leader.
+        for (is_leading, is_stopping) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
+            let lifecycle = lifecycle(is_leading, is_stopping);
+            assert!(!says_nothing(&decided, &lifecycle), "{lifecycle:?}");
+        }
     }
 }

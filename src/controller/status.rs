@@ -22,7 +22,7 @@ use crate::migration::plan::{Plan, Step};
 use crate::migration::version::Version;
 
 use super::attempt::{Attempt, Running};
-use super::decisions::{Decided, Handled};
+use super::decisions::{Decided, Handled, Refused};
 use super::identity;
 use super::memory::Memory;
 use super::policy::{State, backs_off, state, waits};
@@ -61,7 +61,12 @@ pub struct Subject<'a> {
 #[derive(Debug)]
 pub enum Happened<'a> {
     /// A run is in the middle of it.
-    Running(&'a Running),
+    Running {
+        /// What it does.
+        running: &'a Running,
+        /// What was decided in the same attempt, before it.
+        decided: &'a Decided,
+    },
     /// An attempt is over.
     Attempted {
         /// What it came to.
@@ -94,20 +99,25 @@ pub fn status(
         ..previous.clone()
     };
     let (shown, decided) = match happened {
-        Happened::Running(running) => (
-            show_running(&mut next, previous, subject, running, now),
-            &Decided::restore(previous).still_asked(subject.decided),
-        ),
+        Happened::Running { running, decided } => {
+            let before = Decided::restore(previous).still_asked(subject.decided);
+            let decided = before.and((*decided).clone());
+            next.last_handled_decisions.clone_from(&decided.handled);
+            (
+                show_running(&mut next, previous, subject, running, now),
+                decided,
+            )
+        }
         Happened::Attempted {
             attempt,
             memory,
             next: wait,
         } => (
             show_attempt(&mut next, subject, attempt, memory, *wait, now),
-            memory.decided(),
+            memory.decided().clone(),
         ),
     };
-    next.conditions = conditions(previous, &shown, decided, subject.generation, now);
+    next.conditions = conditions(previous, &shown, &decided, subject.generation, now);
     next
 }
 
@@ -264,7 +274,7 @@ fn conditions(
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let condition = |type_: ConditionType, status, reason: Reason, message: &str| {
+    let made = |type_: ConditionType, status, reason: Reason, message: &str, generation| {
         let before = previous
             .conditions
             .iter()
@@ -279,6 +289,8 @@ fn conditions(
             message: clip(message),
         }
     };
+    let condition =
+        |type_, status, reason, message| made(type_, status, reason, message, generation);
     let ready = match shown.state {
         State::Ready => ConditionStatus::True,
         State::Reconciling | State::Stalled | State::Waiting => ConditionStatus::False,
@@ -294,10 +306,13 @@ fn conditions(
     };
     let second = second
         .map(|(type_, reason)| condition(type_, ConditionStatus::True, reason, &shown.message));
-    let refused = decided.refused.iter().map(|(kind, why)| {
-        let (type_, reason) = (kind.refused(), Reason::DecisionRefused);
-        condition(type_, ConditionStatus::True, reason, why)
-    });
+    let refused = decided
+        .refused
+        .iter()
+        .map(|(kind, Refused { why, generation })| {
+            let (type_, reason) = (kind.refused(), Reason::DecisionRefused);
+            made(type_, ConditionStatus::True, reason, why, *generation)
+        });
     let of_the_resource = std::iter::once(ready).chain(second);
     of_the_resource.chain(refused).collect()
 }

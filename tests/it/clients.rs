@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use schemaward::api::v1alpha1::DatabaseSchemaStatus;
 use schemaward::controller::attempt::{Attempt, Running, Waiting};
-use schemaward::controller::decisions::Handled;
+use schemaward::controller::decisions::{Decided, Handled};
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
@@ -124,7 +124,14 @@ fn cases() -> Vec<Case> {
     for (what, running) in [("running", running), ("waiting", waiting)] {
         cases.push(Case {
             what: what.to_owned(),
-            status: make(&ready, &Happened::Running(&running), at(2)),
+            status: make(
+                &ready,
+                &Happened::Running {
+                    running: &running,
+                    decided: &Decided::default(),
+                },
+                at(2),
+            ),
             state: State::Reconciling,
         });
     }

@@ -154,10 +154,14 @@ fn a_value_that_is_no_decision_is_told_and_changes_nothing() {
         &schema,
         "Warning DecisionRefused Annotation schemaward.dev/accept cannot be acted on",
     );
-    schema.becomes("unmoved", |status| {
+    let status = schema.becomes("unmoved", |status| {
         condition(status, "Ready")["reason"] == "UpToDate"
             && handled(status, "schemaward.dev/accept") == "yes"
     });
+    let said = condition(&status, "AcceptRefused")["message"].to_string();
+    let then = ". Nothing was changed. It is not tried again by itself: give the annotation another value, or take it \
+                away and set it anew.";
+    assert!(said.contains(then), "{said}");
     assert_eq!(audit(&database, "accept"), "");
 }
 

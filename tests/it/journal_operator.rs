@@ -141,8 +141,18 @@ fn what_is_in_doubt_stops_until_a_person_resolves_it() {
         .split_once("schemaward.dev/resolve=")
         .expect("the command");
     let value = asked.split_once("=applied").expect("its end").0;
+    // Of another statement it is refused, in sentences that hold for as long as the refusal stands.
+    let other = "schemaward.dev/resolve=002:00000000=retry";
+    namespace.kubectl(&["annotate", "dbs", "shop", other]);
+    let status = schema.becomes("refused", |status| {
+        status["conditions"].to_string().contains("ResolveRefused")
+    });
+    let refused = condition(&status, "ResolveRefused")["message"].to_string();
+    assert!(refused.contains("and 00000000 was named"), "{refused}");
+    assert!(!refused.contains("begun"), "{refused}");
     namespace.kubectl(&[
         "annotate",
+        "--overwrite",
         "dbs",
         "shop",
         &format!("schemaward.dev/resolve={value}=retry"),

@@ -178,7 +178,8 @@ fn the_operator_says_with_which_decisions_it_looked() {
 
     // What cannot be acted on is looked at, too, and it is said why.
     let resolve = "note: databaseschema/shop: The decision of schemaward.dev/resolve was refused: Nothing of 002 is in \
-                   doubt. Nothing was changed.";
+                   doubt. Nothing was changed. It is not tried again by itself: give the annotation another value, or \
+                   take it away and set it anew.";
     let accept = "note: databaseschema/shop: The decision of schemaward.dev/accept was refused: Annotation \
                   schemaward.dev/accept cannot be acted on: ";
     for (nothing, said) in [

@@ -27,7 +27,7 @@ use played::{Answer, Scene, at, attempts, spec, version};
 use schemaward::controller::attempt::{
     Attempt, DereferenceError, DereferenceErrorKind, Running, Waiting,
 };
-use schemaward::controller::decisions::Handled;
+use schemaward::controller::decisions::{Decided, Handled};
 use schemaward::controller::lint::lint;
 use schemaward::controller::memory::Memory;
 use schemaward::controller::policy::{State, state};
@@ -45,6 +45,8 @@ struct Resource {
     generation: i64,
     reconcile: Option<String>,
     decided: Handled,
+    /// What was decided in the attempt that runs.
+    decided_in_it: Decided,
     status: DatabaseSchemaStatus,
     memory: Memory,
 }
@@ -56,6 +58,7 @@ impl Resource {
             generation: 3,
             reconcile: None,
             decided: Handled::new(),
+            decided_in_it: Decided::default(),
             status: DatabaseSchemaStatus {
                 observed_generation: Some(-1),
                 ..DatabaseSchemaStatus::default()
@@ -115,7 +118,10 @@ impl Resource {
         let next = status(
             &self.status,
             &self.subject(),
-            &Happened::Running(running),
+            &Happened::Running {
+                running,
+                decided: &self.decided_in_it,
+            },
             now,
         );
         assert_eq!(lint(&next, self.generation), [""; 0], "{next:#?}");
