@@ -220,14 +220,7 @@ impl Postgres {
         all.push(session::OWN_SEARCH_PATH.to_owned());
         all.extend(statements);
         all.push("COMMIT".to_owned());
-        let sql = all.join(";\n");
-        let mut retries = CANCELLED_RETRIES;
-        loop {
-            match self.own_fenced(sql.clone()).await {
-                Err(error) if retries > 0 && error::is_cancellation(&error) => retries -= 1,
-                ended => return ended,
-            }
-        }
+        self.despite_cancelling(&all.join(";\n"), true).await
     }
 
     /// As [`Postgres::own`], and again when a cancellation hit it.
@@ -235,9 +228,22 @@ impl Postgres {
         &mut self,
         sql: &str,
     ) -> Result<Option<PgRow>, DatabaseError> {
+        self.despite_cancelling(sql, false).await
+    }
+
+    async fn despite_cancelling(
+        &mut self,
+        sql: &str,
+        is_fenced: bool,
+    ) -> Result<Option<PgRow>, DatabaseError> {
         let mut retries = CANCELLED_RETRIES;
         loop {
-            match self.own(sql.to_owned()).await {
+            let ended = if is_fenced {
+                self.own_fenced(sql.to_owned()).await
+            } else {
+                self.own(sql.to_owned()).await
+            };
+            match ended {
                 Err(error) if retries > 0 && error::is_cancellation(&error) => retries -= 1,
                 ended => return ended,
             }
