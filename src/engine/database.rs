@@ -239,9 +239,9 @@ pub struct Execution {
     pub record: Record,
     /// Who acts, for the audit.
     pub actor: String,
-    /// Whether it takes moments, as far as its text tells, and leaves nothing once it is rolled back: then it may be sent a
-    /// second time.
-    pub may_repeat: bool,
+    /// The versions that are asked for next if this one is done and nothing else comes: quick ones, that may be sent along with
+    /// it. Each runs only behind the one before, and is asked for whether it ran or not.
+    pub followed_by: Vec<Arc<Execution>>,
     /// Whether its commit may be left to reach the server's disk with a later one: the next version follows at once.
     pub may_flush_later: bool,
 }

@@ -317,6 +317,8 @@ pub struct UnderWay {
     pub name: String,
     /// UP or DOWN.
     pub direction: Direction,
+    /// The last version that was sent along with it, and was to run behind it.
+    pub up_to: Option<Version>,
 }
 
 impl UnderWay {
@@ -325,6 +327,7 @@ impl UnderWay {
             version: execution.version.clone(),
             name: execution.name.clone(),
             direction: execution.record.direction(),
+            up_to: None,
         }
     }
 }

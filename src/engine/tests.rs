@@ -124,16 +124,34 @@ fn version(text: &str) -> Version {
 }
 
 fn catalog(names: &[&str]) -> Catalog {
-    let files = names
-        .iter()
-        .flat_map(|name| {
-            [("UP", "CREATE TABLE"), ("DOWN", "DROP TABLE")].map(|(way, verb)| SourceFile {
-                name: format!("{name}_t_{way}.sql"),
-                bytes: format!("{verb} t{name};").into_bytes(),
-            })
+    let scripts = names.iter().map(|name| {
+        let [up, down] = ["CREATE", "DROP"].map(|verb| format!("{verb} TABLE t{name};"));
+        (*name, up, down)
+    });
+    catalog_of(scripts)
+}
+
+/// Versions with their UP and DOWN.
+fn catalog_of<'a>(scripts: impl Iterator<Item = (&'a str, String, String)>) -> Catalog {
+    let files = scripts.flat_map(|(name, up, down)| {
+        [("UP", up), ("DOWN", down)].map(|(way, text)| SourceFile {
+            name: format!("{name}_t_{way}.sql"),
+            bytes: text.into_bytes(),
         })
-        .collect();
-    Catalog::from_files(files, "schema_migrations", &|_| false).expect("a sound set")
+    });
+    Catalog::from_files(files.collect(), "schema_migrations", &|_| false).expect("a sound set")
+}
+
+/// As [`task`], of versions that take moments and of which each is asked for when the one before it is done.
+fn task_one_by_one(names: &[&str]) -> Task {
+    let scripts = names.iter().map(|name| {
+        let up = format!("COMMENT ON SCHEMA s IS '{name}';");
+        (*name, up, "SELECT 1;".to_owned())
+    });
+    Task {
+        catalog: catalog_of(scripts),
+        ..task(&[])
+    }
 }
 
 fn task(names: &[&str]) -> Task {

@@ -1,4 +1,5 @@
-//! Whether a script takes moments, told from its text: a version that was committed before it can wait for it.
+//! Whether a script takes moments, told from its text: a version that was committed before it can wait for it, and it may share
+//! its Query.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,50 +17,81 @@ const LONGEST: usize = 16 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewTables(BTreeSet<String>);
 
+/// How long a script takes, as far as its text tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outlook {
+    /// Nobody knows.
+    Unknown,
+    /// Moments, once it has its locks: as long as `lock_timeout` says it may wait for somebody else.
+    Moments,
+    /// Moments, for it is about new tables alone, and nobody else holds locks on those.
+    MomentsAlone,
+}
+
+impl Outlook {
+    fn moments(alone: bool) -> Self {
+        if alone {
+            Self::MomentsAlone
+        } else {
+            Self::Moments
+        }
+    }
+}
+
 impl NewTables {
     /// Whether each statement of `script` is known to take moments, however many rows the database holds: it makes
-    /// something that has none, adds single ones, says something about an object, or is about a table of these. Who
-    /// waits for a lock waits as long as `lock_timeout` says.
+    /// something that has none, adds single ones, says something about an object, or is about a table of these.
     #[must_use]
     pub fn make_brief(&self, script: &Script) -> bool {
-        self.clone().take_in(script)
+        self.clone().take_in(script) > Outlook::Unknown
     }
 
-    /// Takes in what a script does, and answers as [`Self::make_brief`].
-    pub fn take_in(&mut self, script: &Script) -> bool {
-        let is_brief = script.text().len() <= LONGEST
-            && script.statements().iter().all(|statement| {
-                statement.class == StatementClass::Transactional
-                    && self
-                        .is_brief(&script.text()[statement.range.clone()])
-                        .unwrap_or(false)
+    /// Takes in what a script does.
+    pub fn take_in(&mut self, script: &Script) -> Outlook {
+        let outlook = if script.text().len() <= LONGEST {
+            let statements = script.statements().iter().map(|statement| {
+                let is_transactional = statement.class == StatementClass::Transactional;
+                let sql = &script.text()[statement.range.clone()];
+                let outlook = is_transactional.then(|| self.outlook(sql)).flatten();
+                outlook.unwrap_or(Outlook::Unknown)
             });
-        if !is_brief {
+            statements.min().unwrap_or(Outlook::MomentsAlone)
+        } else {
+            Outlook::Unknown
+        };
+        if outlook == Outlook::Unknown {
             // It may have filled them.
             self.0.clear();
         }
-        is_brief
+        outlook
     }
 
     /// `None`: it is not read here.
-    fn is_brief(&mut self, sql: &str) -> Option<bool> {
+    fn outlook(&mut self, sql: &str) -> Option<Outlook> {
         let mut reader = Reader::new(sql);
-        Some(match reader.word()?.as_str() {
-            "comment" | "grant" | "revoke" => true,
-            "create" => self.creates_briefly(sql, &mut reader)?,
+        match reader.word()?.as_str() {
+            "comment" => Some(Outlook::moments(self.is_comment_on_these(&mut reader))),
+            "grant" | "revoke" => Some(Outlook::Moments),
+            "create" => self.of_create(sql, &mut reader),
             "alter" => {
                 reader.require("table")?;
                 reader.skip_all(&["if", "exists", "only"]);
-                self.has(&reader.relation()?) && !says(sql, &["partition", "inherit"])
+                let is_brief =
+                    self.has(&reader.relation()?) && !says(sql, &["partition", "inherit"]);
+                is_brief.then(|| Outlook::moments(self.refers_to_these_alone(sql)))
             }
-            "insert" => adds_single_rows(sql),
-            _ => false,
-        })
+            "insert" => {
+                reader.require("into")?;
+                let is_new = self.has(&reader.relation()?);
+                adds_single_rows(sql).then(|| Outlook::moments(is_new))
+            }
+            _ => None,
+        }
     }
 
-    fn creates_briefly(&mut self, sql: &str, reader: &mut Reader<'_>) -> Option<bool> {
+    fn of_create(&mut self, sql: &str, reader: &mut Reader<'_>) -> Option<Outlook> {
         reader.skip_all(&["or", "replace", "unique"]);
-        Some(match reader.word()?.as_str() {
+        match reader.word()?.as_str() {
             "table" => {
                 let may_be_there = reader.is("if");
                 reader.skip_all(&["if", "not", "exists"]);
@@ -70,7 +102,9 @@ impl NewTables {
                 // A query's result, or a partition, whose siblings are searched for rows of it.
                 let is_about_others =
                     |word: &Cow<'_, str>| matches!(word.as_ref(), "AS" | "PARTITION" | "INHERITS");
-                !outer_words(sql).iter().any(is_about_others)
+                let is_brief = !outer_words(sql).iter().any(is_about_others);
+                let alone = !says(sql, &["like", "of"]) && self.refers_to_these_alone(sql);
+                is_brief.then(|| Outlook::moments(alone))
             }
             "index" => {
                 reader.skip_all(&["if", "not", "exists"]);
@@ -80,30 +114,42 @@ impl NewTables {
                 reader.require("on")?;
                 reader.skip("only");
                 self.has(&reader.relation()?)
+                    .then_some(Outlook::MomentsAlone)
             }
-            "type" | "domain" | "sequence" | "view" | "function" | "procedure" => true,
-            _ => false,
-        })
+            "type" | "domain" | "sequence" | "view" | "function" | "procedure" => {
+                Some(Outlook::Moments)
+            }
+            _ => None,
+        }
     }
 
     fn has(&self, table: &str) -> bool {
         self.0.contains(&table.to_ascii_lowercase())
     }
-}
 
-/// Whether a rollback takes back all that a brief `script` does. It does not give a number back that was taken from a
-/// sequence: by an `INSERT`, or by what a column that is added holds in rows that are there, which only a constant is sure
-/// not to.
-#[must_use]
-pub fn leaves_nothing(script: &Script) -> bool {
-    script.statements().iter().all(|statement| {
-        let sql = &script.text()[statement.range.clone()];
-        match Reader::new(sql).word().as_deref() {
-            Some("comment" | "create" | "grant" | "revoke") => true,
-            Some("alter") => !Tokens::new(sql).any(|token| token.kind == Kind::OpenParenthesis),
+    /// `COMMENT ON {TABLE table | COLUMN table.column}`, behind its first word.
+    fn is_comment_on_these(&self, reader: &mut Reader<'_>) -> bool {
+        reader.skip("on");
+        let what = reader.word();
+        let name = reader.relation().unwrap_or_default();
+        match what.as_deref() {
+            Some("table") => self.has(&name),
+            Some("column") => name
+                .rsplit_once('.')
+                .is_some_and(|(table, _)| self.has(table)),
             _ => false,
         }
-    })
+    }
+
+    /// Whether each foreign key is to a table of these. One to another table locks that.
+    fn refers_to_these_alone(&self, sql: &str) -> bool {
+        Tokens::new(sql)
+            .filter(|token| token.is("references"))
+            .all(|token| {
+                let table = Reader::new(&sql[token.end()..]).relation();
+                table.is_some_and(|table| self.has(&table))
+            })
+    }
 }
 
 /// Whether one of these keywords stands anywhere in a statement.
@@ -131,26 +177,6 @@ fn adds_single_rows(sql: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rollback_gives_no_number_back() {
-        let cases = [
-            (
-                "CREATE TABLE a (id serial); COMMENT ON TABLE a IS 'a'",
-                true,
-            ),
-            (
-                "CREATE TABLE a (id serial); insert into a DEFAULT VALUES",
-                false,
-            ),
-            ("/* one */ INSERT INTO a VALUES (1)", false),
-            ("ALTER TABLE a ADD COLUMN b int DEFAULT 0", true),
-            ("ALTER TABLE a ADD COLUMN b int DEFAULT nextval('s')", false),
-        ];
-        for (sql, expected) in cases {
-            assert_eq!(leaves_nothing(&script(sql)), expected, "{sql}");
-        }
-    }
 
     fn script(sql: &str) -> Script {
         Script::parse(sql.as_bytes(), "schema_migrations").expect("a script")
@@ -227,12 +253,62 @@ mod tests {
     }
 
     #[test]
+    fn who_may_have_to_wait_for_a_lock_of_somebody_else_is_told_from_the_text() {
+        let new = "CREATE TABLE a (id int); ";
+        for (sql, alone) in [
+            ("CREATE TABLE b (id int REFERENCES A)", true),
+            (
+                "CREATE TABLE b (id int PRIMARY KEY, up int REFERENCES b (id))",
+                true,
+            ),
+            (
+                "CREATE TABLE b (id int, FOREIGN KEY (id) REFERENCES c (id))",
+                false,
+            ),
+            ("CREATE TABLE b (LIKE c)", false),
+            ("CREATE TABLE b OF c", false),
+            ("CREATE INDEX ON a (id)", true),
+            ("ALTER TABLE a ADD b int DEFAULT 0", true),
+            ("ALTER TABLE a ADD b int REFERENCES a", true),
+            ("ALTER TABLE a ADD b int REFERENCES s.a", false),
+            ("COMMENT ON TABLE a IS 'a'", true),
+            ("COMMENT ON COLUMN a.id IS 'a'", true),
+            ("COMMENT ON TABLE b IS 'b'", false),
+            ("COMMENT ON COLUMN b.a IS 'b'", false),
+            ("COMMENT ON SCHEMA a IS 'a'", false),
+            ("INSERT INTO a VALUES (1)", true),
+            ("INSERT INTO b VALUES (1)", false),
+            ("GRANT SELECT ON a TO b", false),
+            ("CREATE VIEW v AS SELECT 1", false),
+            (
+                "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                false,
+            ),
+            ("", true),
+        ] {
+            let expected = if alone {
+                Outlook::MomentsAlone
+            } else {
+                Outlook::Moments
+            };
+            let outlook = NewTables::default().take_in(&script(&format!("{new}{sql}")));
+            assert_eq!(outlook, expected, "{sql}");
+        }
+    }
+
+    #[test]
     fn a_table_is_new_until_something_else_ran() {
         let mut tables = NewTables::default();
-        let index = script("CREATE INDEX ON a (id)");
-        assert!(tables.take_in(&script("CREATE TABLE a (id int)")));
-        assert!(tables.take_in(&index));
-        assert!(!tables.take_in(&script("INSERT INTO a SELECT generate_series(1, 1000000)")));
-        assert!(!tables.take_in(&index));
+        for (sql, expected) in [
+            ("CREATE TABLE a (id int)", Outlook::MomentsAlone),
+            ("CREATE INDEX ON a (id)", Outlook::MomentsAlone),
+            (
+                "INSERT INTO a SELECT generate_series(1, 1000000)",
+                Outlook::Unknown,
+            ),
+            ("CREATE INDEX ON a (id)", Outlook::Unknown),
+        ] {
+            assert_eq!(tables.take_in(&script(sql)), expected, "{sql}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::engine::database::Observation;
 use crate::engine::sessions::{Activity, Blocker, IndexBuild, LockOwner};
 
 use super::facts::Session;
@@ -171,6 +172,16 @@ impl SeenBuild {
 fn per_cent(done: i64, total: i64) -> Option<u8> {
     let per_cent = u8::try_from((done.saturating_mul(100) / total).max(0)).ok()?;
     (per_cent < 100).then_some(per_cent)
+}
+
+/// A version that did not get its locks, with who held them when it was looked at last.
+pub fn explained(observation: Observation, seen: Option<&Activity>) -> Observation {
+    match (observation, seen) {
+        (Observation::LockNotAvailable(_), Some(seen)) => {
+            Observation::LockNotAvailable(seen.waits_for.clone())
+        }
+        (observation, _) => observation,
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub struct Expressions<'a> {
     pub detail: &'a str,
     pub checksum: &'a str,
     pub actor: &'a str,
+    pub at: &'a str,
     pub execution_time_ms: &'a str,
 }
 
@@ -52,29 +53,22 @@ pub fn append(ledger: &Ledger, entry: &Entry<'_>) -> String {
             detail: &literal(entry.detail),
             checksum: &optional_literal(entry.checksum),
             actor: &literal(entry.actor),
+            at: "pg_catalog.now()",
             execution_time_ms: entry.execution_time_ms,
         },
-        &Last::LookedUp,
     )
-}
-
-/// The row that an appended one stands behind.
-pub enum Last<'a> {
-    /// Whichever is the newest.
-    LookedUp,
-    /// Expressions for what is known of it: its id and one, and its hash.
-    Given { next_id: &'a str, hash: &'a str },
 }
 
 /// As [`append`], after a `WITH` or without. One call of `concat` instead of a dozen `||`, and each look-up once
 /// (`OFFSET 0` keeps the planner from copying them to every place where their result is used).
-pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>, last: &Last<'_>) -> String {
+pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>) -> String {
     let Expressions {
         action,
         version,
         detail,
         checksum,
         actor,
+        at,
         execution_time_ms,
     } = entry;
     let [schema, table] = [ledger.schema.as_str(), &ledger.table].map(literal);
@@ -97,24 +91,17 @@ pub fn append_expressions(ledger: &Ledger, entry: &Expressions<'_>, last: &Last<
         &tool,
         "COALESCE(n.milliseconds::pg_catalog.text, '')",
     ]);
-    let (id, previous, last) = match last {
-        Last::LookedUp => (
-            "COALESCE(last.id, 0) + 1",
-            "COALESCE(last.hash, ''::pg_catalog.bytea)",
-            " FROM (VALUES (1)) always LEFT JOIN (SELECT a.id, a.hash FROM schemaward.audit a \
-             ORDER BY a.id DESC LIMIT 1) last ON true",
-        ),
-        Last::Given { next_id, hash } => (*next_id, *hash, ""),
-    };
     format!(
         "INSERT INTO schemaward.audit (id, at, ledger_schema, ledger_table, action, version, detail, \
          checksum, actor, database_role, tool, execution_time_ms, hash) \
-         SELECT n.id, pg_catalog.now(), {schema}, {table}, {action}, {version}, {detail}, {checksum}, \
+         SELECT n.id, n.at, {schema}, {table}, {action}, {version}, {detail}, {checksum}, \
          {actor}, n.role, {tool}, n.milliseconds, \
          pg_catalog.sha256(n.previous || pg_catalog.convert_to({content}, 'UTF8')) \
-         FROM (SELECT {id} AS id, {previous} AS previous, \
-         EXTRACT(epoch FROM pg_catalog.now())::pg_catalog.text AS epoch, \
+         FROM (SELECT COALESCE(last.id, 0) + 1 AS id, COALESCE(last.hash, ''::pg_catalog.bytea) AS previous, \
+         {at} AS at, EXTRACT(epoch FROM {at})::pg_catalog.text AS epoch, \
          SESSION_USER::pg_catalog.text AS role, \
-         ({execution_time_ms})::pg_catalog.int8 AS milliseconds{last} OFFSET 0) n",
+         ({execution_time_ms})::pg_catalog.int8 AS milliseconds \
+         FROM (VALUES (1)) always LEFT JOIN (SELECT a.id, a.hash FROM schemaward.audit a \
+         ORDER BY a.id DESC LIMIT 1) last ON true OFFSET 0) n",
     )
 }

@@ -61,12 +61,9 @@ impl Closing {
     }
 }
 
-/// Statements behind a script that can fail for what it did: what it deferred, and the guard.
-pub const OF_THE_SCRIPT: usize = 2;
-
 /// The first of these statements still belongs to the script. Releasing the guard fails when the script ended our
 /// transaction.
-fn around(own: Vec<String>, startup: &Startup, guard: &str) -> Vec<String> {
+pub(super) fn around(own: Vec<String>, startup: &Startup, guard: &str) -> Vec<String> {
     // First, under the script's own settings: what waits for the end of the transaction is the script's.
     let mut statements = vec![record::CONSTRAINTS.to_owned()];
     statements.push(format!("RELEASE SAVEPOINT {guard}"));

@@ -14,6 +14,7 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::sessions::Activity;
 use crate::migration::version::Version;
 
+use super::activity::explained;
 use super::dial::open;
 use super::error::Work;
 use super::facts::{Facts, Session};
@@ -21,6 +22,7 @@ use super::history;
 use super::prepared::Prepared;
 use super::settings::{Pooler, Settings};
 use super::startup::Startup;
+use super::together::SentAlong;
 use super::watch::{Subject, Watch};
 use super::{
     check, decide, error, execute, pooler, prepare, query, sanitize, session, steps, stored_text,
@@ -35,8 +37,8 @@ pub struct Postgres {
     pub(super) startup: Startup,
     /// What the session has prepared.
     pub(super) prepared: Option<Prepared>,
-    /// Nobody but our own records changed the history in this session, as far as the server can tell.
-    pub(super) is_history_ours: bool,
+    /// What came of versions that were sent along with an earlier one.
+    pub(super) sent_along: SentAlong,
     /// When we began to connect.
     pub(super) dialled: Instant,
     /// Behind a pooler: nobody else is served by our session.
@@ -78,7 +80,7 @@ impl Postgres {
             cancelled: Arc::default(),
             startup,
             prepared: None,
-            is_history_ours: true,
+            sent_along: SentAlong::default(),
             dialled,
             proven: false,
             session: Arc::default(),
@@ -296,20 +298,13 @@ impl Database for Postgres {
         };
         self.watch = Some(watch);
         let seen = self.activity.send_replace(None);
+        if let Some(seen) = &seen {
+            self.sent_along.explain(seen);
+        }
         match observation {
             Err(error) if self.work == Work::Committed => Ok(Observation::CommittedUnseen(error)),
-            observation => observation.map(|observation| explained(observation, seen)),
+            observation => observation.map(|observation| explained(observation, seen.as_ref())),
         }
-    }
-}
-
-/// A version that did not get its locks, with who held them when it was looked at last.
-fn explained(observation: Observation, seen: Option<Activity>) -> Observation {
-    match (observation, seen) {
-        (Observation::LockNotAvailable(_), Some(seen)) => {
-            Observation::LockNotAvailable(seen.waits_for)
-        }
-        (observation, _) => observation,
     }
 }
 

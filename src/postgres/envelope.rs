@@ -7,10 +7,7 @@ use crate::engine::error::{DatabaseError, ScriptFailure, ScriptFailureKind};
 use crate::migration::script::Chunk;
 use crate::migration::statement::{Position, Statement};
 
-use super::closing::OF_THE_SCRIPT;
 use super::connection::Postgres;
-use super::execute::{RecordedBy, Unrecorded};
-use super::query::Answer;
 use super::{error, record, sanitize};
 
 /// What ends the script's own text.
@@ -23,6 +20,8 @@ pub struct Envelope<'a> {
     pub said_first: Vec<&'a Statement>,
     pub chunk: Chunk<'a>,
     pub after: Vec<String>,
+    /// Characters of the Query before all this: other versions.
+    pub starts_at: usize,
 }
 
 impl Envelope<'_> {
@@ -54,27 +53,16 @@ impl Envelope<'_> {
         sql
     }
 
-    /// Whether a failed record is to be written in another way.
-    pub fn unrecorded(
-        &self,
-        recorded: RecordedBy,
-        answer: &Answer,
-        cause: &sqlx::Error,
-    ) -> Option<Unrecorded> {
-        let server = error::server_error(cause)?;
-        let completed = answer
-            .completed
-            .checked_sub(self.head_count() + self.chunk.statement_count)?;
-        match recorded {
-            RecordedBy::Statements => None,
-            _ if server.code() == error::NO_SUCH_STATEMENT => Some(Unrecorded::Deallocated),
-            RecordedBy::ShortPrepared
-                if completed >= OF_THE_SCRIPT && error::is_about_what_was_sent(server) =>
-            {
-                Some(Unrecorded::Doubted)
-            }
-            _ => None,
-        }
+    /// How many statements the server completes.
+    pub fn count(&self) -> usize {
+        self.head_count() + self.chunk.statement_count + self.after.len()
+    }
+
+    /// Whether the record failed, behind `completed` statements, because the script deallocated what it is written with.
+    pub fn is_deallocated(&self, completed: usize, cause: &sqlx::Error) -> bool {
+        completed >= self.head_count() + self.chunk.statement_count
+            && error::server_error(cause)
+                .is_some_and(|server| server.code() == error::NO_SUCH_STATEMENT)
     }
 
     /// How many statements the server completes before the script's part.
@@ -83,12 +71,13 @@ impl Envelope<'_> {
     }
 }
 
-/// What an error in one of our Queries means: ours, the environment's, or the script's.
+/// What an error in one of our Queries means, behind `completed` statements of this version: ours, the environment's, or the
+/// script's.
 pub fn judge(
     database: &Postgres,
     execution: &Execution,
     envelope: &Envelope<'_>,
-    answer: &Answer,
+    completed: usize,
     cause: &sqlx::Error,
 ) -> Result<Observation, DatabaseError> {
     let Some(server) = error::server_error(cause) else {
@@ -101,13 +90,13 @@ pub fn judge(
     if error::is_lock_trouble(code) {
         return Ok(Observation::LockNotAvailable(Vec::new()));
     }
-    let statement = failed_statement(execution, envelope, answer.completed);
+    let statement = failed_statement(execution, envelope, completed);
     let position = position_in_script(cause, execution, envelope);
-    if answer.completed < envelope.before.len() && position.is_none() {
+    if completed < envelope.before.len() && position.is_none() {
         return Err(database.explain(cause));
     }
     // The statement behind the script's last one runs what that deferred.
-    let in_script = answer.completed <= envelope.head_count() + envelope.chunk.statement_count;
+    let in_script = completed <= envelope.head_count() + envelope.chunk.statement_count;
     if error::is_about_the_environment(server, in_script) {
         return Err(database.explain(cause));
     }
@@ -181,7 +170,8 @@ fn position_in_script(
     let Some(PgErrorPosition::Original(position)) = server.position() else {
         return None;
     };
-    let within = position.checked_sub(envelope.head(execution).chars().count())?;
+    let head = envelope.starts_at + envelope.head(execution).chars().count();
+    let within = position.checked_sub(head)?;
     // A statement that breaks off is reported at the semicolon that we put behind it.
     let length = envelope.chunk.text.chars().count();
     let inside = (1..=length + SCRIPT_END.len()).contains(&within);

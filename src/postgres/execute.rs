@@ -17,68 +17,45 @@ use super::connection::{Postgres, column};
 use super::envelope::{Envelope, judge};
 use super::prepared::Prepared;
 use super::session::{self, Scope};
-use super::{error, query, record};
+use super::{error, query, record, together};
 
 /// Largest part of a script that goes in one Query, in bytes (decision 7).
 pub(super) const LARGEST_QUERY: usize = 1024 * 1024;
 
-/// Runs `execution` whole: effects and record commit together or not at all.
+/// Runs `execution` whole: effects and record commit together or not at all. What was sent along with an earlier one is
+/// answered already.
 pub async fn execute(
     database: &mut Postgres,
     execution: &Arc<Execution>,
 ) -> Result<Observation, DatabaseError> {
+    if let Some(answer) = database.sent_along.answer(execution) {
+        return answer;
+    }
+    if !execution.followed_by.is_empty()
+        && let Some(answer) = together::execute(database, execution).await?
+    {
+        return answer;
+    }
     let ledger = &database.settings.ledger;
-    let direction = execution.record.direction();
-    let known = database.prepared.take();
-    let known = known.filter(|prepared| prepared.is_for(direction));
-    let mut prepared = known.unwrap_or_else(|| Prepared::new(direction, ledger));
-    if !database.is_history_ours {
-        prepared.drop_short();
-    }
-    if let Some(record) = prepared.short_record(ledger, execution)? {
-        let transaction = Transaction {
-            recorded: RecordedBy::ShortPrepared,
-            closing: Closing::Said(record),
-            ..Transaction::whole(execution)
-        };
-        match transaction.run(database, execution).await? {
-            Committed::Yes(row) => return kept(database, prepared, row, true),
-            Committed::No(observation) => return Ok(observation),
-            Committed::Unrecorded(Unrecorded::Deallocated) => {
-                return in_full(database, execution).await;
-            }
-            Committed::Unrecorded(Unrecorded::Doubted) => {
-                database.is_history_ours = false;
-                prepared.drop_short();
-            }
-        }
-    }
+    let mut prepared = Prepared::serving(database.prepared.take(), execution, ledger);
     let record = {
-        let prepared = prepared.clone();
-        move |execution: &Execution| prepared.record(execution)
+        let mut prepared = prepared.clone();
+        move |execution: &Execution| prepared.record(execution, false)
     };
     let transaction = Transaction {
-        recorded: RecordedBy::Prepared,
+        is_prepared: true,
         closing: Closing::made_by(record, execution)?,
         ..Transaction::whole(execution)
     };
     match transaction.run(database, execution).await? {
-        Committed::Yes(row) => kept(database, prepared, row, false),
+        Committed::Yes(row) => {
+            prepared.sent();
+            database.prepared = Some(prepared);
+            recorded(row)
+        }
         Committed::No(observation) => Ok(observation),
-        Committed::Unrecorded(_) => in_full(database, execution).await,
+        Committed::Deallocated => in_full(database, execution).await,
     }
-}
-
-/// The version is committed, and what the session has prepared serves the next one.
-fn kept(
-    database: &mut Postgres,
-    mut prepared: Prepared,
-    row: Option<PgRow>,
-    is_short: bool,
-) -> Result<Observation, DatabaseError> {
-    database.is_history_ours &= prepared.recorded(row.as_ref(), is_short);
-    database.prepared = Some(prepared);
-    recorded(row)
 }
 
 /// For a script that deallocates all prepared statements, ours too.
@@ -86,7 +63,6 @@ async fn in_full(
     database: &mut Postgres,
     execution: &Arc<Execution>,
 ) -> Result<Observation, DatabaseError> {
-    database.is_history_ours = false;
     let ledger = database.settings.ledger.clone();
     let record =
         move |execution: &Execution| record::statements(&ledger, execution, record::MILLISECONDS);
@@ -97,19 +73,19 @@ async fn in_full(
     match transaction.run(database, execution).await? {
         Committed::Yes(row) => recorded(row),
         Committed::No(observation) => Ok(observation),
-        Committed::Unrecorded(_) => Err(unrecorded()),
+        Committed::Deallocated => Err(not_prepared()),
     }
 }
 
-/// There is no other way to write the record of a transaction that prepared nothing.
-pub(super) fn unrecorded() -> DatabaseError {
-    error::internal("a record that is not prepared was to be written in another way")
+/// A transaction without prepared statements missed one.
+pub(super) fn not_prepared() -> DatabaseError {
+    error::internal("a record was not prepared, and then missed")
 }
 
 /// Statements of a script, and own ones that commit with them.
 pub struct Transaction<'a> {
-    /// What `closing` records with.
-    pub recorded: RecordedBy,
+    /// Whether `closing` executes prepared statements.
+    pub is_prepared: bool,
     /// Whether it is a part of a version.
     pub is_part: bool,
     /// Statements from elsewhere in the script that are said first: its session's settings above all.
@@ -120,41 +96,21 @@ pub struct Transaction<'a> {
     pub closing: Closing,
 }
 
-/// What a record is written with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordedBy {
-    /// Statements in full.
-    Statements,
-    /// Prepared ones.
-    Prepared,
-    /// The [short one](super::short_record), prepared.
-    ShortPrepared,
-}
-
-/// Why a record is to be written in another way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unrecorded {
-    /// The script deallocated what it is written with.
-    Deallocated,
-    /// A short record did not hold.
-    Doubted,
-}
-
 /// How a transaction ended.
 pub enum Committed {
     /// With the last row that it answered.
     Yes(Option<PgRow>),
     /// It was rolled back.
     No(Observation),
-    /// It was rolled back. The script was through, and its record is to be written in another way.
-    Unrecorded(Unrecorded),
+    /// It was rolled back, because the script deallocated what the record is written with.
+    Deallocated,
 }
 
 impl Transaction<'_> {
     /// All of a script, with nothing of ours yet.
     fn whole(execution: &Execution) -> Self {
         Self {
-            recorded: RecordedBy::Statements,
+            is_prepared: false,
             is_part: false,
             said_first: Vec::new(),
             statements: 0..execution.script.statements().len(),
@@ -171,7 +127,6 @@ impl Transaction<'_> {
         let guard = format!("schemaward_{}", Uuid::new_v4().simple());
         if self.is_part {
             database.prepared = None;
-            database.is_history_ours = false;
         }
         let mut before = opening(database, self.is_part, &guard);
         let mut said_first = self.said_first;
@@ -192,12 +147,14 @@ impl Transaction<'_> {
                 said_first: std::mem::take(&mut said_first),
                 chunk,
                 after,
+                starts_at: 0,
             };
             let got = query::send(&mut database.connection, envelope.sql(execution)).await;
             if let Some(cause) = &got.error {
-                let ended = match envelope.unrecorded(self.recorded, &got, cause) {
-                    Some(why) => Ok(Committed::Unrecorded(why)),
-                    None => judge(database, execution, &envelope, &got, cause).map(Committed::No),
+                let ended = if self.is_prepared && envelope.is_deallocated(got.completed, cause) {
+                    Ok(Committed::Deallocated)
+                } else {
+                    judge(database, execution, &envelope, got.completed, cause).map(Committed::No)
                 };
                 database.roll_back().await;
                 return ended;
@@ -210,7 +167,7 @@ impl Transaction<'_> {
 
 /// Everything before the script: the session as new, the lock checked, the transaction fenced, the
 /// guard set. Short: `pg_stat_activity` shows the first 1,024 bytes of a Query, and a person looks for the script.
-fn opening(database: &Postgres, is_part: bool, guard: &str) -> Vec<String> {
+pub(super) fn opening(database: &Postgres, is_part: bool, guard: &str) -> Vec<String> {
     let mut statements = database.startup.begin_fenced().to_vec();
     if is_part {
         // What an earlier part prepared would be there or not, as it was interrupted or not.

@@ -43,11 +43,11 @@ mod sanitize;
 mod scratch;
 mod session;
 mod settings;
-mod short_record;
 mod snapshot;
 mod startup;
 mod steps;
 mod stored_text;
+mod together;
 mod wal;
 mod watch;
 

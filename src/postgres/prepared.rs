@@ -3,11 +3,7 @@
 //! Every version is recorded by the same statements. To parse and plan them anew was more than half of
 //! what a version cost the server besides its script. `PREPARE` and `EXECUTE` are SQL, so all of it still goes
 //! in the version's own Query, and the first version's carries the `PREPARE`s, behind its script.
-//!
-//! There are two records: the [whole one](record), and from the second version on a [short one](short_record) for
-//! those whose script leaves the history alone.
 
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::engine::database::Execution;
@@ -15,8 +11,7 @@ use crate::engine::error::DatabaseError;
 use crate::engine::task::Ledger;
 use crate::migration::file_name::Direction;
 
-use super::record::{self, Also, CONSTRAINTS, Checked, MILLISECONDS, Packed, Values};
-use super::short_record::{self, Behind};
+use super::record::{self, Began, CONSTRAINTS, Checked, MILLISECONDS, Packed, Values};
 
 /// Statements of one direction for one session.
 #[derive(Debug, Clone)]
@@ -26,17 +21,6 @@ pub struct Prepared {
     checks: Statement,
     /// Whether the session has these two.
     is_sent: bool,
-    /// The short record, for a way up.
-    short: Option<Short>,
-}
-
-#[derive(Debug, Clone)]
-struct Short {
-    statement: Statement,
-    /// Whether the session has it.
-    is_sent: bool,
-    /// What the last record left, for the next one.
-    behind: Option<Behind>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,8 +33,7 @@ struct Statement {
 }
 
 impl Prepared {
-    /// What records versions of `direction` in `ledger`.
-    pub fn new(direction: Direction, ledger: &Ledger) -> Self {
+    fn new(direction: Direction, ledger: &Ledger) -> Self {
         let random = Uuid::new_v4().simple();
         let named = |what: &str, types, sql| Statement {
             name: format!("schemaward_{what}_{random}"),
@@ -59,95 +42,50 @@ impl Prepared {
         };
         let (values, of_values) = values(direction);
         let (checked, of_checked) = checked(direction);
-        let (also, short) = match direction {
-            Direction::Up => {
-                let sql = short_record::statement(ledger);
-                let short = Short {
-                    statement: named("record", short_record::TYPES, sql),
-                    is_sent: false,
-                    behind: None,
-                };
-                (short_record::behind(ledger), Some(short))
-            }
-            Direction::Down => (Also::default(), None),
-        };
         let write = record::write(ledger, &values, MILLISECONDS);
-        let check = record::check(ledger, &checked, MILLISECONDS, &also);
+        let check = record::check(ledger, &checked, MILLISECONDS);
         Self {
             direction,
             writes: named("write", of_values, write),
             checks: named("check", of_checked, check),
             is_sent: false,
-            short,
         }
     }
 
-    /// Whether it is for this direction.
-    pub fn is_for(&self, direction: Direction) -> bool {
-        self.direction == direction
+    /// What records `execution`: what the session has, where that is for its direction.
+    pub fn serving(known: Option<Self>, execution: &Execution, ledger: &Ledger) -> Self {
+        let direction = execution.record.direction();
+        known
+            .filter(|known| known.direction == direction)
+            .unwrap_or_else(|| Self::new(direction, ledger))
+    }
+
+    /// The session has them.
+    pub fn sent(&mut self) {
+        self.is_sent = true;
     }
 
     /// What records `execution` in its transaction, after the script; the last statement answers as that of
-    /// [`record::statements`]. What the session has not prepared yet it does first. What is
+    /// [`record::statements`]. What the session has not prepared yet it does first, so that whatever follows finds it; `follows`: the
+    /// version before is in the same Query. What is
     /// prepared outlives a rollback, and stands under the `search_path` that it is executed under: with another
     /// one the server would resolve the operators again.
-    pub fn record(&self, execution: &Execution) -> Result<Vec<String>, DatabaseError> {
+    pub fn record(
+        &mut self,
+        execution: &Execution,
+        follows: bool,
+    ) -> Result<Vec<String>, DatabaseError> {
         let mut all = Vec::with_capacity(8);
-        if !self.is_sent {
+        if !std::mem::replace(&mut self.is_sent, true) {
             all.extend([self.writes.prepare(), self.checks.prepare()]);
         }
         all.extend(PLANNING.map(str::to_owned));
-        let values = given_values(Values::of(execution)?);
+        let values = given_values(Values::of(execution)?, follows);
         all.push(self.writes.execute(&values));
         all.push(CONSTRAINTS.to_owned());
-        let checked = given_checked(Checked::of(execution));
+        let checked = given_checked(Checked::of(execution), follows);
         all.push(self.checks.execute(&checked));
         Ok(all)
-    }
-
-    /// The same by the short record; `None` where that is not for `execution`.
-    pub fn short_record(
-        &self,
-        ledger: &Ledger,
-        execution: &Execution,
-    ) -> Result<Option<Vec<String>>, DatabaseError> {
-        if !execution.may_repeat || short_record::is_about(ledger, &execution.script) {
-            return Ok(None);
-        }
-        let Some(short) = &self.short else {
-            return Ok(None);
-        };
-        let Some(behind) = &short.behind else {
-            return Ok(None);
-        };
-        let Some(parameters) = short_record::parameters(execution, behind)? else {
-            return Ok(None);
-        };
-        let mut all = Vec::with_capacity(6);
-        if !short.is_sent {
-            all.push(short.statement.prepare());
-        }
-        // What was deferred anew when what the script deferred was run.
-        all.push(CONSTRAINTS.to_owned());
-        all.extend(PLANNING.map(str::to_owned));
-        all.push(short.statement.execute(&parameters));
-        Ok(Some(all))
-    }
-
-    /// Takes in what the record answered that committed, and whether short ones may follow.
-    pub fn recorded(&mut self, answered: Option<&PgRow>, is_short: bool) -> bool {
-        self.is_sent |= !is_short;
-        let Some(short) = &mut self.short else {
-            return false;
-        };
-        short.is_sent |= is_short;
-        short.behind = answered.and_then(|row| Behind::read(row, short.behind.as_ref()));
-        short.behind.is_some()
-    }
-
-    /// No short record any more. Whether the session has it is not known.
-    pub fn drop_short(&mut self) {
-        self.short = None;
     }
 }
 
@@ -175,7 +113,7 @@ const PLANNING: [&str; 3] = [
 fn values(direction: Direction) -> (Values, &'static str) {
     let [version, name, actor, up_checksum, up, down_checksum, down] =
         ["$1", "$2", "$3", "$4", "$5", "$6", "$7"].map(str::to_owned);
-    let (texts, types) = match direction {
+    let (texts, began, types) = match direction {
         Direction::Up => (
             Some(Packed {
                 up_checksum,
@@ -183,44 +121,54 @@ fn values(direction: Direction) -> (Values, &'static str) {
                 down_checksum,
                 down,
             }),
-            "text, text, text, text, bytea, text, bytea",
+            Began::Behind("$8".to_owned()),
+            "text, text, text, text, bytea, text, bytea, boolean",
         ),
-        Direction::Down => (None, "text, text, text"),
+        Direction::Down => (None, Began::WithTransaction, "text, text, text"),
     };
     let values = Values {
         version,
         name,
         actor,
         texts,
+        began,
     };
     (values, types)
 }
 
-fn given_values(values: Values) -> Vec<String> {
+fn given_values(values: Values, follows: bool) -> Vec<String> {
     let mut all = vec![values.version, values.name, values.actor];
     if let Some(texts) = values.texts {
         all.extend([texts.up_checksum, texts.up, texts.down_checksum, texts.down]);
+        all.push(follows.to_string());
     }
     all
 }
 
 /// The parameters of what checks, and their types, in the order of [`given_checked`].
 fn checked(direction: Direction) -> (Checked, &'static str) {
-    let (checksum, types) = match direction {
-        Direction::Up => (Some("$4".to_owned()), "text, text[], boolean, text"),
-        Direction::Down => (None, "text, text[], boolean"),
+    let (checksum, began, types) = match direction {
+        Direction::Up => (
+            Some("$4".to_owned()),
+            Began::Behind("$5".to_owned()),
+            "text, text[], boolean, text, boolean",
+        ),
+        Direction::Down => (None, Began::WithTransaction, "text, text[], boolean"),
     };
     let checked = Checked {
         version: "$1".to_owned(),
         spellings: "$2".to_owned(),
         checksum,
         may_flush_later: "$3".to_owned(),
+        began,
     };
     (checked, types)
 }
 
-fn given_checked(checked: Checked) -> Vec<String> {
+fn given_checked(checked: Checked, follows: bool) -> Vec<String> {
     let mut all = vec![checked.version, checked.spellings, checked.may_flush_later];
-    all.extend(checked.checksum);
+    if let Some(checksum) = checked.checksum {
+        all.extend([checksum, follows.to_string()]);
+    }
     all
 }

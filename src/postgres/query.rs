@@ -21,25 +21,34 @@ pub struct Answer {
 ///
 /// `sql` is composed in this module's siblings from quoted parts and the user's own scripts.
 pub async fn send(connection: &mut PgConnection, sql: String) -> Answer {
-    let mut answer = Answer {
-        completed: 0,
-        last_row: None,
-        completed_before_row: 0,
-        error: None,
-    };
+    let (mut last_row, mut completed_before_row) = (None, 0);
+    let (completed, error) = rows(connection, sql, |completed, row| {
+        (last_row, completed_before_row) = (Some(row), completed);
+    })
+    .await;
+    Answer {
+        completed,
+        last_row,
+        completed_before_row,
+        error,
+    }
+}
+
+/// Sends `sql` as one simple Query message, and hands over each row with the number of its statement, from 0. How many statements the
+/// server completed, and the error that ended it.
+pub async fn rows(
+    connection: &mut PgConnection,
+    sql: String,
+    mut take: impl FnMut(usize, PgRow),
+) -> (usize, Option<sqlx::Error>) {
+    let mut completed = 0;
     let mut stream = connection.fetch_many(raw_sql(AssertSqlSafe(sql)));
     loop {
         match stream.try_next().await {
-            Ok(Some(Either::Left(_))) => answer.completed += 1,
-            Ok(Some(Either::Right(row))) => {
-                answer.last_row = Some(row);
-                answer.completed_before_row = answer.completed;
-            }
-            Ok(None) => return answer,
-            Err(error) => {
-                answer.error = Some(error);
-                return answer;
-            }
+            Ok(Some(Either::Left(_))) => completed += 1,
+            Ok(Some(Either::Right(row))) => take(completed, row),
+            Ok(None) => return (completed, None),
+            Err(error) => return (completed, Some(error)),
         }
     }
 }
@@ -48,17 +57,12 @@ pub async fn send(connection: &mut PgConnection, sql: String) -> Answer {
 pub async fn each_row(
     connection: &mut PgConnection,
     sql: String,
-    mut take: impl FnMut(usize, PgRow),
+    take: impl FnMut(usize, PgRow),
 ) -> Result<(), sqlx::Error> {
-    let mut completed = 0;
-    let mut stream = connection.fetch_many(raw_sql(AssertSqlSafe(sql)));
-    while let Some(part) = stream.try_next().await? {
-        match part {
-            Either::Left(_) => completed += 1,
-            Either::Right(row) => take(completed, row),
-        }
+    match rows(connection, sql, take).await {
+        (_, None) => Ok(()),
+        (_, Some(error)) => Err(error),
     }
-    Ok(())
 }
 
 /// Sends own statements of which the last row is the answer.

@@ -1,5 +1,6 @@
 //! The record of a version: what commits together with a script's effects.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::engine::database::{Execution, Record, Texts};
@@ -7,7 +8,7 @@ use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::task::Ledger;
 use crate::migration::version::Version;
 
-use super::audit::{self, Expressions, Last};
+use super::audit::{self, Expressions};
 use super::history::of_ledger;
 use super::quote::{bytes, ledger as quoted, literal, optional_literal};
 use super::stored_text::pack;
@@ -24,6 +25,55 @@ pub(super) struct Values {
     pub actor: String,
     /// `None` for a way back.
     pub texts: Option<Packed>,
+    pub began: Began,
+}
+
+/// When a version began.
+pub(super) enum Began {
+    /// With its transaction.
+    WithTransaction,
+    /// Where this SQL expression holds, when the version before it was recorded: in one Query the clock of transactions stands
+    /// still at its arrival.
+    Behind(String),
+}
+
+/// When the version that was recorded last ended, to the millisecond.
+const LAST_ENDED: &str = "(SELECT a.at + a.execution_time_ms * '00:00:00.001'::pg_catalog.interval \
+     FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1)";
+
+impl Began {
+    /// What a `WITH` has first, the time as an expression, and the milliseconds since then: `milliseconds` is since the
+    /// transaction began.
+    fn expressions<'a>(&self, milliseconds: &'a str) -> (String, &'static str, Cow<'a, str>) {
+        match self {
+            Self::WithTransaction => (String::new(), "pg_catalog.now()", milliseconds.into()),
+            Self::Behind(follows) => (
+                format!(
+                    "began AS (SELECT CASE WHEN {follows} THEN {LAST_ENDED} ELSE pg_catalog.now() END AS at), "
+                ),
+                "(SELECT b.at FROM began b)",
+                "(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - (SELECT b.at FROM began b)) * 1000)::pg_catalog.int8"
+                    .into(),
+            ),
+        }
+    }
+
+    /// The same time in microseconds since the epoch, behind the record.
+    fn when(&self) -> String {
+        let microseconds =
+            |at: &str| format!("(EXTRACT(epoch FROM {at}) * 1000000)::pg_catalog.int8");
+        let transaction = microseconds("pg_catalog.now()");
+        match self {
+            Self::WithTransaction => transaction,
+            Self::Behind(follows) => {
+                let last = "(SELECT a.at FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1)";
+                format!(
+                    "CASE WHEN {follows} THEN {} ELSE {transaction} END",
+                    microseconds(last)
+                )
+            }
+        }
+    }
 }
 
 impl Values {
@@ -38,6 +88,7 @@ impl Values {
                 Record::Apply(texts) => Some(Packed::new(version, texts)?),
                 Record::Undo => None,
             },
+            began: Began::WithTransaction,
         })
     }
 }
@@ -51,6 +102,7 @@ pub(super) struct Checked {
     pub checksum: Option<String>,
     /// Whether the commit may be left to reach the disk with a later one; see [`check`].
     pub may_flush_later: String,
+    pub began: Began,
 }
 
 impl Checked {
@@ -65,6 +117,7 @@ impl Checked {
                 Record::Undo => None,
             },
             may_flush_later: execution.may_flush_later.to_string(),
+            began: Began::WithTransaction,
         }
     }
 }
@@ -81,12 +134,7 @@ pub fn statements(
     Ok(vec![
         write(ledger, &Values::of(execution)?, milliseconds),
         CONSTRAINTS.to_owned(),
-        check(
-            ledger,
-            &Checked::of(execution),
-            milliseconds,
-            &Also::default(),
-        ),
+        check(ledger, &Checked::of(execution), milliseconds),
     ])
 }
 
@@ -101,15 +149,18 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
         name,
         actor,
         texts,
+        began,
     } = values;
     let table = quoted(ledger);
+    let (first, at, milliseconds) = began.expressions(milliseconds);
     let entry = Expressions {
         action: "'undo'",
         version,
         detail: name,
         checksum: "NULL",
         actor,
-        execution_time_ms: milliseconds,
+        at,
+        execution_time_ms: &milliseconds,
     };
     let Some(texts) = texts else {
         // The script may have deleted its row itself; deleting none is right then.
@@ -117,7 +168,7 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
             "WITH gone AS (DELETE FROM {table} l WHERE l.version = {version}), \
              forgotten AS (DELETE FROM schemaward.script s WHERE {here} AND s.version = {version}) {audit}",
             here = of_ledger(ledger),
-            audit = audit::append_expressions(ledger, &entry, &Last::LookedUp),
+            audit = audit::append_expressions(ledger, &entry),
         );
     };
     let checksum = &texts.up_checksum;
@@ -126,11 +177,11 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
     // A script may have recorded itself; that row is completed, not doubled. This works without a unique index
     // on `version`, which a ledger of somebody else may lack.
     format!(
-        "WITH completed AS (UPDATE {table} l SET name = {name}, applied_at = pg_catalog.now(), \
+        "WITH {first}completed AS (UPDATE {table} l SET name = {name}, applied_at = {at}, \
          execution_time_ms = {milliseconds}, checksum = {checksum} WHERE l.version = {version} \
          RETURNING l.execution_time_ms), \
          inserted AS (INSERT INTO {table} (version, name, applied_at, execution_time_ms, checksum) \
-         SELECT {version}, {name}, pg_catalog.now(), {milliseconds}, {checksum} \
+         SELECT {version}, {name}, {at}, {milliseconds}, {checksum} \
          WHERE NOT EXISTS (SELECT 1 FROM completed) RETURNING execution_time_ms), \
          kept AS ({texts}) {audit}",
         texts = insert_texts(ledger, version, texts),
@@ -142,7 +193,6 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
                 execution_time_ms: recorded,
                 ..entry
             },
-            &Last::LookedUp,
         ),
     )
 }
@@ -161,14 +211,15 @@ pub const NOT_AS_RECORDED: [&str; 2] = ["22P02", "0A000"];
 /// ([decision 0018](../../docs/adr/0018-one-flush-for-several-quick-versions.md)). Behind everything that a script
 /// can set; any other version keeps what the session began with. Where a commit may have to wait for a synchronous
 /// standby each one does: whoever looks can ask what the server's own disk has, and not what the standby has.
-pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str, also: &Also) -> String {
-    let (milliseconds, complete) = match &record.checksum {
+pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> String {
+    let when = record.began.when();
+    let (taken, complete) = match &record.checksum {
         None => (milliseconds, String::new()),
         Some(checksum) => ("r.milliseconds", format!(" AND r.checksum = {checksum}")),
     };
     let table = literal(&quoted(ledger));
     format!(
-        "SELECT {WHEN}, {milliseconds}, \
+        "SELECT {when}, {taken}, \
          (CASE WHEN r.number = {count}{complete} \
          AND (SELECT pg_catalog.count(*) FROM schemaward.script s WHERE {ours} AND s.version = {version}) \
          = {count} \
@@ -177,37 +228,23 @@ pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str, also:
          AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w WHERE w.ev_class = {table}::pg_catalog.regclass) \
          AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
          THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4, \
-         {flushes_later}{columns} FROM {from}(SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
+         {flushes_later} FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
          FROM {ledger} l WHERE l.version::pg_catalog.text = ANY ({spellings}::pg_catalog.text[])) r",
         count = u8::from(record.checksum.is_some()),
         ours = of_ledger(ledger),
         ledger = quoted(ledger),
         spellings = record.spellings,
-        flushes_later = flushes_later(&record.may_flush_later, milliseconds),
-        columns = also.columns,
-        from = also.from,
+        flushes_later = flushes_later(&record.may_flush_later),
         version = record.version,
     )
 }
 
-/// What else a [`check`] answers.
-#[derive(Default)]
-pub(super) struct Also {
-    /// A list of SQL, with a comma before each.
-    pub columns: String,
-    /// Where it is from, with a comma behind it.
-    pub from: String,
-}
-
-/// When a version was recorded: microseconds since the epoch.
-pub(super) const WHEN: &str = "(EXTRACT(epoch FROM pg_catalog.now()) * 1000000)::pg_catalog.int8";
-
-/// Lets the commit of a version that `may_flush_later` and took few `milliseconds`, all SQL expressions, not wait for the
-/// disk; NULL: it waits.
-pub(super) fn flushes_later(may_flush_later: &str, milliseconds: &str) -> String {
+/// Lets the commit of a version that `may_flush_later` and was quick, counted from when its Query came, not wait for the disk;
+/// NULL: it waits.
+fn flushes_later(may_flush_later: &str) -> String {
     format!(
-        "CASE WHEN {may_flush_later} AND {milliseconds} < {QUICK_MS} \
+        "CASE WHEN {may_flush_later} AND {MILLISECONDS} < {QUICK_MS} \
          AND pg_catalog.current_setting('synchronous_standby_names') = '' \
          THEN pg_catalog.set_config('synchronous_commit', 'off', true) END"
     )

@@ -13,7 +13,7 @@ use crate::migration::statement::Statement;
 use super::audit::{self, Entry};
 use super::closing::Closing;
 use super::connection::Postgres;
-use super::execute::{Committed, RecordedBy, Transaction, recorded, unrecorded};
+use super::execute::{Committed, Transaction, not_prepared, recorded};
 use super::quote::literal;
 use super::{error, journal, outside, query, record, session};
 
@@ -79,7 +79,7 @@ async fn run(
         record::MILLISECONDS,
     )?;
     let transaction = Transaction {
-        recorded: RecordedBy::Statements,
+        is_prepared: false,
         is_part: true,
         said_first: execution.script.settings_before(part.statements.start),
         statements: part.statements.clone(),
@@ -88,7 +88,7 @@ async fn run(
     Ok(match transaction.run(database, execution).await? {
         Committed::Yes(_) => journaled(),
         Committed::No(observation) => observation,
-        Committed::Unrecorded(_) => return Err(unrecorded()),
+        Committed::Deallocated => return Err(not_prepared()),
     })
 }
 
@@ -169,7 +169,7 @@ async fn record_version(
         let mut closing = record::statements(ledger, execution, &milliseconds)?;
         closing.push(journal::clear(ledger, execution));
         let transaction = Transaction {
-            recorded: RecordedBy::Statements,
+            is_prepared: false,
             is_part: true,
             said_first: said_first.clone(),
             statements: rest.statements.clone(),
@@ -182,7 +182,7 @@ async fn record_version(
             }
             Err(error) => Err(error),
             Ok(Committed::No(observation)) => Ok(observation),
-            Ok(Committed::Unrecorded(_)) => Err(unrecorded()),
+            Ok(Committed::Deallocated) => Err(not_prepared()),
             Ok(Committed::Yes(row)) => recorded(row),
         };
     }

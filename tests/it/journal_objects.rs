@@ -75,6 +75,15 @@ fn a_subscription_is_made_altered_and_dropped() {
             seen => Err(seen.to_owned()),
         }
     });
+    // A table that is still being synchronized cannot be dropped.
+    let states =
+        "SELECT string_agg(srsubstate::text, '' ORDER BY srrelid) FROM pg_subscription_rel";
+    eventually(LIMIT, || {
+        match target.database.admin_exec(states).as_str() {
+            "rr" => Ok(()),
+            seen => Err(seen.to_owned()),
+        }
+    });
     assert_eq!(journal(&target), "");
     target.succeed("down 002");
     target.succeed("down 001");

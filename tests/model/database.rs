@@ -149,6 +149,10 @@ pub struct Session {
     pub passed: bool,
     /// It ran something of a version. Counted where there is a check.
     pub ran: bool,
+    /// Versions that were sent along with the one it is at, and come behind it.
+    pub along: u8,
+    /// The position that its work is of, where it is past the one that its client is at.
+    pub past: Option<Handle>,
 }
 
 /// What a session is at. The request is the one of a position.
@@ -218,6 +222,8 @@ impl Session {
             saw: None,
             passed: false,
             ran: false,
+            along: 0,
+            past: None,
         }
     }
 

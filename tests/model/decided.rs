@@ -6,7 +6,7 @@ use schemaward::engine::decision::Verdict;
 use super::exhaustive::{alike, doubts, holds, two};
 use super::scenario::people::{accept, resolve, takeover};
 use super::scenario::{Faults, Part, Scenario, migrated};
-use super::texts::{BRIEF, CHANGED, DETACH, ESCAPES, INDEX, PLAIN, REINDEX, UNPROVABLE};
+use super::texts::{ALONG, BRIEF, CHANGED, DETACH, ESCAPES, INDEX, PLAIN, REINDEX, UNPROVABLE};
 
 /// What may happen where a person is a third one who comes; [`doubts`] takes minutes there.
 fn fewer() -> Faults {
@@ -86,6 +86,18 @@ pub fn flushed_later() -> Scenario {
     }
 }
 
+/// Two that go up to 3 by versions of which each may be sent along with the first, on a server that crashes.
+pub fn sent_along() -> Scenario {
+    let part = Part::up_to(3).with(1, ALONG).with(2, ALONG).with(3, ALONG);
+    Scenario {
+        name: "two go up to 3, sent along",
+        ..Scenario {
+            tasks: alike("", &part).tasks,
+            ..flushed_later()
+        }
+    }
+}
+
 /// Two that go up to 2 in a window that closes. The last version does not run in one transaction, and the first one
 /// can be flushed later.
 pub fn windowed() -> Scenario {
@@ -125,6 +137,11 @@ fn a_window_that_closes_on_the_way_back() {
 #[test]
 fn versions_that_share_a_flush() {
     holds(&flushed_later());
+}
+
+#[test]
+fn versions_that_are_sent_along() {
+    holds(&sent_along());
 }
 
 #[test]

@@ -197,10 +197,24 @@ impl<'s> Memory<'s> {
         if let Some(known) = self.steps.get(&(handle, told)) {
             return *known;
         }
+        let keeps = self.interns;
+        self.step_from(handle, told, keeps)
+    }
+
+    /// Where a machine will be that is told of a version, behind which others were sent along. It is not told yet.
+    pub fn past(&mut self, handle: Handle) -> Handle {
+        let told = Told::Answer(Answer::Done);
+        match self.steps.get(&(handle, told)) {
+            Some(known) => *known,
+            None => self.step_from(handle, told, true),
+        }
+    }
+
+    fn step_from(&mut self, handle: Handle, told: Told, keeps: bool) -> Handle {
         let event = self.event(handle, told);
         let position = &mut self.positions[handle.0 as usize];
         let task = position.task;
-        let machine = if self.interns {
+        let machine = if keeps {
             position.machine.clone()
         } else {
             position.machine.take()

@@ -100,11 +100,14 @@ fn scenario(dice: &mut Dice) -> Scenario {
     let outside = dice.once_in(2);
     // What a crash of the server takes back is what shares a flush.
     let outages = dice.once_in(4);
+    let along = dice.once_in(4);
     let text = |number| {
         if outside && dice.once_in(3) {
             (number, dice.within(texts::INDEX..texts::ESCAPES))
         } else if outages && dice.once_in(2) {
             (number, texts::BRIEF)
+        } else if along {
+            (number, texts::ALONG)
         } else {
             (number, texts::PLAIN)
         }

@@ -16,7 +16,7 @@ pub const VERSIONS: usize = 12;
 /// Statements in a script.
 pub const STATEMENTS: usize = 3;
 /// How many different texts a version can have.
-pub const VARIANTS: usize = 9;
+pub const VARIANTS: usize = 10;
 /// The text that everybody means.
 pub const PLAIN: usize = 0;
 /// A changed one.
@@ -35,6 +35,8 @@ pub const DETACH: usize = 6;
 pub const ESCAPES: usize = 7;
 /// Takes moments, so that the disk may have it later, with the next one.
 pub const BRIEF: usize = 8;
+/// Is about new tables alone, so that the next one may be sent along with it.
+pub const ALONG: usize = 9;
 
 /// Whether the statement in the middle is as good twice.
 pub fn may_run_twice(variant: usize) -> bool {
@@ -60,10 +62,15 @@ pub struct Mark {
 fn script(verb: &str, number: usize, variant: usize, middle: Option<&str>) -> String {
     let statements = (0..STATEMENTS).map(|place| match middle {
         Some(middle) if place == MIDDLE => middle.to_owned(),
+        None if verb == NEW_TABLE => {
+            format!("{verb} t{number}_{place} (a text DEFAULT '{number}.{place}.{variant}')")
+        }
         _ => format!("{verb} '{number}.{place}.{variant}'"),
     });
     statements.map(|statement| statement + ";\n").collect()
 }
+
+const NEW_TABLE: &str = "CREATE TABLE";
 
 /// The UP of a version.
 pub fn up(number: usize, variant: usize) -> String {
@@ -78,10 +85,10 @@ pub fn up(number: usize, variant: usize) -> String {
         ESCAPES => Some(format!("CALL leave('{number}.{MIDDLE}.{variant}')")),
         _ => None,
     };
-    let verb = if variant == BRIEF {
-        "COMMENT ON TABLE marks IS"
-    } else {
-        "INSERT INTO marks SELECT"
+    let verb = match variant {
+        BRIEF => "COMMENT ON TABLE marks IS",
+        ALONG => NEW_TABLE,
+        _ => "INSERT INTO marks SELECT",
     };
     script(verb, number, variant, middle.as_deref())
 }

@@ -217,6 +217,10 @@ impl World {
                     panic!("nothing to deliver");
                 };
                 session.work = Work::Idle;
+                session.along = 0;
+                let past = session.past.take();
+                let run = world.run_mut(index);
+                run.at = past.unwrap_or(run.at);
                 world.tell(memory, index, Told::Answer(answer))?;
             }
             Action::Notice(index) => world.lost(memory, index)?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::migration::checksum::Checksum;
 use crate::migration::file_name::Direction;
 use crate::migration::history::{Applied, Stored};
-use crate::migration::new_tables::leaves_nothing;
+use crate::migration::new_tables::Outlook;
 use crate::migration::plan::{DownSource, Step};
 use crate::migration::script::Script;
 use crate::migration::version::Version;
@@ -100,15 +100,19 @@ impl Machine {
                 });
             }
         };
-        let may_repeat = self.new_tables.take_in(&script) && leaves_nothing(&script);
-        let may_flush_later = self.may_flush_later(&record);
+        let outlook = self.new_tables.take_in(&script);
+        let followed_by = match &record {
+            Record::Apply(_) if outlook == Outlook::MomentsAlone => self.that_follow(),
+            Record::Apply(_) | Record::Undo => Vec::new(),
+        };
+        let may_flush_later = !followed_by.is_empty() || self.may_flush_later(&record);
         let execution = Execution {
             version,
             name,
             script,
             record,
             actor: self.actor(),
-            may_repeat,
+            followed_by,
             may_flush_later,
         };
         let begun = match self.begun_of(&execution) {
@@ -118,7 +122,15 @@ impl Machine {
         if begun.is_some() || execution.script.has_parts() {
             return self.begin_parts(execution, begun.as_ref());
         }
+        self.sent_along = execution.followed_by.clone().into();
         self.running = Some(Arc::new(execution));
+        self.execute(1)
+    }
+
+    /// The next version, of which nobody has to be asked any more because it was sent along with an earlier one.
+    pub(super) fn go_on_with(&mut self, execution: Arc<Execution>) -> Next {
+        self.new_tables.take_in(&execution.script);
+        self.running = Some(execution);
         self.execute(1)
     }
 
@@ -133,6 +145,10 @@ impl Machine {
         let Some(execution) = &self.running else {
             return self.impossible("nothing was executing");
         };
+        if execution.followed_by.is_empty() {
+            // Those behind it did not run. Where it is the first one they are sent along again.
+            self.sent_along.clear();
+        }
         let attempts = self.task.patience.lock_retries + 1;
         if attempt >= attempts {
             let timeout = LockTimeout {

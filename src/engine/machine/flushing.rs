@@ -10,7 +10,9 @@ use super::{Machine, State};
 use crate::engine::database::{Execution, Observation, Record, Recorded, Request};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::event::{Event, Next};
+use crate::engine::judgement::texts;
 use crate::engine::outcome::{End, Stop};
+use crate::migration::new_tables::Outlook;
 use crate::migration::plan::Step;
 use crate::migration::script::Script;
 
@@ -55,6 +57,47 @@ impl Machine {
         is_brief
     }
 
+    /// The versions that may be sent along with the first step's, which is about new tables alone: those behind it that are so, too, and
+    /// share its flush. None where a window or a gate may close between two versions, or one of them was begun in an earlier run.
+    pub(super) fn that_follow(&mut self) -> Vec<Arc<Execution>> {
+        let history = self.outcome.history.as_ref();
+        let is_begun = history.is_some_and(|history| history.begun().is_some());
+        if is_begun || !self.left().is_empty() {
+            return Vec::new();
+        }
+        let mut tables = self.new_tables.clone();
+        let mut found = Vec::new();
+        let room = MOST.saturating_sub(self.unflushed.len() + 1);
+        for step in self.steps.iter().skip(1).take(room) {
+            let Step::Apply { version, .. } = step else {
+                break;
+            };
+            let Some(migration) = self.task.catalog.get(version) else {
+                break;
+            };
+            let Ok(script) = Script::parse(&migration.up.bytes, &self.task.ledger.table) else {
+                break;
+            };
+            if tables.take_in(&script) != Outlook::MomentsAlone {
+                self.ahead = Some((version.clone(), script));
+                break;
+            }
+            found.push(Execution {
+                version: migration.version.clone(),
+                name: migration.name.clone(),
+                script,
+                record: Record::Apply(texts(migration)),
+                actor: self.actor(),
+                followed_by: Vec::new(),
+                may_flush_later: true,
+            });
+        }
+        if let Some(last) = found.last_mut() {
+            last.may_flush_later = false;
+        }
+        found.into_iter().map(Arc::new).collect()
+    }
+
     /// A version is committed. It is told with those before it, once all of them are on the disk.
     pub(super) fn committed(&mut self, execution: Arc<Execution>, recorded: Recorded) -> Next {
         self.unflushed.push(Unflushed {
@@ -65,7 +108,10 @@ impl Machine {
             return self.impossible("something ran without a look at the history");
         }
         self.steps.pop_front();
-        self.checkpoint()
+        match self.sent_along.pop_front() {
+            Some(next) => self.go_on_with(next),
+            None => self.checkpoint(),
+        }
     }
 
     /// While something is not on the disk, nothing is done but to send the next version: whatever else comes next

@@ -94,8 +94,11 @@ impl Outcome {
         let is = |kind| error.kind == kind;
         let message = match (&self.remains, &self.under_way) {
             (Some(remains), _) => format!("{error} {remains}, and {}.", self.stands_at()),
-            (None, Some(version)) if is(DatabaseErrorKind::ConnectionLost) => {
-                format!("{error} It was at {version}.")
+            (None, Some(under_way)) if is(DatabaseErrorKind::ConnectionLost) => {
+                let along = under_way.up_to.as_ref().map_or_else(String::new, |last| {
+                    format!(", and those up to {last} were sent along with it")
+                });
+                format!("{error} It was at {under_way}{along}.")
             }
             (None, Some(under_way)) if is(DatabaseErrorKind::LockLost) => format!(
                 "{error} {} was not begun; those before it stay.",

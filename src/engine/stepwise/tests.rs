@@ -26,7 +26,7 @@ fn execution(sql: &str) -> Execution {
             down: None,
             down_checksum: None,
         }),
-        may_repeat: false,
+        followed_by: Vec::new(),
         may_flush_later: false,
         actor: "test".to_owned(),
     }

@@ -198,7 +198,7 @@ fn an_error_at_any_request_ends_the_run_there() {
 #[test]
 fn a_caller_can_end_the_run_between_versions() {
     let mut database = Simulated::default();
-    let outcome = run_limited(task(&["1", "2", "3"]), &mut database, 2);
+    let outcome = run_limited(task_one_by_one(&["1", "2", "3"]), &mut database, 2);
     assert!(matches!(outcome.end(), End::Interrupted));
     assert_eq!(database.applied(), ["1", "2"]);
     assert_eq!(outcome.done().len(), 2);

@@ -57,6 +57,7 @@ impl World {
             }
             Request::Prepare(_) | Request::Execute(_) | Request::Step(_) | Request::Decide(_) => {
                 session.locked |= defect == Some(Defect::BlindRetry);
+                session.along = followed_by(memory.request(handle));
                 if session.locked || defect == Some(Defect::LockElsewhere) {
                     begun(memory, handle, database)
                 } else {
@@ -121,11 +122,16 @@ impl World {
             self.durable = snapshot;
         }
         let session = self.session_mut(which);
-        session.work = Work::Answered(if is_preparation {
-            Answer::Inspected(snapshot)
+        session.work = if is_preparation {
+            Work::Answered(Answer::Inspected(snapshot))
+        } else if let Some(left) = session.along.checked_sub(1) {
+            let past = memory.past(handle);
+            session.along = left;
+            session.past = Some(past);
+            Work::Open(past, 0)
         } else {
-            answer
-        });
+            Work::Answered(answer)
+        };
         if is_checked && !is_preparation {
             session.passed = false;
             session.ran = true;
@@ -264,6 +270,16 @@ fn before(committed: &Committed) -> Seen {
     match committed.begun.map(|begun| begun.middle) {
         Some(Entry::Started(before)) => before,
         _ => Seen::Nothing,
+    }
+}
+
+/// How many versions are sent along with a request.
+fn followed_by(request: &Request) -> u8 {
+    match request {
+        Request::Execute(execution) => {
+            u8::try_from(execution.followed_by.len()).expect("few versions")
+        }
+        _ => 0,
     }
 }
 

@@ -108,7 +108,7 @@ fn a_run_that_goes_no_further_flushes_first() {
 #[test]
 fn a_stop_between_two_versions_flushes_first() {
     let mut database = Simulated::default();
-    let outcome = run_limited(task(&["1", "2", "3"]), &mut database, 2);
+    let outcome = run_limited(task_one_by_one(&["1", "2", "3"]), &mut database, 2);
     assert!(matches!(outcome.end(), End::Interrupted));
     assert_eq!(database.asked.last().map(String::as_str), Some("flush"));
     assert_eq!(versions(&outcome), ["1", "2"]);
@@ -119,7 +119,7 @@ fn a_window_that_closes_closes_behind_a_flush() {
     use crate::engine::hold::OutsideWindow;
 
     let mut database = Simulated::default();
-    let mut machine = Machine::new(task(&["1", "2", "3"]));
+    let mut machine = Machine::new(task_one_by_one(&["1", "2", "3"]));
     let (mut event, mut checkpoints) = (Event::Begin, 0);
     let outcome = loop {
         event = match machine.step(event) {
@@ -179,7 +179,7 @@ fn with_a_flush_that_fails(third: Option<Observation>, kind: DatabaseErrorKind) 
             .collect(),
         ..Simulated::default()
     };
-    let mut machine = Machine::new(task(&["1", "2", "3"]));
+    let mut machine = Machine::new(task_one_by_one(&["1", "2", "3"]));
     let mut event = Event::Begin;
     loop {
         event = match machine.step(event) {
@@ -254,4 +254,144 @@ fn what_takes_long_or_is_undone_waits_for_nobody_and_nobody_for_it() {
         let (all, _) = told_before_each(task, &mut Simulated::default());
         assert_eq!(from_first_script(&all)[1].1, told, "{up}: {all:?}");
     }
+}
+
+/// What is asked of the database for versions with these UPs, each with the versions that may be sent along.
+fn sent_along(task: Task, database: &mut Simulated) -> Vec<(String, Vec<String>)> {
+    let mut machine = Machine::new(task);
+    let mut event = Event::Begin;
+    let mut all = Vec::new();
+    loop {
+        event = match machine.step(event) {
+            Next::Ask(request) => {
+                if let Request::Execute(execution) = &*request {
+                    let along = execution.followed_by.iter();
+                    let along = along.map(|along| along.version.to_string()).collect();
+                    all.push((execution.version.to_string(), along));
+                }
+                Event::Observed(Box::new(database.answer(&request).unwrap()))
+            }
+            Next::MayRun => Event::Continue,
+            Next::Checkpoint(_) => {
+                all.push(("leave".to_owned(), Vec::new()));
+                Event::Continue
+            }
+            Next::Judge(scripts) => judged(scripts),
+            Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
+            Next::Done(_) => return all,
+        };
+    }
+}
+
+#[test]
+fn what_is_about_new_tables_alone_is_sent_along_and_nobody_asked_in_between() {
+    for (ups, expected) in [
+        (
+            &[
+                "CREATE TABLE a (id int)",
+                "CREATE INDEX ON a (id)",
+                "INSERT INTO a VALUES (1)",
+            ][..],
+            "leave 1+2+3 2 3",
+        ),
+        (
+            &[
+                "CREATE TABLE a (id int)",
+                "GRANT SELECT ON a TO b",
+                "CREATE TABLE c ()",
+                "CREATE TABLE d ()",
+            ],
+            "leave 1 leave 2 leave 3+4 4",
+        ),
+        (
+            &[
+                "UPDATE a SET id = 1",
+                "CREATE TABLE b ()",
+                "CREATE TABLE c ()",
+                "VACUUM c",
+            ],
+            "leave 1 leave 2+3 3 leave",
+        ),
+        (
+            &[
+                "CREATE TABLE a (id int)",
+                "INSERT INTO schema_migrations (version) VALUES ('2')",
+            ],
+            "leave 1 leave 2",
+        ),
+        (
+            &[
+                "CREATE TABLE a (id int)",
+                "CREATE TABLE b (id int REFERENCES c)",
+            ],
+            "leave 1 leave 2",
+        ),
+    ] {
+        let names: Vec<_> = (1..=ups.len()).map(|number| number.to_string()).collect();
+        let scripts = names.iter().zip(ups);
+        let scripts =
+            scripts.map(|(name, up)| (name.as_str(), (*up).to_owned(), "SELECT 1".to_owned()));
+        let task = Task {
+            catalog: catalog_of(scripts),
+            ..task(&[])
+        };
+        assert_eq!(
+            in_words(&sent_along(task, &mut Simulated::default())),
+            expected,
+            "{ups:?}"
+        );
+    }
+}
+
+fn in_words(asked: &[(String, Vec<String>)]) -> String {
+    let words = asked.iter().map(|(version, along)| {
+        let all = std::iter::once(version).chain(along).cloned();
+        all.collect::<Vec<_>>().join("+")
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn nothing_is_sent_along_where_leave_is_needed_for_each() {
+    let reviewed = Task {
+        review: Some(Review::of_command_line()),
+        ..task(&["1", "2"])
+    };
+    let asked = sent_along(reviewed, &mut Simulated::default());
+    assert_eq!(in_words(&asked), "leave 1 leave 2");
+}
+
+#[test]
+fn behind_a_version_that_did_not_get_its_locks_leave_is_asked_again() {
+    let no_locks = || Observation::LockNotAvailable(Vec::new());
+    for (answers, expected) in [
+        (vec![no_locks()], "leave 1+2+3 1+2+3 2 3"),
+        (vec![recorded(false), no_locks()], "leave 1+2+3 2 2 leave 3"),
+    ] {
+        let mut database = Simulated {
+            script_answers: answers.into(),
+            ..Simulated::default()
+        };
+        assert_eq!(
+            in_words(&sent_along(task(&["1", "2", "3"]), &mut database)),
+            expected
+        );
+    }
+}
+
+#[test]
+fn a_lost_connection_names_all_that_were_sent() {
+    let mut database = Simulated {
+        // inspect, lock, inspect, prepare, and one version.
+        fail_at: Some(5),
+        ..Simulated::default()
+    };
+    let (_, outcome) = told_before_each(task(&["1", "2", "3", "4"]), &mut database);
+    let message = outcome.message();
+    assert!(
+        message.contains(
+            "It was at 2 t, and those up to 4 were sent along with it. 1 was committed in this run;"
+        ),
+        "{message}"
+    );
 }
