@@ -36,6 +36,7 @@ pub fn all() -> Vec<Scenario> {
         plain(),
         bootstrap(),
         five(),
+        together(),
         way_back(),
         concurrently(),
         concurrently_back(),
@@ -69,6 +70,21 @@ fn five() -> Scenario {
         versions: ["001", "002", "003", "004", "005", "006"].map(table).into(),
         applied_before: Some(1),
         target: 6,
+    }
+}
+
+/// Three that go in one Query, because they are about new tables alone; a fault finds the one in the middle at work.
+fn together() -> Scenario {
+    Scenario {
+        name: "together",
+        versions: vec![
+            table_to_index("001"),
+            new_table("002", ""),
+            new_table("003", " CHECK (slowly(id) = id)"),
+            new_table("004", ""),
+        ],
+        applied_before: Some(1),
+        target: 4,
     }
 }
 
@@ -178,6 +194,19 @@ fn with_table(number: &str, pause: &str) -> Version {
         objects: vec![("TABLE", format!("t{number}"))],
         marks: vec![number.to_owned()],
         transactional: true,
+    }
+}
+
+/// About its own table alone.
+fn new_table(number: &str, check: &str) -> Version {
+    Version {
+        up: format!(
+            "CREATE TABLE t{number} (id int{check}, note text);\n\
+             INSERT INTO t{number} VALUES (1, '{ROW_CANARY}');\n"
+        ),
+        down: format!("DROP TABLE t{number};\n"),
+        marks: Vec::new(),
+        ..table(number)
     }
 }
 
