@@ -251,4 +251,4 @@ fn end_of_copy_data(text: &str, offset: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::thread;
 
 use squawk_linter::{Linter, LinterSettings, Rule as SquawkRule, Version};
-use squawk_syntax::{SourceFile, SyntaxKind};
+use squawk_syntax::SourceFile;
 
 use super::super::file_name::Direction;
 use super::super::position::Positions;
@@ -19,6 +19,7 @@ use super::assessment::Finding;
 use super::comments::without_comments;
 use super::nesting;
 use super::rule::{Level, Origin, RULES, Rule};
+use super::strings;
 
 /// The name of the thread. Whoever reports panics need not report one there: the script is not linted, which is a finding.
 pub const THREAD: &str = "lint";
@@ -37,6 +38,9 @@ const STACK: usize = 64 * 1024 * 1024;
 
 /// The oldest server that is supported: what only newer ones do without a rewrite is found.
 const SERVER: &str = "14";
+
+/// The rule of what the parser does not take.
+const NOT_UNDERSTOOD: &str = "not-understood";
 
 /// What the library found, before it is about our statements.
 struct Found {
@@ -62,13 +66,15 @@ fn lint(script: &Script) -> Result<Vec<Found>, String> {
         ));
     }
     // Comments say what is waived, to us alone; the folded BEGIN and COMMIT do not run.
-    let text = without_comments(script.text(), script.folded());
-    let measure = nesting::measure(&text);
+    let bare = without_comments(script.text(), script.folded());
+    let measure = nesting::measure(&bare);
     if measure.depth > MOST_DEPTH || measure.work > MOST_WORK {
         return Err(
             "The script nests too deeply, or has one expression that is too long.".to_owned(),
         );
     }
+    // The parser would read escapes and bodies in them, as deep as no measure of the text tells.
+    let text = without_comments(&bare, strings::contents(&bare).into_iter());
     let work = move || run(&text);
     thread::Builder::new()
         .name(THREAD.to_owned())
@@ -99,21 +105,34 @@ fn run(text: &str) -> Vec<Found> {
             })
         })
         .collect();
-    if let Some(rule) = Rule::named("not-understood") {
-        let errors = parse
-            .syntax_node()
-            .descendants()
-            .filter(|node| node.kind() == SyntaxKind::ERROR)
-            .map(|node| Found {
-                rule,
-                range: node.text_range().into(),
-                message: "squawk's parser does not know what stands here, so its rules may miss something in this statement.".to_owned(),
-                help: None,
-            });
-        found.extend(errors);
+    if let Some(rule) = Rule::named(NOT_UNDERSTOOD) {
+        let errors = parse.errors();
+        found.extend(errors.iter().map(|error| Found {
+            rule,
+            range: behind_blanks(text, error.range().into()),
+            // The parser's own words may quote the script.
+            message: "This looks like a syntax error: squawk's parser, which follows PostgreSQL's grammar, expects something else \
+                      here. Its rules may miss something in this statement."
+                .to_owned(),
+            help: Some(
+                "Correct the statement. If PostgreSQL does take it, say so: `-- schemaward: allow not-understood because …`."
+                    .to_owned(),
+            ),
+        }));
     }
     found.sort_by_key(|found| found.range.start);
     found
+}
+
+/// A range that starts at what stands there: the parser says where the token before ended.
+fn behind_blanks(text: &str, range: Range<usize>) -> Range<usize> {
+    let start = text.get(range.start..).map_or(range.start, |rest| {
+        match rest.find(|c: char| !c.is_whitespace()) {
+            Some(blanks) => range.start + blanks,
+            None => text.trim_end().len(),
+        }
+    });
+    start..range.end.max(start)
 }
 
 fn known(rule: &Rule) -> Option<SquawkRule> {
@@ -128,14 +147,20 @@ fn place(script: &Script, direction: Direction, found: Vec<Found>) -> Vec<Findin
     let mut findings: Vec<Finding> = Vec::new();
     let mut said = HashSet::new();
     for found in found {
-        let Some(statement) = statement_at(script, found.range.start) else {
+        let is_broken = found.rule.name == NOT_UNDERSTOOD;
+        let statement = if is_broken {
+            statement_begun(script, found.range.start)
+        } else {
+            statement_at(script, found.range.start)
+        };
+        let Some(statement) = statement else {
             continue;
         };
         if statement.is_plain_record {
             continue;
         }
         let offset = found.range.start.max(statement.range.start);
-        let place = if found.rule.name == "not-understood" {
+        let place = if is_broken {
             statement.range.start
         } else {
             offset
@@ -160,6 +185,13 @@ pub(super) fn statement_at(script: &Script, offset: usize) -> Option<&Statement>
     let statements = script.statements();
     let index = statements.partition_point(|statement| statement.range.end <= offset);
     statements.get(index)
+}
+
+/// The statement that was begun last at a byte: what is missing of one is missed behind it.
+fn statement_begun(script: &Script, offset: usize) -> Option<&Statement> {
+    let statements = script.statements();
+    let begun = statements.partition_point(|statement| statement.range.start <= offset);
+    statements.get(begun.saturating_sub(1))
 }
 
 /// How grave a rule's findings are in a script of this direction.

@@ -26,6 +26,7 @@ mod nesting;
 mod own;
 mod rule;
 mod shown;
+mod strings;
 mod waiver;
 mod words;
 

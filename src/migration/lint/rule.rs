@@ -97,7 +97,7 @@ pub static RULES: &[Rule] = rules! {
     Own "drop-cascade" Warning Warning "CASCADE also drops whatever depends on the object, and nothing here says what that is.";
     Own "not-idempotent" Warning Warning "The file says that it is idempotent, and a statement of it fails when it runs again.";
     Own "not-linted" Warning Warning "The rules of squawk did not look at the script: it is too large, or nests too deeply.";
-    Own "not-understood" Note Note "squawk's parser does not know this statement, so its rules may miss it. PostgreSQL may know it.";
+    Own "not-understood" Warning Warning "The statement looks like a syntax error to squawk's parser, so its rules may miss it. PostgreSQL has the last word.";
     Own "secret-in-sql" Error Error "A password is written into the script: it is stored in Git, in the database, and perhaps in the server's log.";
     Own "waiver-unknown-rule" Error Error "A waiver names a rule that there is not.";
     Own "waiver-unused" Warning Warning "A waiver waives nothing.";

@@ -4,6 +4,7 @@ use super::*;
 
 mod effects;
 mod findings;
+mod syntax;
 mod waivers;
 
 const LEDGER: &str = "schema_migrations";

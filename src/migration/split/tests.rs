@@ -8,7 +8,7 @@ use super::*;
 #[path = "../../../tests/cases/splits.rs"]
 mod cases;
 #[path = "../../../tests/cases/corpus.rs"]
-mod corpus;
+pub(in crate::migration) mod corpus;
 
 use cases::SPLITS;
 
