@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::begun::Begun;
-use super::checksum::Checksum;
 use super::file_name::Direction;
 use super::history::AuditDefect;
-use super::text::{NAMED, by_number, clauses, list};
+use super::mismatch::{self, Mismatch};
+use super::text::{NAMED, by_number, list};
 use super::version::Version;
 
 /// Why there is no plan. Displayed as the sentences that a person reads.
@@ -81,68 +81,10 @@ pub enum BegunProblem {
     Escaped,
 }
 
-/// A text that is not the expected one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The version.
-    pub version: Version,
-    /// Its UP or its DOWN.
-    pub direction: Direction,
-    /// What was expected; `None`: the ledger's text is not a SHA-256 checksum.
-    pub expected: Option<Checksum>,
-    /// What the file has.
-    pub found: Checksum,
-    /// Where the expectation comes from.
-    pub against: Against,
-}
-
-/// Where an expected checksum comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Against {
-    /// Our own record of the applied text.
-    Recorded,
-    /// The pin in the resource.
-    Pin,
-    /// The ledger row that another program wrote.
-    Ledger,
-}
-
-impl Mismatch {
-    fn was(&self) -> String {
-        match (self.against, &self.expected) {
-            (Against::Recorded, Some(expected)) => {
-                format!("was {} when it was applied", expected.short())
-            }
-            (Against::Pin, Some(expected)) => format!("is pinned to {}", expected.short()),
-            (Against::Ledger, Some(expected)) => {
-                format!("is {} in the history table", expected.short())
-            }
-            (_, None) => "has a checksum in the history table that is not SHA-256".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            version,
-            direction,
-            found,
-            ..
-        } = self;
-        write!(
-            f,
-            "{direction} of {version} {}, the file is {}",
-            self.was(),
-            found.short()
-        )
-    }
-}
-
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ChecksumMismatch(mismatches) => checksum_mismatch(f, mismatches),
+            Self::ChecksumMismatch(mismatches) => mismatch::sentences(f, mismatches),
             Self::VersionMissing(versions) => {
                 let (are, their) = by_number(versions.len(), ("is", "its"), ("are", "their"));
                 write!(
@@ -307,33 +249,8 @@ fn begun_problem(f: &mut fmt::Formatter<'_>, begun: &Begun, problem: &BegunProbl
     }
 }
 
-fn checksum_mismatch(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {
-    write!(f, "{}. The database was not changed. ", clauses(mismatches))?;
-    let is_pin = |mismatch: &&Mismatch| mismatch.against == Against::Pin;
-    match mismatches.iter().filter(is_pin).count() {
-        0 => write!(
-            f,
-            "Restore the text that was applied, and make the change in a new version; or accept the file as it is, \
-             {}.",
-            acceptance(&accepted_texts(mismatches))
-        ),
-        pins if pins == mismatches.len() => f.write_str("Correct the file or the pin."),
-        _ => f.write_str(
-            "Restore the text that was applied or pinned, and make the change in a new version.",
-        ),
-    }
-}
-
-/// Each version once, with the checksum of the text that somebody may accept.
-fn accepted_texts(mismatches: &[Mismatch]) -> Vec<String> {
-    let mut texts = mismatches.to_vec();
-    texts.dedup_by(|second, first| second.version == first.version);
-    let text = |mismatch: &Mismatch| format!("{}:{}", mismatch.version, mismatch.found.short());
-    texts.iter().map(text).collect()
-}
-
 /// How a person accepts these: in a cluster, and from a terminal.
-fn acceptance<T: fmt::Display>(accepted: &[T]) -> String {
+pub(super) fn acceptance<T: fmt::Display>(accepted: &[T]) -> String {
     if accepted.len() > NAMED {
         return "by annotation schemaward.dev/accept or by `schemaward accept`, with the versions"
             .to_owned();

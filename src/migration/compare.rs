@@ -1,17 +1,17 @@
 //! Whether the files of a version are what was applied and what is pinned.
 
-use super::blocked::{Against, Mismatch};
-use super::catalog::Migration;
+use super::catalog::{Migration, ScriptFile};
 use super::checksum::Checksum;
 use super::file_name::Direction;
 use super::history::Applied;
+use super::mismatch::{Against, LineEnds, Mismatch};
 
 /// Every text of a version that is not the expected one. A DOWN that is gone is none, the stored one runs; nor is one
 /// that was added after the version was applied.
 pub(super) fn mismatches(migration: &Migration, applied: Option<&Applied>) -> Vec<Mismatch> {
     let file = |direction| match direction {
-        Direction::Up => Some(migration.up.checksum),
-        Direction::Down => migration.down.as_ref().map(|down| down.checksum),
+        Direction::Up => Some(&migration.up),
+        Direction::Down => migration.down.as_ref(),
     };
     let mut expectations = Vec::new();
     if let Some(applied) = applied {
@@ -27,14 +27,15 @@ pub(super) fn mismatches(migration: &Migration, applied: Option<&Applied>) -> Ve
     expectations
         .into_iter()
         .filter_map(|(direction, expected, against)| {
-            let found = file(direction)?;
-            let version = migration.version.clone();
-            (expected != Some(found)).then_some(Mismatch {
-                version,
+            let file: &ScriptFile = file(direction)?;
+            (expected != Some(file.checksum)).then(|| Mismatch {
+                version: migration.version.clone(),
                 direction,
                 expected,
-                found,
+                found: file.checksum,
                 against,
+                wanted_line_ends: expected
+                    .and_then(|expected| LineEnds::that_make(&file.bytes, &expected)),
             })
         })
         .collect()

@@ -22,6 +22,7 @@ pub mod evidence;
 pub mod file_name;
 pub mod history;
 pub mod lint;
+pub mod mismatch;
 pub mod new_tables;
 pub mod overview;
 pub mod part;

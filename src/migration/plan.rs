@@ -3,11 +3,12 @@
 mod begun;
 
 use super::baseline::baseline;
-use super::blocked::{Blocked, Mismatch};
+use super::blocked::Blocked;
 use super::catalog::{Catalog, Migration};
 use super::checksum::Checksum;
 use super::compare::mismatches;
 use super::history::{Applied, History};
+use super::mismatch::Mismatch;
 use super::target::{Policy, Rollback, Target};
 use super::version::Version;
 

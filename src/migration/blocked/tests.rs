@@ -1,6 +1,8 @@
 use super::super::history::AuditDefectKind;
 use super::*;
 use crate::migration::begun::{Entry, EntryState};
+use crate::migration::checksum::Checksum;
+use crate::migration::mismatch::Against;
 
 fn versions(texts: &[&str]) -> Vec<Version> {
     texts
@@ -20,6 +22,7 @@ fn mismatch(version: &str, direction: Direction, against: Against) -> Mismatch {
         expected: Some(Checksum::of(b"old")),
         found: Checksum::of(b"new"),
         against,
+        wanted_line_ends: None,
     }
 }
 
