@@ -1,9 +1,14 @@
 //! `schemaward list`: every version and where it stands.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use clap::builder::styling::AnsiColor;
 
 use crate::engine::task::Task;
+use crate::migration::catalog::{Catalog, Defect};
+use crate::migration::checksum::Checksum;
+use crate::migration::history::History;
 use crate::migration::overview::{Row, VersionState, overview};
 use crate::migration::target::Target;
 
@@ -11,7 +16,7 @@ use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
 use super::exit::{Exit, Failure};
 use super::output::{self, Format, FormatArgs};
 use super::session::Session;
-use super::source::{self, Depth};
+use super::source;
 use super::table::{self, Cell};
 use super::terminal::Terminal;
 
@@ -21,7 +26,7 @@ use super::terminal::Terminal;
 /// its file is no longer what was applied), `missing` (applied, and its file is gone), `ahead` (applied,
 /// and above the last one in the folder) or `begun` (some of its statements are done and the rest is not,
 /// which only a file with statements outside of a transaction can be). Any other that failed is `pending`:
-/// nothing of it remains.
+/// nothing of it remains. A file that cannot be used is told on standard error.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -37,7 +42,8 @@ pub(super) struct List {
 impl List {
     pub(super) async fn carry_out(self, terminal: Terminal) -> Result<Exit, Failure> {
         let ledger = self.history.ledger();
-        let catalog = source::load(&self.source.dir, &ledger.table, Depth::Hashed, terminal)?;
+        let table = ledger.table.clone();
+        let (catalog, mut defects) = source::look(&self.source.dir, &table, terminal)?;
         let settings = self.connection.settings(&self.history).await?;
         let task = Task::of_command_line(catalog.clone(), ledger);
         let mut session = Session::open(&settings, terminal).await?;
@@ -52,10 +58,36 @@ impl List {
                 terminal.results(&output::to_text(&list)?)?;
             }
         }
+        defects.extend(unusable(&catalog, &look.history, &table));
+        tell(&defects, terminal);
         if let Some(blocked) = blocked {
             terminal.warning(&blocked.to_string());
         }
         Ok(Exit::Done)
+    }
+}
+
+/// What is wrong with the texts that no run of ours has applied: the others were judged when they were.
+fn unusable(catalog: &Catalog, history: &History, ledger_table: &str) -> Vec<Defect> {
+    let applied: HashSet<Checksum> = history
+        .iter()
+        .filter_map(|row| row.stored)
+        .flat_map(|stored| std::iter::once(stored.up).chain(stored.down))
+        .collect();
+    catalog
+        .iter()
+        .flat_map(|migration| std::iter::once(&migration.up).chain(&migration.down))
+        .filter(|file| !applied.contains(&file.checksum))
+        .flat_map(|file| file.defects(ledger_table))
+        .collect()
+}
+
+fn tell(defects: &[Defect], terminal: Terminal) {
+    for defect in defects {
+        terminal.warning(&defect.to_string());
+    }
+    if !defects.is_empty() {
+        terminal.note("`up` runs nothing as long as a file cannot be used.");
     }
 }
 

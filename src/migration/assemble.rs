@@ -65,10 +65,8 @@ pub(super) fn examine(
     })))
 }
 
-/// The migrations that the files make up, or all defects in the order of the files.
-pub(super) fn assemble(
-    mut files: Vec<Examined>,
-) -> Result<BTreeMap<Version, Migration>, Vec<Defect>> {
+/// The migrations that the files make up, as far as they do, and all defects in the order of the files.
+pub(super) fn assemble(mut files: Vec<Examined>) -> (BTreeMap<Version, Migration>, Vec<Defect>) {
     files.sort_by(|a, b| a.file().cmp(b.file()));
     let mut defects = Defects::default();
     let mut versions: BTreeMap<Version, Files> = BTreeMap::new();
@@ -96,7 +94,7 @@ pub(super) fn assemble(
         .filter_map(|files| pair(files, &mut defects))
         .map(|migration| (migration.version.clone(), migration))
         .collect();
-    defects.none_or(migrations)
+    (migrations, defects.in_order())
 }
 
 /// The migration of one version: one UP and at most one DOWN of the same name.
@@ -160,22 +158,13 @@ impl Defects {
     }
 
     fn add_script(&mut self, file: &str, found: &[ScriptDefect]) {
-        for defect in found {
-            let separator = if defect.position.is_some() { "," } else { ":" };
-            self.add(
-                file,
-                DefectKind::of(&defect.kind),
-                format!("{file}{separator} {defect}"),
-            );
-        }
+        let defects = found.iter().map(|defect| Defect::of_script(file, defect));
+        self.0.extend(defects);
     }
 
-    fn none_or<T>(mut self, value: T) -> Result<T, Vec<Defect>> {
-        if self.0.is_empty() {
-            return Ok(value);
-        }
+    fn in_order(mut self) -> Vec<Defect> {
         // The sort is stable: what one file has stays in its order.
         self.0.sort_by(|a, b| a.file().cmp(&b.file()));
-        Err(self.0)
+        self.0
     }
 }

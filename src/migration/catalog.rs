@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub use super::assemble::Examined;
 use super::assemble::{assemble, examine};
 use super::checksum::Checksum;
-use super::script::ScriptDefectKind;
+use super::script::{Script, ScriptDefect, ScriptDefectKind};
 use super::select::select;
 use super::version::Version;
 
@@ -44,6 +44,18 @@ pub struct ScriptFile {
     pub bytes: Arc<[u8]>,
     /// Over those bytes.
     pub checksum: Checksum,
+}
+
+impl ScriptFile {
+    /// What is wrong with its text.
+    #[must_use]
+    pub fn defects(&self, ledger_table: &str) -> Vec<Defect> {
+        let found = Script::parse(&self.bytes, ledger_table).err();
+        let found = found.unwrap_or_default().into_iter();
+        found
+            .map(|defect| Defect::of_script(&self.file, &defect))
+            .collect()
+    }
 }
 
 /// One version of the set.
@@ -138,6 +150,12 @@ impl Defect {
         }
     }
 
+    pub(super) fn of_script(file: &str, defect: &ScriptDefect) -> Self {
+        let separator = if defect.position.is_some() { "," } else { ":" };
+        let message = format!("{file}{separator} {defect}");
+        Self::of_file(file, DefectKind::of(&defect.kind), message)
+    }
+
     /// The name of the file that it is about, or the first of them; `None`: it is about the list of versions.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
@@ -185,7 +203,20 @@ impl Catalog {
     /// # Errors
     /// As [`Self::from_files`].
     pub fn from_examined(files: impl IntoIterator<Item = Examined>) -> Result<Self, Vec<Defect>> {
-        assemble(files.into_iter().collect()).map(Self::of)
+        let (catalog, defects) = Self::as_far_as_usable(files);
+        if defects.is_empty() {
+            Ok(catalog)
+        } else {
+            Err(defects)
+        }
+    }
+
+    /// What there is of a set for who only looks, and every defect as of [`Self::from_files`]. A file without a usable
+    /// name is not in it; of two files of one version the first is.
+    #[must_use]
+    pub fn as_far_as_usable(files: impl IntoIterator<Item = Examined>) -> (Self, Vec<Defect>) {
+        let (migrations, defects) = assemble(files.into_iter().collect());
+        (Self::of(migrations), defects)
     }
 
     /// Only the listed versions, in numeric order, with their pins.
