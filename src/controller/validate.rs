@@ -91,6 +91,7 @@ pub fn validate(
             known: None,
             review: None,
             checks: rules::checks(spec).map_err(|defects| invalid_spec(&defects))?,
+            is_scratch: false,
         },
         windows: rules::windows(spec).map_err(|defects| invalid_spec(&defects))?,
         gates: rules::gates(spec).map_err(|defects| invalid_spec(&defects))?,

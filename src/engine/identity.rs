@@ -227,6 +227,7 @@ mod tests {
             review: None,
             known,
             checks: Vec::new(),
+            is_scratch: false,
         }
     }
 

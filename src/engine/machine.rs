@@ -122,6 +122,7 @@ impl Machine {
     #[must_use]
     pub fn new(task: Task) -> Self {
         Self {
+            outcome: Outcome::unseen(task.is_scratch),
             task,
             state: State::Beginning,
             waited: Duration::ZERO,
@@ -138,7 +139,6 @@ impl Machine {
             recovered: Vec::new(),
             is_optional: false,
             missed: None,
-            outcome: Outcome::unseen(),
         }
     }
 

@@ -24,6 +24,7 @@ use super::task::{Actor, Owner};
 
 pub(super) mod committed;
 mod ran;
+mod stands;
 mod version;
 
 use version::tells_what_is_half_done;
@@ -56,6 +57,8 @@ pub struct Outcome {
     pub(super) remains: Option<String>,
     /// A clause: what was committed before the first version, or what a person decided.
     pub(super) prepared: Option<String>,
+    /// The database was made to try the migrations in.
+    pub(super) is_scratch: bool,
     pub(super) end: End,
 }
 
@@ -260,15 +263,6 @@ impl Outcome {
         match &self.end {
             End::Stopped(stop) => Some(stop),
             End::Reached | End::Planned | End::Interrupted | End::Decided(_) => None,
-        }
-    }
-
-    /// Where the database stands, as a clause: `the database is at 041`.
-    fn stands_at(&self) -> String {
-        match self.history.as_ref().map(History::current) {
-            Some(Some(version)) => format!("the database is at {version}"),
-            Some(None) => "the database has no version yet".to_owned(),
-            None => "the history was not read".to_owned(),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Task {
     pub review: Option<Review>,
     /// What is asked of the database before versions are applied, and at the target.
     pub checks: Vec<Check>,
+    /// Whether the database is one that was made to try the migrations in, which messages then say.
+    pub is_scratch: bool,
 }
 
 impl Task {
@@ -56,6 +58,7 @@ impl Task {
             known: None,
             review: None,
             checks: Vec::new(),
+            is_scratch: false,
         }
     }
 }

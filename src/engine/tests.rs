@@ -174,6 +174,7 @@ fn task(names: &[&str]) -> Task {
         known: None,
         review: None,
         checks: Vec::new(),
+        is_scratch: false,
     }
 }
 

@@ -177,6 +177,11 @@ pub fn connect_timeout(settings: &Settings) -> DatabaseError {
     DatabaseError::new(kind, message)
 }
 
+/// What a connection that ended means for what commits whole. A pooler in between may say more than the server did, so
+/// no error of its kind tells that the server did not commit.
+const RECORDED_OR_NOT: &str = " A version that was under way is either recorded whole or rolled back; the next look at the database \
+                               tells.";
+
 /// An error of an own statement, or a connection that ended.
 pub fn working(settings: &Settings, error: &sqlx::Error, work: Work) -> DatabaseError {
     let Some(server) = server_error(error) else {
@@ -195,7 +200,7 @@ pub fn working(settings: &Settings, error: &sqlx::Error, work: Work) -> Database
         Kind::ConnectionLost => format!(
             "The server at {} ended the work: {text} ({code}).{}",
             place(settings),
-            work.whole(" What was not recorded was rolled back.")
+            work.whole(RECORDED_OR_NOT)
         ),
         Kind::DiskFull => format!(
             "The server's disk is full: {text} ({code}).{} Make room.",
@@ -227,10 +232,7 @@ pub fn lost(settings: &Settings, work: Work) -> DatabaseError {
         format!(
             "The connection to {} was lost.{}",
             place(settings),
-            work.whole(
-                " A version that was under way is either recorded whole or rolled back; the next look at the \
-                 database tells."
-            )
+            work.whole(RECORDED_OR_NOT)
         ),
     )
 }

@@ -85,6 +85,7 @@ impl Run {
                 known: None,
                 review: None,
                 checks: Vec::new(),
+                is_scratch: false,
             },
         }
     }

@@ -53,8 +53,9 @@ async fn a_session_that_the_server_ended_is_a_lost_connection_and_no_bad_history
     assert_eq!(
         outcome.message(),
         format!(
-            "The server at {}:{} ended the work: terminating connection due to transaction timeout (25P04). What \
-             was not recorded was rolled back. It was at 001 long.",
+            "The server at {}:{} ended the work: terminating connection due to transaction timeout (25P04). A \
+             version that was under way is either recorded whole or rolled back; the next look at the database tells. The \
+             version under way was 001 long; before it, the database had no version yet.",
             database.server.host, database.server.port
         )
     );

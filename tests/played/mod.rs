@@ -304,6 +304,7 @@ impl Scene {
             known: None,
             review: None,
             checks: self.checks.clone(),
+            is_scratch: false,
         }
     }
 

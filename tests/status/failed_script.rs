@@ -225,7 +225,8 @@ fn a_script_that_loses_its_connection_thrice_in_a_row_is_poison() {
         resource.attempt(&losing(), at(seconds));
         assert_eq!(
             resource.ready().message,
-            "The connection to db:5432 was lost. It was at 042 v042. Tries again by itself."
+            "The connection to db:5432 was lost. The version under way was 042 v042; before it, the database was at 041. Tries \
+             again by itself."
         );
         assert_eq!(resource.ready().reason, "ConnectionLost");
         // The server is still on its way up, and the operator is another one by now.

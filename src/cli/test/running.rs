@@ -185,6 +185,7 @@ impl<'a> RoundTrip<'a> {
             },
             mode: Mode::Migrate,
             patience: patience(self.test.execution.lock_wait.lock_wait),
+            is_scratch: true,
             ..Task::of_command_line(self.catalog.clone(), self.test.history.ledger())
         }
     }

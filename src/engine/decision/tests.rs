@@ -118,6 +118,7 @@ fn task(wish: Wish, catalog: Catalog, actor: Actor) -> Task {
         known: None,
         review: None,
         checks: Vec::new(),
+        is_scratch: false,
     }
 }
 

@@ -8,9 +8,10 @@ use super::{Done, End, Outcome};
 const NAMED: usize = 5;
 
 impl Outcome {
-    /// Of a run that has not looked at the database.
-    pub(in crate::engine) fn unseen() -> Self {
+    /// Of a run that has not looked at the database; `is_scratch` as of its task.
+    pub(in crate::engine) fn unseen(is_scratch: bool) -> Self {
         Self {
+            is_scratch,
             server: None,
             database_id: None,
             audit_entries: None,

@@ -37,7 +37,7 @@ fn outcome(end: End, begun: Begun) -> Outcome {
         is_locked: true,
         history: Some(history),
         end,
-        ..Outcome::unseen()
+        ..Outcome::unseen(false)
     }
 }
 

@@ -98,8 +98,16 @@ impl Outcome {
                 let along = under_way.up_to.as_ref().map_or_else(String::new, |last| {
                     format!(", and those up to {last} were sent along with it")
                 });
-                format!("{error} It was at {under_way}{along}.")
+                format!(
+                    "{error} The version under way was {under_way}{along}{}.",
+                    self.before_it()
+                )
             }
+            (None, Some(under_way)) if is(DatabaseErrorKind::Cancelled) => format!(
+                "{error} {}{}. The rest runs next time.",
+                self.left_of(&under_way.version, under_way.direction),
+                self.and_stands_at()
+            ),
             (None, Some(under_way)) if is(DatabaseErrorKind::LockLost) => format!(
                 "{error} {} was not begun; those before it stay.",
                 under_way.version

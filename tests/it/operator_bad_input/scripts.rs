@@ -22,8 +22,9 @@ fn a_script_that_ends_its_session_is_run_thrice_and_no_more() {
     assert_eq!(
         message,
         format!(
-            "The server at {}:{} ended the work: terminating connection due to administrator command (57P01). What \
-             was not recorded was rolled back. It was at 002 b. Tries again by itself.",
+            "The server at {}:{} ended the work: terminating connection due to administrator command (57P01). A \
+             version that was under way is either recorded whole or rolled back; the next look at the database tells. The \
+             version under way was 002 b; before it, the database was at 001. Tries again by itself.",
             database.server.host, database.server.port
         )
     );

@@ -114,6 +114,7 @@ impl Part {
             known: None,
             review: None,
             checks: Vec::new(),
+            is_scratch: false,
         }
     }
 }

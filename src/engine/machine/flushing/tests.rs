@@ -162,7 +162,7 @@ fn what_may_have_gone_with_a_lost_connection_is_not_told_and_said_so() {
     let message = outcome.message();
     assert!(
         message.ends_with(
-            "It was at 3 t. 1 to 2 were committed in this run; only a crash of the server can have taken \
+            "The version under way was 3 t. 1 to 2 were committed in this run; only a crash of the server can have taken \
              them back."
         ),
         "{message}"
@@ -217,7 +217,7 @@ fn a_flush_that_fails_leaves_them_untold_and_names_them() {
         (
             Some(failure(ScriptFailureKind::Failed, "3")),
             ConnectionLost,
-            "No flush. It was at 3 t.",
+            "No flush. The version under way was 3 t.",
         ),
     ] {
         let outcome = with_a_flush_that_fails(third, kind);
@@ -390,7 +390,7 @@ fn a_lost_connection_names_all_that_were_sent() {
     let message = outcome.message();
     assert!(
         message.contains(
-            "It was at 2 t, and those up to 4 were sent along with it. 1 was committed in this run;"
+            "The version under way was 2 t, and those up to 4 were sent along with it. 1 was committed in this run;"
         ),
         "{message}"
     );
