@@ -151,6 +151,8 @@ pub enum Change {
     Forget {
         /// The version as it stands in our records.
         version: Version,
+        /// What follows from that.
+        next: NextRun,
     },
     /// The audit gets a row by which it is taken as it stands.
     AcceptAudit {
@@ -193,6 +195,19 @@ pub enum Change {
         /// What is true.
         verdict: Verdict,
     },
+}
+
+/// What the next run makes of a version that counts as not applied from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextRun {
+    /// It applies it.
+    Applies,
+    /// It stops, because this version, which comes later, is applied.
+    IsBehind(Version),
+    /// The set has no such version.
+    HasNoFile,
+    /// Something else stands in its way first.
+    IsBlocked,
 }
 
 /// The checksums before a text was accepted.

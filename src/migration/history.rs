@@ -263,6 +263,15 @@ impl History {
         self.used || !self.is_empty()
     }
 
+    /// This history as it is once somebody accepted that the ledger has no row of its orphans.
+    #[must_use]
+    pub fn without_orphans(self) -> Self {
+        Self {
+            orphans: Vec::new(),
+            ..self
+        }
+    }
+
     /// Versions that we have a record of and the ledger has not, lowest first.
     #[must_use]
     pub fn orphans(&self) -> &[Version] {

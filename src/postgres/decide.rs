@@ -54,7 +54,7 @@ pub fn statements(
                 );
                 all.push(accepted(ledger, actor, version, &detail, Some(*checksum)));
             }
-            Change::Forget { version } => {
+            Change::Forget { version, .. } => {
                 all.push(format!(
                     "DELETE FROM schemaward.script s WHERE {}",
                     of_version(ledger, version)

@@ -28,6 +28,7 @@ mod cli;
 mod cli_bad_input;
 mod cli_interrupt;
 mod cli_output;
+mod cli_words;
 mod client_certificate;
 mod clients;
 mod crd;

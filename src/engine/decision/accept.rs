@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use crate::migration::blocked::Blocked;
 use crate::migration::catalog::Migration;
 use crate::migration::checksum::Checksum;
-use crate::migration::history::Applied;
+use crate::migration::history::{Applied, History};
+use crate::migration::plan::{Step, plan};
 use crate::migration::version::Version;
 
-use super::{Change, InvalidWish, Refusal, Was};
+use super::{Change, InvalidWish, NextRun, Refusal, Was};
 use crate::engine::database::Inspection;
 use crate::engine::judgement::texts;
 use crate::engine::task::Task;
@@ -68,7 +70,7 @@ pub(super) fn accept(
 ) -> Result<Option<Change>, Refusal> {
     let version = &accepted.version;
     let Some(applied) = seen.history.get(version) else {
-        return forget(seen, accepted).map(Some);
+        return forget(task, seen, accepted).map(Some);
     };
     let is_baselined = seen.history.is_baselined(version);
     match task.catalog.get(version) {
@@ -78,7 +80,7 @@ pub(super) fn accept(
 }
 
 /// The ledger has no row: then the ledger is right, and our record goes.
-fn forget(seen: &Inspection, accepted: &AcceptedText) -> Result<Change, Refusal> {
+fn forget(task: &Task, seen: &Inspection, accepted: &AcceptedText) -> Result<Change, Refusal> {
     let mut orphans = seen.history.orphans().iter();
     let recorded = orphans
         .find(|orphan| **orphan == accepted.version)
@@ -86,7 +88,25 @@ fn forget(seen: &Inspection, accepted: &AcceptedText) -> Result<Change, Refusal>
     no_text_named(accepted)?;
     Ok(Change::Forget {
         version: recorded.clone(),
+        next: next_run(task, &seen.history, recorded),
     })
+}
+
+/// What the planner would say of a version whose record is gone, were all rows that are lost accepted as that.
+fn next_run(task: &Task, history: &History, version: &Version) -> NextRun {
+    if task.catalog.get(version).is_none() {
+        return NextRun::HasNoFile;
+    }
+    let history = history.clone().without_orphans();
+    let applies =
+        |step: &Step| matches!(step, Step::Apply { version: next, .. } if next == version);
+    match plan(&task.catalog, &history, &task.target, &task.policy) {
+        Ok(plan) if plan.steps.iter().any(applies) => NextRun::Applies,
+        Err(Blocked::OutOfOrder { pending, current }) if pending.contains(version) => {
+            NextRun::IsBehind(current)
+        }
+        _ => NextRun::IsBlocked,
+    }
 }
 
 /// There is a file: it is what was applied. Of a version that a baseline recorded it says, too, that its DOWN
@@ -174,3 +194,6 @@ fn no_text_named(accepted: &AcceptedText) -> Result<(), Refusal> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

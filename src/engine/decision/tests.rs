@@ -16,7 +16,7 @@ use crate::migration::target::{Policy, Target};
 const UP: &[u8] = b"CREATE TABLE t (id int);";
 const DOWN: &[u8] = b"DROP TABLE t;";
 
-fn version(text: &str) -> Version {
+pub(super) fn version(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
 
@@ -102,7 +102,7 @@ pub(super) fn seen(history: History, claim: Option<Owner>) -> Inspection {
     }
 }
 
-fn task(wish: Wish, catalog: Catalog, actor: Actor) -> Task {
+pub(super) fn task(wish: Wish, catalog: Catalog, actor: Actor) -> Task {
     Task {
         catalog,
         target: Target::Latest,
@@ -551,6 +551,7 @@ fn what_was_done_or_not_is_said_in_sentences() {
         down: Some(old),
     };
     let v = || version("002");
+    let forgotten = |next| Change::Forget { version: v(), next }.to_string();
     for (said, expected) in [
         (
             Change::Take {
@@ -571,9 +572,26 @@ fn what_was_done_or_not_is_said_in_sentences() {
             "The history table has the checksum of the kept text of 002 again, cba06b57.",
         ),
         (
-            Change::Forget { version: v() }.to_string(),
+            forgotten(NextRun::Applies),
             "The record of 002 is gone, as its row in the history table was: 002 counts as not applied, and the next \
-             run applies it if the set has it.",
+             run applies it.",
+        ),
+        (
+            forgotten(NextRun::HasNoFile),
+            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied, and the set \
+             has no file of it.",
+        ),
+        (
+            forgotten(NextRun::IsBlocked),
+            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied. The next run \
+             applies it once nothing else stands in the way.",
+        ),
+        (
+            forgotten(NextRun::IsBehind(version("003"))),
+            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied. The next run \
+             does not apply it but stops (out of order): 003, which comes later, is applied. If what 002 did is still \
+             in the database, put its row back into the history table, and the next run takes it over; otherwise \
+             renumber 002 above 003.",
         ),
         (
             Change::Claim {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Change, Refusal, Verdict, Was};
+use super::{Change, NextRun, Refusal, Verdict, Was};
 use crate::engine::database::Texts;
 use crate::engine::identity::short;
 use crate::engine::task::Owner;
@@ -24,11 +24,7 @@ impl fmt::Display for Change {
                 "The history table has the checksum of the kept text of {version} again, {}.",
                 checksum.short()
             ),
-            Self::Forget { version } => write!(
-                f,
-                "The record of {version} is gone, as its row in the history table was: {version} counts as not \
-                 applied, and the next run applies it if the set has it."
-            ),
+            Self::Forget { version, next } => forgotten(f, version, next),
             Self::AcceptAudit { defect: None } => f.write_str(
                 "The audit is accepted as it stands; what comes after this is verified.",
             ),
@@ -109,6 +105,26 @@ fn taken(f: &mut fmt::Formatter<'_>, version: &Version, texts: &Texts, was: &Was
         script(f, "DOWN", down, was.down)?;
     }
     write!(f, ".")
+}
+
+fn forgotten(f: &mut fmt::Formatter<'_>, version: &Version, next: &NextRun) -> fmt::Result {
+    write!(
+        f,
+        "The record of {version} is gone, as its row in the history table was: {version} counts as not applied"
+    )?;
+    match next {
+        NextRun::Applies => f.write_str(", and the next run applies it."),
+        NextRun::HasNoFile => f.write_str(", and the set has no file of it."),
+        NextRun::IsBlocked => {
+            f.write_str(". The next run applies it once nothing else stands in the way.")
+        }
+        NextRun::IsBehind(current) => write!(
+            f,
+            ". The next run does not apply it but stops (out of order): {current}, which comes later, is applied. If what \
+             {version} did is still in the database, put its row back into the history table, and the next run takes it \
+             over; otherwise renumber {version} above {current}."
+        ),
+    }
 }
 
 fn script(

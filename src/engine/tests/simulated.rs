@@ -103,7 +103,7 @@ impl Simulated {
                     self.history.insert(row);
                 }
             }
-            Change::Forget { version } => self.forget(version),
+            Change::Forget { version, .. } => self.forget(version),
             Change::AcceptAudit { .. } => {}
             Change::Claim { to, .. } => self.claim = Some(to.clone()),
             Change::Release { .. } => self.claim = None,
