@@ -37,9 +37,10 @@ pub(super) enum Began {
     Behind(String),
 }
 
-/// When the version that was recorded last ended, to the millisecond.
-const LAST_ENDED: &str = "(SELECT a.at + a.execution_time_ms * '00:00:00.001'::pg_catalog.interval \
-     FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1)";
+/// When the version that was recorded last ended, to the millisecond. Never the very moment in which that one began: the audit's
+/// newest row is missed by its time.
+const LAST_ENDED: &str = "(SELECT a.at + GREATEST(a.execution_time_ms, 0.001::pg_catalog.float8) \
+     * '00:00:00.001'::pg_catalog.interval FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1)";
 
 impl Began {
     /// What a `WITH` has first, the time as an expression, and the milliseconds since then: `milliseconds` is since the
@@ -184,7 +185,7 @@ pub(super) fn write(ledger: &Ledger, values: &Values, milliseconds: &str) -> Str
          SELECT {version}, {name}, {at}, {milliseconds}, {checksum} \
          WHERE NOT EXISTS (SELECT 1 FROM completed) RETURNING execution_time_ms), \
          kept AS ({texts}) {audit}",
-        texts = insert_texts(ledger, version, texts),
+        texts = insert_texts(ledger, version, texts, at),
         audit = audit::append_expressions(
             ledger,
             &Expressions {
@@ -278,10 +279,16 @@ pub fn store_texts(
     texts: &Texts,
 ) -> Result<String, DatabaseError> {
     let packed = Packed::new(version, texts)?;
-    Ok(insert_texts(ledger, &literal(version.as_str()), &packed))
+    Ok(insert_texts(
+        ledger,
+        &literal(version.as_str()),
+        &packed,
+        "pg_catalog.now()",
+    ))
 }
 
-pub(super) fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed) -> String {
+/// `at` is the time of the audit's row, which is missed by it.
+fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed, at: &str) -> String {
     let Packed {
         up_checksum,
         up,
@@ -290,7 +297,7 @@ pub(super) fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed) -> St
     } = texts;
     format!(
         "INSERT INTO schemaward.script (ledger_schema, ledger_table, version, up_checksum, up, \
-         down_checksum, down) VALUES ({}, {}, {version}, {up_checksum}, {up}, {down_checksum}, {down})",
+         down_checksum, down, stored_at) VALUES ({}, {}, {version}, {up_checksum}, {up}, {down_checksum}, {down}, {at})",
         literal(&ledger.schema),
         literal(&ledger.table),
     )

@@ -343,6 +343,28 @@ fn what_is_about_new_tables_alone_is_sent_along_and_nobody_asked_in_between() {
     }
 }
 
+#[test]
+fn tables_of_versions_that_were_sent_along_are_new_behind_them() {
+    let mut scripts: Vec<_> = (1..=16)
+        .map(|number| {
+            (
+                number.to_string(),
+                format!("CREATE TABLE t{number} (id int)"),
+            )
+        })
+        .collect();
+    scripts.push(("17".to_owned(), "CREATE INDEX ON t16 (id)".to_owned()));
+    scripts.push(("18".to_owned(), "CREATE INDEX ON t2 (id)".to_owned()));
+    let scripts = scripts.iter();
+    let scripts = scripts.map(|(name, up)| (name.as_str(), up.clone(), "SELECT 1".to_owned()));
+    let task = Task {
+        catalog: catalog_of(scripts),
+        ..task(&[])
+    };
+    let asked = in_words(&sent_along(task, &mut Simulated::default()));
+    assert!(asked.ends_with(" 15 16 leave 17+18 18"), "{asked}");
+}
+
 fn in_words(asked: &[(String, Vec<String>)]) -> String {
     let words = asked.iter().map(|(version, along)| {
         let all = std::iter::once(version).chain(along).cloned();
