@@ -9,7 +9,7 @@ use crate::migration::statement::Position;
 use crate::migration::version::Version;
 
 use super::database::{Blocker, Execution, Holder};
-use super::sessions::waited_for;
+use super::sessions::{WayOut, waited_for};
 
 /// An error that is not about one script: reaching the server, rights, the shape of the history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -237,7 +237,7 @@ pub struct LockTimeout {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockHeld {
     /// Who holds it, where the server shows it.
-    pub holder: Option<Holder>,
+    pub holder: Option<Box<Holder>>,
     /// How long the run waited, in whole seconds.
     pub waited_seconds: u64,
 }
@@ -273,17 +273,20 @@ impl LockHeld {
     /// Who holds it, for how long it was waited, and what that means for the data.
     pub(super) fn message(&self) -> String {
         format!(
-            "Another run migrates this database: the migration lock is held by {}. {}.",
+            "Another run migrates this database: the migration lock is held by {}. {}.{}",
             self.holder(),
-            self.nothing_changed()
+            self.nothing_changed(),
+            self.way_out().unwrap_or_default()
         )
     }
 
     /// The same where the holder is of an earlier run for the same resource, which a person may have to end.
     pub(super) fn message_of_earlier_run(&self) -> String {
-        let way_out = self.holder.as_ref().map_or_else(String::new, |holder| {
-            format!(" To end it: SELECT pg_terminate_backend({}).", holder.pid)
-        });
+        let to_end_it =
+            |holder: &Holder| format!(" To end it: SELECT pg_terminate_backend({}).", holder.pid);
+        let way_out = self.way_out();
+        let way_out = way_out.or_else(|| self.holder.as_deref().map(to_end_it));
+        let way_out = way_out.unwrap_or_default();
         format!(
             "An earlier run for this resource is still active on the server and holds the migration lock: {}. \
              {}. What it has under way is recorded whole or rolled back when \
@@ -299,6 +302,15 @@ impl LockHeld {
             0 => "Nothing was changed".to_owned(),
             seconds => format!("Waited {seconds} s; nothing was changed"),
         }
+    }
+
+    /// What lets the holder go on that waits for others, as a sentence after a blank.
+    fn way_out(&self) -> Option<String> {
+        let WayOut { sentence, pid } = self.holder.as_ref()?.way_out()?;
+        let command = pid.map_or_else(String::new, |pid| {
+            format!(": SELECT pg_terminate_backend({pid})")
+        });
+        Some(format!(" {sentence}{command}."))
     }
 
     fn holder(&self) -> String {

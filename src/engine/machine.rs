@@ -291,7 +291,7 @@ impl Machine {
         }
         if self.waited >= self.task.patience.lock_wait {
             let held = LockHeld {
-                holder,
+                holder: holder.map(Box::new),
                 waited_seconds: (self.task.patience.waited_before + self.waited).as_secs(),
             };
             return self.stop(Stop::lock_held(held, &self.task.actor));

@@ -13,13 +13,26 @@ pub struct Holder {
     pub application_name: String,
     /// Its role.
     pub user: String,
-    /// Seconds since its connection began.
-    pub connected_seconds: i64,
+    /// Seconds since its connection began; `None` where our role may not see it.
+    pub connected_seconds: Option<i64>,
     /// `pg_stat_activity.state`, such as `active`, and for how many seconds; `None` where our role may
     /// not see it.
     pub state: Option<(String, i64)>,
     /// True when it bears our own `application_name` and logged in as our own role.
     pub is_same_identity: bool,
+    /// What holds the lock that it waits for; then what the first of those waits for in turn, and so on. Empty
+    /// while it waits for none.
+    pub waits_for: Vec<Vec<Blocker>>,
+}
+
+/// What lets a session go on that waits for others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayOut {
+    /// What has to be over, as a sentence without its end; where there is a session to end, it leads to the statement
+    /// that does.
+    pub sentence: String,
+    /// The session to end; `None` for what cannot or should not be ended so.
+    pub pid: Option<i32>,
 }
 
 /// Something that holds a lock which a version waited for.
@@ -110,16 +123,43 @@ fn span(seconds: i64) -> String {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}, connected for {}",
-            session(self.pid, &self.application_name, &self.user, None),
-            span(self.connected_seconds)
-        )?;
-        match &self.state {
-            None => Ok(()),
-            Some((state, seconds)) => write!(f, ", {state} for {}", span(*seconds)),
+        f.write_str(&session(self.pid, &self.application_name, &self.user, None))?;
+        if let Some(seconds) = self.connected_seconds {
+            write!(f, ", connected for {}", span(seconds))?;
         }
+        if let Some((state, seconds)) = &self.state {
+            write!(f, ", {state} for {}", span(*seconds))?;
+        }
+        let mut links = self.waits_for.iter();
+        links.try_for_each(|blockers| write!(f, ", which waits for {}", waited_for(blockers)))
+    }
+}
+
+impl Holder {
+    /// What it waits for in the end, and how that comes to an end; `None`: it waits for nothing, as far as is known.
+    #[must_use]
+    pub fn way_out(&self) -> Option<WayOut> {
+        let last = self.waits_for.last()?.first()?;
+        let goes_on = "The holder of the migration lock goes on by itself once";
+        Some(match last.owner {
+            LockOwner::Session { pid, .. } if !last.user.is_empty() => WayOut {
+                sentence: format!(
+                    "{goes_on} pid {pid} ends its transaction; to end pid {pid}, which takes back what it has not \
+                     committed"
+                ),
+                pid: Some(pid),
+            },
+            LockOwner::Session { pid, .. } => WayOut {
+                sentence: format!("{goes_on} pid {pid}, a process of the server, is done"),
+                pid: None,
+            },
+            LockOwner::PreparedTransaction { .. } => WayOut {
+                sentence: format!(
+                    "{goes_on} somebody commits that prepared transaction or rolls it back"
+                ),
+                pid: None,
+            },
+        })
     }
 }
 
@@ -272,6 +312,57 @@ mod tests {
         ];
         for (blocker, expected) in table {
             assert_eq!(blocker.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn whom_a_holder_waits_for_is_told_to_the_end() {
+        let holder = |waits_for| Holder {
+            pid: 77,
+            application_name: "schemaward/cli".to_owned(),
+            user: "crm".to_owned(),
+            connected_seconds: Some(300),
+            state: Some(("active".to_owned(), 240)),
+            is_same_identity: true,
+            waits_for,
+        };
+        let known =
+            "pid 77 (app \"schemaward/cli\", role \"crm\"), connected for 5 min, active for 4 min";
+        assert_eq!(holder(Vec::new()).to_string(), known);
+        assert_eq!(holder(Vec::new()).way_out(), None);
+        let waiting = blocker(
+            of_session(Some("waiting for a lock")),
+            Some(40),
+            Some("public.a"),
+        );
+        let idle = LockOwner::Session {
+            pid: 4712,
+            application_name: "psql".to_owned(),
+            state: Some("idle in transaction".to_owned()),
+        };
+        let chain = holder(vec![
+            vec![waiting],
+            vec![blocker(idle, Some(7300), Some("public.b"))],
+        ]);
+        assert_eq!(
+            chain.to_string(),
+            format!(
+                "{known}, which waits for a lock on public.a held for 40 s by pid 4711 (app \"report\", role \"crm\", \
+                 waiting for a lock), which waits for a lock on public.b held for 2 h by pid 4712 (app \"psql\", role \
+                 \"crm\", idle in transaction)"
+            )
+        );
+        assert_eq!(chain.way_out().unwrap().pid, Some(4712));
+        let prepared = LockOwner::PreparedTransaction {
+            gid: "order-7".to_owned(),
+        };
+        let vacuum = Blocker {
+            user: String::new(),
+            ..blocker(of_session(None), None, None)
+        };
+        for nobody_to_end in [blocker(prepared, None, None), vacuum] {
+            let way_out = holder(vec![vec![nobody_to_end]]).way_out().unwrap();
+            assert_eq!(way_out.pid, None, "{}", way_out.sentence);
         }
     }
 

@@ -14,23 +14,39 @@ use super::{sanitize, session};
 /// Blockers that are read at the most.
 const MOST_BLOCKERS: usize = 10;
 
-/// The query. No row: the session is gone. Otherwise one row and column, the JSON of [`Seen`].
+/// The state of a session that waits for a lock itself.
+pub const WAITING: &str = "waiting for a lock";
+
+/// What one of our own sessions does: see [`of`].
+pub fn query(session: &Session) -> String {
+    let began = literal(&session.began);
+    of(&format!(
+        "a.pid = {} AND a.backend_start::pg_catalog.text = {began}",
+        session.pid
+    ))
+}
+
+/// What any session does, as far as our role may see it: see [`of`].
+pub fn query_of(pid: i32) -> String {
+    of(&format!("a.pid = {pid}"))
+}
+
+/// The query about the session `a` that is `which`. No row: the session is gone. Otherwise one row and column, the JSON of [`Seen`].
 ///
 /// Who blocks is asked only of a session that waits for a lock: `pg_blocking_pids` stops the server's
 /// lock manager for a moment. It counts sessions that stand before ours in the queue, too; who holds the
 /// lock comes first. Texts of queries are not read.
-pub fn query(session: &Session) -> String {
+fn of(which: &str) -> String {
     let target = "w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, \
                   w.classid, w.objid, w.objsubid";
     let held = target.replace("w.", "h.");
     format!(
         "BEGIN READ ONLY; {search_path}; \
-         WITH me AS MATERIALIZED (SELECT * FROM pg_catalog.pg_stat_activity a WHERE a.pid = {pid} \
-            AND a.backend_start::pg_catalog.text = {began}), \
+         WITH me AS MATERIALIZED (SELECT * FROM pg_catalog.pg_stat_activity a WHERE {which}), \
          locks AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks \
-            WHERE (SELECT me.wait_event_type = 'Lock' FROM me)), \
+            WHERE (SELECT {may_wait} FROM me)), \
          build AS MATERIALIZED (SELECT p.* FROM pg_catalog.pg_stat_progress_create_index p \
-            JOIN me ON me.pid = p.pid), \
+            JOIN me ON me.pid = p.pid WHERE p.phase IS NOT NULL), \
          wanted AS MATERIALIZED (SELECT w.*, COALESCE(w.relation, \
             (SELECT t.relation FROM locks t WHERE t.pid = w.pid AND t.locktype = 'tuple' LIMIT 1), \
             (SELECT build.relid FROM build)) AS subject \
@@ -40,7 +56,7 @@ pub fn query(session: &Session) -> String {
          blocker AS (\
             SELECT b.pid, NULL::pg_catalog.text AS gid, s.application_name, s.usename::pg_catalog.text AS role, \
                 CASE WHEN s.backend_type <> 'client backend' THEN s.backend_type \
-                    WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' ELSE s.state END AS state, \
+                    WHEN s.wait_event_type = 'Lock' THEN {waiting} ELSE s.state END AS state, \
                 s.xact_start AS since, EXISTS (SELECT 1 FROM holding h WHERE h.pid = b.pid) AS holds \
             FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS pid FROM wanted w) b \
             LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid WHERE b.pid <> 0 \
@@ -63,8 +79,8 @@ pub fn query(session: &Session) -> String {
          LEFT JOIN pg_catalog.pg_class c ON c.oid = wanted.subject \
          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace; COMMIT",
         search_path = session::OWN_SEARCH_PATH,
-        pid = session.pid,
-        began = literal(&session.began),
+        may_wait = session::may_wait("me"),
+        waiting = literal(WAITING),
     )
 }
 
@@ -104,20 +120,26 @@ struct SeenBuild {
 
 impl Seen {
     /// As the engine knows it; `None` when the session does nothing.
-    pub fn activity(self) -> Option<Activity> {
+    pub fn activity(mut self) -> Option<Activity> {
         let since = Timestamp::from_microsecond(self.since?).ok()?;
+        let index_build = self.build.take().map(SeenBuild::index_build);
+        Some(Activity {
+            since,
+            waits_for: self.waits_for(),
+            index_build,
+        })
+    }
+
+    /// What holds the lock that the session waits for; who holds it comes first.
+    pub fn waits_for(self) -> Vec<Blocker> {
         let relation = self
             .relation_schema
             .zip(self.relation)
             .map(|(schema, name)| format!("{}.{}", sanitize::name(&schema), sanitize::name(&name)));
         let blockers = self.blockers.unwrap_or_default().into_iter();
-        Some(Activity {
-            since,
-            waits_for: blockers
-                .map(|blocker| blocker.blocker(relation.clone()))
-                .collect(),
-            index_build: self.build.map(SeenBuild::index_build),
-        })
+        blockers
+            .map(|blocker| blocker.blocker(relation.clone()))
+            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
 use tokio::sync::watch;
 
-use crate::engine::database::{Database, Holder, Inspection, Observation, Preparation, Request};
+use crate::engine::database::{Database, Inspection, Observation, Preparation, Request};
 use crate::engine::decision::Settlement;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::sessions::Activity;
@@ -24,9 +24,7 @@ use super::settings::{Pooler, Settings};
 use super::startup::Startup;
 use super::together::SentAlong;
 use super::watch::{Subject, Watch};
-use super::{
-    check, decide, error, execute, pooler, prepare, query, sanitize, session, steps, stored_text,
-};
+use super::{check, decide, error, execute, pooler, prepare, query, session, steps, stored_text};
 
 /// A connection to one database, for one run.
 pub struct Postgres {
@@ -123,12 +121,6 @@ impl Postgres {
     /// For how long we are connected, at the most.
     pub(super) fn connected_for(&self) -> Duration {
         self.dialled.elapsed()
-    }
-
-    /// Who holds the migration lock.
-    pub(super) async fn lock_holder(&mut self) -> Result<Option<Holder>, DatabaseError> {
-        let row = self.own(session::lock_holder()).await?;
-        row.as_ref().map(holder).transpose()
     }
 
     async fn try_lock(&mut self) -> Result<Observation, DatabaseError> {
@@ -363,20 +355,6 @@ impl Canceller {
             .map(|_| ())
             .map_err(|cause| error::working(&self.settings, &cause, Work::Whole))
     }
-}
-
-/// The row of [`session::lock_holder`].
-fn holder(row: &sqlx::postgres::PgRow) -> Result<Holder, DatabaseError> {
-    let state: Option<String> = column(row, "state")?;
-    let state_seconds: Option<i64> = column(row, "state_seconds")?;
-    Ok(Holder {
-        pid: column(row, "pid")?,
-        application_name: sanitize::name(&column::<String, _>(row, "application_name")?),
-        user: sanitize::name(&column::<String, _>(row, "role")?),
-        connected_seconds: column(row, "connected_seconds")?,
-        state: state.zip(state_seconds),
-        is_same_identity: column(row, "is_same_identity")?,
-    })
 }
 
 /// Decodes one column of an own query.

@@ -369,13 +369,16 @@ fn between(settings: &Settings) -> &'static str {
 }
 
 fn held(holder: &Holder) -> Trouble {
+    let (advice, to_end) = match holder.way_out() {
+        None => ("If it hangs, end it.".to_owned(), Some(holder.pid)),
+        Some(way_out) => (format!("{}.", way_out.sentence), way_out.pid),
+    };
     Trouble {
         check: Check::Locks,
         message: format!(
-            "Another run migrates this database: the migration lock is held by {holder}. Others wait for it. If it \
-             hangs, end it.",
+            "Another run migrates this database: the migration lock is held by {holder}. Others wait for it. {advice}",
         ),
         kind: None,
-        remedy: Some(format!("SELECT pg_terminate_backend({});", holder.pid)),
+        remedy: to_end.map(|pid| format!("SELECT pg_terminate_backend({pid});")),
     }
 }

@@ -26,6 +26,7 @@ mod fields;
 mod flushed;
 mod guard;
 mod history;
+mod holder;
 mod journal;
 mod look;
 mod names;

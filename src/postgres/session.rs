@@ -65,7 +65,7 @@ pub fn begin_locked() -> [String; 3] {
 }
 
 /// Who holds the lock: pid, `application_name`, role, for how long it is connected, its state and for how
-/// long it has it, and whether it is of our own identity.
+/// long it has it, whether it is of our own identity, and whether it waits for a lock or our role may not see that.
 pub fn lock_holder() -> String {
     let seconds_since = |time: &str| {
         format!("EXTRACT(epoch FROM pg_catalog.clock_timestamp() - {time})::pg_catalog.int8")
@@ -73,16 +73,23 @@ pub fn lock_holder() -> String {
     format!(
         "SELECT a.pid, COALESCE(a.application_name, '') AS application_name, \
          COALESCE(a.usename::pg_catalog.text, '') AS role, \
-         COALESCE({connected}, 0) AS connected_seconds, a.state, {state} AS state_seconds, \
+         {connected} AS connected_seconds, a.state, {state} AS state_seconds, \
          COALESCE(a.application_name = pg_catalog.current_setting('application_name') \
-            AND a.usename = SESSION_USER, false) AS is_same_identity \
+            AND a.usename = SESSION_USER, false) AS is_same_identity, {may_wait} AS may_wait \
          FROM pg_catalog.pg_stat_activity a WHERE a.pid IN (SELECT l.pid FROM {locks} \
          AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
          WHERE d.datname = pg_catalog.current_database())) LIMIT 1",
         connected = seconds_since("a.backend_start"),
         state = seconds_since("a.state_change"),
+        may_wait = may_wait("a"),
         locks = held_locks(),
     )
+}
+
+/// Whether a row of `pg_stat_activity` is of a session that waits for a lock. Of others' sessions our role may not see
+/// that, as it sees nothing else: then it may.
+pub fn may_wait(row: &str) -> String {
+    format!("COALESCE({row}.wait_event_type = 'Lock', {row}.backend_start IS NULL)")
 }
 
 /// `FROM` and `WHERE` of the granted locks with our key, in any database.

@@ -266,9 +266,10 @@ impl<'s> Memory<'s> {
                 pid: 7,
                 application_name: "schemaward/cli".to_owned(),
                 user: "u".to_owned(),
-                connected_seconds: 5,
+                connected_seconds: Some(5),
                 state: None,
                 is_same_identity: false,
+                waits_for: Vec::new(),
             })),
             Answer::DownsLoaded(variants) => {
                 let Request::LoadDowns(versions) = self.request(handle) else {

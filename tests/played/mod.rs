@@ -168,9 +168,10 @@ fn holder(application: &str, is_same_identity: bool) -> Holder {
         pid: 4711,
         application_name: format!("schemaward/{application}"),
         user: "ledger".to_owned(),
-        connected_seconds: 730,
+        connected_seconds: Some(730),
         state: Some(("active".to_owned(), 720)),
         is_same_identity,
+        waits_for: Vec::new(),
     }
 }
 

@@ -20,9 +20,10 @@ impl Simulated {
                     pid: 7,
                     application_name: "other".to_owned(),
                     user: "u".to_owned(),
-                    connected_seconds: 5,
+                    connected_seconds: Some(5),
                     state: None,
                     is_same_identity: self.is_same_identity,
+                    waits_for: Vec::new(),
                 }))
             }
             Request::TryLock => Observation::Locked,
