@@ -15,6 +15,7 @@ use crate::postgres::{Check, Finding, Postgres, Settings, Trouble, examine, in_t
 use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
 use super::cluster::{ClusterArgs, ResourceName};
 use super::exit::{Exit, Failure, exit_for_database};
+use super::report::with_what_is_begun;
 use super::source::{self, Depth};
 use super::terminal::Terminal;
 
@@ -137,7 +138,8 @@ impl Subject {
         database: &mut Postgres,
         seen: &Inspection,
     ) -> Result<String, Failure> {
-        let stops = |blocked: Blocked| Failure::not_done(blocked.to_string());
+        let stops =
+            |blocked: Blocked| Failure::not_done(with_what_is_begun(&blocked, &seen.history));
         let auditing = in_time(&self.settings, "the audit", database.audit(0));
         let Some(audit) = auditing.await.map_err(|error| {
             let exit = exit_for_database(error.kind);
@@ -164,8 +166,10 @@ impl Subject {
         }
         let at = seen.history.current();
         let at = at.map_or_else(|| "no version".to_owned(), ToString::to_string);
+        let begun = seen.history.begun();
+        let begun = begun.map_or_else(String::new, |begun| format!("{}; ", begun.seen()));
         Ok(format!(
-            "at {at}; {} rows of the audit are as they were written",
+            "at {at}; {begun}{} rows of the audit are as they were written",
             audit.rows
         ))
     }

@@ -4,6 +4,8 @@ use clap::{ArgGroup, Args};
 
 use crate::engine::review::Review;
 use crate::engine::task::{Mode, Task};
+use crate::migration::begun::BEGUN;
+use crate::migration::blocked::Blocked;
 use crate::migration::history::History;
 use crate::migration::plan::{Plan, Step};
 use crate::migration::target::{Policy, Rollback, Target};
@@ -13,7 +15,7 @@ use super::args::{ConnectionArgs, ExecutionArgs, HistoryArgs, SourceArgs};
 use super::checks::ChecksArgs;
 use super::exit::{Exit, Failure};
 use super::report::{self, Context};
-use super::session::Session;
+use super::session::{Look, Session};
 use super::source::{self, Depth};
 use super::terminal::Terminal;
 use super::up::patience;
@@ -68,7 +70,9 @@ impl Down {
         let mut session = Session::open(&settings, terminal).await?;
         if let Some(version) = &self.version {
             let look = session.look(task.clone()).await?;
-            task.target = Target::DownTo(below(version, &look.history)?);
+            let below = below(version, &look.history);
+            let below = below.map_err(|refused| with_what_is_begun(refused, version, &look))?;
+            task.target = Target::DownTo(below);
         }
         // Between that look and the lock somebody else may have applied more.
         let ended = session
@@ -138,6 +142,24 @@ fn below(version: &Version, history: &History) -> Result<Option<Version>, Failur
     Err(Failure::not_done(format!(
         "{version} is not the newest version applied, {current} is. Nothing was undone. {way}"
     )))
+}
+
+/// The refusal with what is half done: of the version itself it is all there is to say.
+fn with_what_is_begun(mut refused: Failure, version: &Version, look: &Look) -> Failure {
+    let Some(begun) = look.history.begun() else {
+        return refused;
+    };
+    match &look.plan {
+        Err(blocked @ Blocked::Begun { .. }) if begun.version == *version => {
+            return Failure::not_done(blocked.to_string());
+        }
+        Ok(_) | Err(_) => {}
+    }
+    for message in &mut refused.messages {
+        message.push(' ');
+        message.push_str(&begun.sentence(BEGUN));
+    }
+    refused
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::check::json;
 use super::exit::{Exit, Failure};
 use super::output::{self, Format, FormatArgs};
 use super::plan_text;
+use super::report::with_what_is_begun;
 use super::session::{Look, Session};
 use super::source::{self, Depth};
 use super::terminal::Terminal;
@@ -111,7 +112,10 @@ fn show(
     }
     match plan {
         Ok(_) => Ok(Exit::Done),
-        Err(blocked) => Err(Failure::not_done(blocked.to_string())),
+        Err(blocked) => Err(Failure::not_done(with_what_is_begun(
+            blocked,
+            &look.history,
+        ))),
     }
 }
 

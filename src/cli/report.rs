@@ -7,8 +7,11 @@ use crate::engine::decision::Change;
 use crate::engine::error::ScriptFailure;
 use crate::engine::outcome::{End, Outcome, Stop};
 use crate::engine::task::Owner;
+use crate::migration::begun::BEGUN;
+use crate::migration::blocked::Blocked;
 use crate::migration::catalog::Catalog;
 use crate::migration::file_name::Direction;
+use crate::migration::history::History;
 use crate::migration::script::Script;
 
 use super::exit::{Exit, exit_for};
@@ -120,6 +123,14 @@ fn look_again(namespace: &str, name: &str) -> String {
     format!(
         "kubectl -n {namespace} annotate --overwrite databaseschema {name} {RECONCILE_ANNOTATION}=\"$(date +%s)\""
     )
+}
+
+/// Why there is no plan, with what is half done beside it.
+pub(super) fn with_what_is_begun(blocked: &Blocked, history: &History) -> String {
+    match (blocked, history.begun()) {
+        (Blocked::Begun { .. }, _) | (_, None) => blocked.to_string(),
+        (_, Some(begun)) => format!("{blocked} {}", begun.sentence(BEGUN)),
+    }
 }
 
 /// What the engine says of a run's end.

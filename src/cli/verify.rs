@@ -14,6 +14,7 @@ use super::checks::ChecksArgs;
 use super::exit::{Exit, Failure};
 use super::output::verify::{CheckResult, Finding, FindingStatus, Verify as Results};
 use super::output::{self, Format, FormatArgs};
+use super::report::with_what_is_begun;
 use super::session::{Look, Session};
 use super::source::{self, Depth};
 use super::table::{self, Cell};
@@ -108,16 +109,19 @@ fn reason_to_skip(check: &Check, look: &Look) -> Option<String> {
 /// Whether the history is as the files say.
 fn of_history(look: &Look) -> Finding {
     let plan = match &look.plan {
-        Err(blocked) => return Finding::failed(blocked.to_string()),
+        Err(blocked) => return Finding::failed(with_what_is_begun(blocked, &look.history)),
         Ok(plan) => plan,
     };
+    // A plan begins with the version that is begun.
+    let begun = look.history.begun();
+    let half_done = begun.map_or_else(String::new, |begun| format!("; {}", begun.seen()));
     let pending: Vec<_> = plan.steps.iter().map(version).collect();
     match (pending.as_slice(), look.history.current()) {
         ([], Some(current)) => Finding::passed(Some(format!("at {current}, as the files say"))),
         ([], None) => Finding::passed(Some("no version is applied, and none is wanted".to_owned())),
-        ([only], _) => Finding::failed(format!("{only} is not applied")),
+        ([only], _) => Finding::failed(format!("{only} is not applied{half_done}")),
         ([first, .., last], _) => Finding::failed(format!(
-            "{} versions are not applied: {first} to {last}",
+            "{} versions are not applied: {first} to {last}{half_done}",
             pending.len()
         )),
     }

@@ -33,6 +33,9 @@ pub struct Entry {
     pub before: Option<Evidence>,
 }
 
+/// What is known of a version that is begun without the migration lock: whoever began it may be at it now.
+pub const BEGUN: &str = "is begun and not recorded";
+
 /// How far a part came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryState {
@@ -144,6 +147,23 @@ impl Begun {
             (None, Some(entry)) => format!("statement {} was started", entry.first),
             (None, None) => "nothing of it is known to be done".to_owned(),
         }
+    }
+
+    /// That it is begun, as a sentence: `The DOWN of 002 is begun and not recorded: statement 1 is done.` `how` is what
+    /// is known of it, such as [`BEGUN`].
+    #[must_use]
+    pub fn sentence(&self, how: &str) -> String {
+        let clause = format!("{} {how}: {}.", self.script(), self.progress());
+        match clause.strip_prefix("the") {
+            Some(rest) => format!("The{rest}"),
+            None => clause,
+        }
+    }
+
+    /// The same as a clause, of whoever looks without the migration lock.
+    #[must_use]
+    pub fn seen(&self) -> String {
+        format!("{} {BEGUN}: {}", self.script(), self.progress())
     }
 
     /// The first entry that is not, at its place, what `script` says now; `None`: what was begun is still the

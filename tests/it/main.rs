@@ -43,6 +43,7 @@ mod flush;
 mod gates_operator;
 mod github_actions;
 mod guarded_record;
+mod half_done;
 mod held_up;
 mod history;
 mod hosts;

@@ -5,7 +5,7 @@ use crate::engine::check::Moment;
 use crate::engine::error::{
     DatabaseError, DatabaseErrorKind, InDoubt, ScriptFailure, ScriptFailureKind,
 };
-use crate::migration::begun::Begun;
+use crate::migration::begun::{BEGUN, Begun};
 use crate::migration::blocked::Blocked;
 use crate::migration::file_name::Direction;
 use crate::migration::version::Version;
@@ -51,14 +51,7 @@ impl Outcome {
             // What became of it in this run is told already.
             _ if self.remains.is_some() => String::new(),
             None => String::new(),
-            Some(begun) => {
-                let what = match begun.direction {
-                    Direction::Up => begun.version.to_string(),
-                    Direction::Down => format!("The DOWN of {}", begun.version),
-                };
-                let how = self.how_begun("an earlier run");
-                format!(" {what} {how}: {}.", begun.progress())
-            }
+            Some(begun) => format!(" {}", begun.sentence(&self.how_begun("an earlier run"))),
         }
     }
 
@@ -67,7 +60,7 @@ impl Outcome {
         if self.is_locked {
             format!("was begun by {by} and is not finished")
         } else {
-            "is begun and not recorded".to_owned()
+            BEGUN.to_owned()
         }
     }
 
