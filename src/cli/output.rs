@@ -260,6 +260,9 @@ pub struct Statement {
     /// Its leading key words and names, never a value: `CREATE TABLE widgets`.
     pub(super) command: String,
     pub(super) class: StatementClass,
+    /// The versions whose rows in the history table it writes or takes out, where it does nothing else and its
+    /// words tell all of them; empty for any other statement.
+    pub(super) records: Vec<String>,
     /// What it does to a database in use: none, additive, definition, data change, incompatible, blocking,
     /// rewrite, destructive, or unknown where its words do not tell.
     pub(super) impact: &'static str,
@@ -280,7 +283,7 @@ pub enum StatementClass {
     Transactional,
     /// Outside of a transaction, since PostgreSQL refuses it inside one.
     NonTransactional,
-    /// The script's own row in the history table and nothing else, in the version's transaction.
+    /// The version's own row in the history table and nothing else, in its transaction.
     SelfRecord,
 }
 

@@ -198,7 +198,13 @@ async fn describe(
             checksum: checksum.to_string(),
             findings: findings.remove(&None).unwrap_or_default(),
             statements: all.map_or_else(Vec::new, |(script, assessment)| {
-                statements(script, assessment, findings, begun(history, version))
+                statements(
+                    version,
+                    script,
+                    assessment,
+                    findings,
+                    begun(history, version),
+                )
             }),
         });
     }
@@ -278,6 +284,7 @@ fn begun<'a>(history: &'a History, version: &Version) -> Option<&'a Begun> {
 }
 
 fn statements(
+    version: &Version,
     script: &Script,
     assessment: &Assessment,
     mut findings: BTreeMap<Option<usize>, Vec<output::Finding>>,
@@ -285,16 +292,20 @@ fn statements(
 ) -> Vec<output::Statement> {
     let statements = script.statements().iter().zip(&assessment.statements);
     statements
-        .map(|(statement, judged)| output::Statement {
-            number: statement.number,
-            line: statement.position.line,
-            column: statement.position.column,
-            command: words(&script.text()[statement.range.clone()]),
-            class: class(statement),
-            impact: judged.impact.name(),
-            lock: judged.lock.to_string(),
-            findings: findings.remove(&Some(statement.number)).unwrap_or_default(),
-            done: begun.is_some_and(|begun| begun.covers(statement.number)),
+        .map(|(statement, judged)| {
+            let recorded = script.recorded_by(statement);
+            output::Statement {
+                number: statement.number,
+                line: statement.position.line,
+                column: statement.position.column,
+                command: words(&script.text()[statement.range.clone()]),
+                class: class(statement, version, &recorded),
+                records: recorded.iter().map(ToString::to_string).collect(),
+                impact: judged.impact.name(),
+                lock: judged.lock.to_string(),
+                findings: findings.remove(&Some(statement.number)).unwrap_or_default(),
+                done: begun.is_some_and(|begun| begun.covers(statement.number)),
+            }
         })
         .collect()
 }
@@ -313,10 +324,12 @@ fn findings(assessment: &Assessment) -> BTreeMap<Option<usize>, Vec<output::Find
     findings
 }
 
-fn class(statement: &Statement) -> output::StatementClass {
+/// `recorded`: the versions whose rows the statement is about. It is the own record of `version` alone.
+fn class(statement: &Statement, version: &Version, recorded: &[Version]) -> output::StatementClass {
+    let is_own = !recorded.is_empty() && recorded.iter().all(|recorded| recorded == version);
     match statement.class {
         StatementClass::NonTransactional(_) => output::StatementClass::NonTransactional,
-        _ if statement.is_plain_record => output::StatementClass::SelfRecord,
+        _ if is_own => output::StatementClass::SelfRecord,
         // The other two classes do not get past the judgement of a script.
         StatementClass::Transactional
         | StatementClass::TransactionControl
@@ -329,14 +342,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_record_that_does_nothing_else_is_called_that() {
+    fn only_the_versions_own_record_that_does_nothing_else_is_called_that() {
         use output::StatementClass::{NonTransactional, SelfRecord, Transactional};
-        let text = "INSERT INTO schema_migrations (version, name) VALUES ('001', 'a');\n\
+        let text = "INSERT INTO schema_migrations (version, name) VALUES ('1', 'a');\n\
+                    INSERT INTO schema_migrations (version, name) VALUES ('002', 'b');\n\
+                    INSERT INTO schema_migrations (version, name) VALUES ('001', 'a'), ('002', 'b');\n\
+                    INSERT INTO schema_migrations (version, name) VALUES (DEFAULT, 'b');\n\
                     INSERT INTO schema_migrations SELECT * FROM archive;\n\
                     DELETE FROM schema_migrations;\nCREATE INDEX CONCURRENTLY i ON t (a);";
         let script = Script::parse(text.as_bytes(), "schema_migrations").unwrap();
+        let version = Version::parse("001").unwrap();
+        let class =
+            |statement: &Statement| class(statement, &version, &script.recorded_by(statement));
         let classes: Vec<_> = script.statements().iter().map(class).collect();
-        let expected = [SelfRecord, Transactional, Transactional, NonTransactional];
+        let (own, other, outside) = (SelfRecord, Transactional, NonTransactional);
+        let expected = [own, other, other, other, other, other, outside];
         assert_eq!(classes, expected);
     }
 }

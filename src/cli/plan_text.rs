@@ -3,7 +3,7 @@
 use clap::builder::styling::AnsiColor;
 
 use super::check::json::Level;
-use super::output::{Adoption, Direction, Loss, Plan, StatementClass, Step, TextSource};
+use super::output::{Adoption, Direction, Loss, Plan, Statement, StatementClass, Step, TextSource};
 use super::table::{self, Cell};
 use super::terminal::Terminal;
 
@@ -69,11 +69,11 @@ fn statements(step: &Step, terminal: Terminal) -> String {
         .iter()
         .map(|statement| {
             let (class, colour) = if statement.done {
-                ("done already", Some(AnsiColor::Green))
+                ("done already".to_owned(), Some(AnsiColor::Green))
             } else {
-                class(statement.class)
+                class(statement)
             };
-            let class = Cell::word(class);
+            let class = Cell::word(&class);
             vec![
                 Cell::of(Some(format!("  line {}", statement.line))),
                 Cell::of(Some(shorten(&statement.command))),
@@ -153,11 +153,28 @@ fn shorten(text: &str) -> String {
     text.chars().take(WIDTH - 1).chain(['…']).collect()
 }
 
-fn class(class: StatementClass) -> (&'static str, Option<AnsiColor>) {
-    match class {
-        StatementClass::Transactional => ("in its transaction", None),
-        StatementClass::NonTransactional => ("outside of a transaction", Some(AnsiColor::Red)),
-        StatementClass::SelfRecord => ("its own record, in its transaction", None),
+/// How a statement runs; and whose record it is, which of another version deserves a second look.
+fn class(statement: &Statement) -> (String, Option<AnsiColor>) {
+    match (statement.class, statement.records.as_slice()) {
+        (StatementClass::Transactional, []) => ("in its transaction".to_owned(), None),
+        (StatementClass::Transactional, records) => (
+            format!("{}, in its transaction", whose(records)),
+            Some(AnsiColor::Yellow),
+        ),
+        (StatementClass::NonTransactional, _) => {
+            ("outside of a transaction".to_owned(), Some(AnsiColor::Red))
+        }
+        (StatementClass::SelfRecord, _) => ("its own record, in its transaction".to_owned(), None),
+    }
+}
+
+/// `record of 005`, `records of 005 and 2 others`
+fn whose(records: &[String]) -> String {
+    match records {
+        [] => String::new(),
+        [only] => format!("record of {only}"),
+        [first, _] => format!("records of {first} and 1 other"),
+        [first, others @ ..] => format!("records of {first} and {} others", others.len()),
     }
 }
 

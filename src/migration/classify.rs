@@ -287,7 +287,7 @@ fn option(sql: &str, keyword: &str, name: &str) -> Option<bool> {
 
 mod record;
 
-pub(super) use record::is_plain_record;
+pub(super) use record::{is_plain_record, recorded};
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::classify::{is_plain_record, is_self_record, leading_words};
+use super::classify::{is_plain_record, is_self_record, leading_words, recorded};
 pub use super::defect::{ScriptDefect, ScriptDefectKind, TransactionProblem, Unterminated};
 use super::fold;
 use super::position::{Positions, lines};
 use super::split::{Flaw, Piece, split};
 use super::statement::{Position, Statement};
+use super::version::Version;
 
 /// A script that can be run: its text, its statements, and how they go to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +181,16 @@ impl Script {
             .binary_search_by_key(&number, |statement| statement.number)
             .ok()?;
         self.statements.get(index)
+    }
+
+    /// The versions whose rows in the ledger a statement of this script writes or takes out, where it does nothing else
+    /// and its words tell all of them; empty for any other.
+    #[must_use]
+    pub fn recorded_by(&self, statement: &Statement) -> Vec<Version> {
+        let recorded = statement
+            .is_plain_record
+            .then(|| recorded(self.text_of(statement)));
+        recorded.flatten().unwrap_or_default()
     }
 
     /// A line of the file (from 1), without its line end.

@@ -65,6 +65,7 @@ mod operator_rest;
 mod operator_rig;
 mod operator_seen;
 mod operator_turns;
+mod plan_records;
 mod pooler;
 mod rds;
 mod rds_iam;

@@ -1,6 +1,7 @@
 //! A file's own record in the ledger that needs no review: one that can do nothing else.
 
 use super::{Kind, Token, Tokens, identifier};
+use crate::migration::version::Version;
 
 /// Whether a statement only writes rows of literals into the ledger or takes one version out of it. The schema is unsaid
 /// or `public`: in any other, the table may be somebody else's.
@@ -18,6 +19,44 @@ pub(in super::super) fn is_plain_record(sql: &str, ledger_table: &str) -> bool {
     } else {
         false
     }
+}
+
+/// The versions whose rows a plain record writes or takes out, each as often as it stands there; `None`: the words do not
+/// tell all of them. Without a list of columns the version is the first, as in the table that we create.
+pub(in super::super) fn recorded(sql: &str) -> Option<Vec<Version>> {
+    let tokens: Vec<Token<'_>> = Tokens::new(sql).collect();
+    let Some(values) = tokens.iter().position(|token| token.is("values")) else {
+        // DELETE FROM: the literal is the last of it.
+        return Some(vec![version(tokens.last()?)?]);
+    };
+    let (head, rows) = tokens.split_at(values);
+    let is = |text: &'static str| move |token: &Token<'_>| token.text == text;
+    let place = match head.iter().position(is("(")) {
+        None => 0,
+        Some(open) => {
+            let mut names = head[open + 1..].split(is(","));
+            names.position(|name| {
+                let name = name.first().and_then(identifier);
+                name.is_some_and(|name| name == "version")
+            })?
+        }
+    };
+    let rows = rows[1..].split(|token| token.is("on")).next()?;
+    let rows = rows.split(is(")")).filter(|row| !row.is_empty());
+    rows.map(|row| {
+        let open = row.iter().position(is("("))?;
+        version(row[open + 1..].split(is(",")).nth(place)?.first()?)
+    })
+    .collect()
+}
+
+/// The version that a literal is.
+fn version(token: &Token<'_>) -> Option<Version> {
+    let text = match token.kind {
+        Kind::String => token.text.strip_prefix('\'')?.strip_suffix('\'')?,
+        _ => token.text,
+    };
+    Version::parse(text).ok()
 }
 
 /// What is left of a statement.

@@ -185,3 +185,34 @@ fn a_record_that_may_do_more_is_reviewed() {
         assert_eq!(is_plain_record(sql, "schema_migrations"), expected, "{sql}");
     }
 }
+
+#[test]
+fn whose_row_a_plain_record_is_about_is_told_by_its_words() {
+    for (sql, expected) in [
+        (
+            "DELETE FROM schema_migrations WHERE version = '002'",
+            Some("002"),
+        ),
+        (
+            "INSERT INTO schema_migrations (name, \"version\") VALUES ('a, (b)', '007'), ('1', 8) ON CONFLICT (version) DO NOTHING",
+            Some("007 8"),
+        ),
+        (
+            "INSERT INTO public.schema_migrations VALUES ('1', 2), ('3', 4)",
+            Some("1 3"),
+        ),
+        ("INSERT INTO schema_migrations (name) VALUES ('1')", None),
+        (
+            "INSERT INTO schema_migrations VALUES ('1'), (DEFAULT)",
+            None,
+        ),
+        ("INSERT INTO schema_migrations VALUES (E'1')", None),
+    ] {
+        assert!(is_plain_record(sql, "schema_migrations"), "{sql}");
+        let found = recorded(sql).map(|versions| {
+            let texts: Vec<_> = versions.iter().map(ToString::to_string).collect();
+            texts.join(" ")
+        });
+        assert_eq!(found.as_deref(), expected, "{sql}");
+    }
+}
