@@ -24,7 +24,8 @@ pub(super) struct Accept {
     /// text and no other
     #[arg(value_name = "VERSION[:CHECKSUM]", required_unless_present = "audit")]
     versions: Vec<String>,
-    /// Take the audit as it stands; what comes after is verified again
+    /// Take the audit as it stands, after showing which rows are not as they were written; what comes after is
+    /// verified again
     #[arg(long, conflicts_with = "versions")]
     audit: bool,
     #[command(flatten)]

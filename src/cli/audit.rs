@@ -41,14 +41,51 @@ impl Audit {
         terminal.results(&text(&report.newest, terminal))?;
         if let Some(defect) = report.defect {
             let tampered = Blocked::AuditTampered(defect);
-            return Err(Failure::not_done(tampered.to_string()));
+            let wrong = wrong(&report.wrong, terminal);
+            return Err(Failure::not_done(format!("{tampered}{wrong}")));
         }
-        write_error(&format!(
-            "{}: {} rows, all of them as they were written\n",
-            settings.database, report.rows
-        ));
+        let (database, rows) = (&settings.database, report.rows);
+        write_error(&match report.accepted {
+            None => format!("{database}: {rows} rows, all of them as they were written\n"),
+            Some(accepted) => {
+                format!("{database}: {rows} rows, as they were written {BUT_FOR}{accepted}\n")
+            }
+        });
         Ok(Exit::Done)
     }
+}
+
+/// What stands before that which a person accepted in the audit.
+pub(super) const BUT_FOR: &str = "but for what a person accepted: ";
+
+/// Says what is accepted with the audit as it stands, before it is: what is wrong in older rows, too.
+///
+/// # Errors
+/// When the database does not give the audit, or a signal comes first.
+pub(super) async fn tell_what_is_accepted(
+    session: &mut Session,
+    terminal: Terminal,
+) -> Result<(), Failure> {
+    let report = session.audit(0).await?;
+    if let Some((defect, rows)) =
+        report.and_then(|report| report.defect.map(|defect| (defect, report.wrong)))
+    {
+        let wrong = wrong(&rows, terminal);
+        terminal.warning(&format!("This is accepted: {defect}.{wrong}"));
+    }
+    Ok(())
+}
+
+/// The rows that are not as they were written, below a message.
+fn wrong(rows: &[AuditRow], terminal: Terminal) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let table = text(rows, terminal);
+    format!(
+        "\nRows that are not as they were written, or do not fit what stands before them:\n{}",
+        table.trim_end()
+    )
 }
 
 fn text(rows: &[AuditRow], terminal: Terminal) -> String {

@@ -8,6 +8,7 @@ use crate::engine::task::{Mode, Task};
 use crate::migration::catalog::Catalog;
 
 use super::args::{ConnectionArgs, HistoryArgs, LockWaitArgs};
+use super::audit::tell_what_is_accepted;
 use super::environment;
 use super::exit::{Exit, Failure};
 use super::report::{self, Context};
@@ -61,6 +62,9 @@ impl RecordArgs {
             ..Task::of_command_line(catalog.clone(), self.history.ledger())
         };
         let mut session = Session::open(&settings, terminal).await?;
+        if is_about_the_audit(&task.mode) {
+            tell_what_is_accepted(&mut session, terminal).await?;
+        }
         let ended = session.run(task, |_| true).await?;
         let context = Context {
             terminal,
@@ -73,4 +77,8 @@ impl RecordArgs {
         session.close().await;
         Ok(exit)
     }
+}
+
+fn is_about_the_audit(mode: &Mode) -> bool {
+    matches!(mode, Mode::Decide(decision) if decision.wish == Wish::AcceptAudit)
 }

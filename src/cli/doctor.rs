@@ -13,6 +13,7 @@ use crate::migration::target::{Policy, Target};
 use crate::postgres::{Check, Finding, Postgres, Settings, Trouble, examine, in_time};
 
 use super::args::{ConnectionArgs, HistoryArgs, SourceArgs};
+use super::audit::BUT_FOR;
 use super::cluster::{ClusterArgs, ResourceName};
 use super::exit::{Exit, Failure, exit_for_database};
 use super::report::with_what_is_begun;
@@ -168,8 +169,11 @@ impl Subject {
         let at = at.map_or_else(|| "no version".to_owned(), ToString::to_string);
         let begun = seen.history.begun();
         let begun = begun.map_or_else(String::new, |begun| format!("{}; ", begun.seen()));
+        let accepted = audit.accepted;
+        let accepted =
+            accepted.map_or_else(String::new, |accepted| format!(" {BUT_FOR}{accepted}"));
         Ok(format!(
-            "at {at}; {begun}{} rows of the audit are as they were written",
+            "at {at}; {begun}{} rows of the audit are as they were written{accepted}",
             audit.rows
         ))
     }

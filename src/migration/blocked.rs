@@ -129,8 +129,9 @@ impl fmt::Display for Blocked {
             Self::AuditTampered(defect) => write!(
                 f,
                 "The audit was changed by another program: {defect}. The database was not changed. Find out who did \
-                 it, and restore schema schemaward from a backup; or accept the audit as it stands, by annotation \
-                 schemaward.dev/accept=audit or by `schemaward accept --audit`."
+                 it, and restore schema schemaward from a backup; or, once you have seen by `schemaward audit` what is \
+                 wrong in it, accept the audit as it stands, by annotation schemaward.dev/accept=audit or by \
+                 `schemaward accept --audit`: then that counts as true."
             ),
             Self::UnknownTarget(version) => write!(
                 f,

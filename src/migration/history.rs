@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::begun::Begun;
 use super::checksum::Checksum;
 use super::file_name::Direction;
+use super::text::{by_number, clauses, list};
 use super::version::Version;
 
 /// One row of the ledger, with our own record of it where there is one.
@@ -57,6 +58,73 @@ pub struct AuditDefect {
     pub row: i64,
     /// What it is.
     pub kind: AuditDefectKind,
+    /// What else is wrong, in the order of the rows; these have no others.
+    pub others: Vec<Self>,
+}
+
+impl AuditDefect {
+    /// The first of these, which are in the order of the rows, with the others behind it; `None`: there is none.
+    #[must_use]
+    pub fn of(defects: Vec<Self>) -> Option<Self> {
+        let mut defects = defects.into_iter();
+        let first = defects.next()?;
+        Some(Self {
+            others: defects.collect(),
+            ..first
+        })
+    }
+
+    /// It and all others.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// The rows that do not go on from what stands before them: they were written by another program, or changed, or
+    /// what was before them is gone.
+    pub fn rows(&self) -> impl Iterator<Item = i64> {
+        self.all()
+            .filter(|defect| match defect.kind {
+                AuditDefectKind::Changed => true,
+                AuditDefectKind::Missing => defect.row > 0,
+                AuditDefectKind::Unwritten(_) | AuditDefectKind::Unrecorded(_) => false,
+            })
+            .map(|defect| defect.row)
+    }
+
+    fn clause(&self) -> String {
+        let row = self.row;
+        match &self.kind {
+            AuditDefectKind::Changed => changed(&[row]),
+            AuditDefectKind::Missing if row == 0 => "schemaward.audit is empty".to_owned(),
+            AuditDefectKind::Missing => {
+                format!("rows of schemaward.audit before row {row} are gone")
+            }
+            AuditDefectKind::Unwritten(version) => format!(
+                "schemaward.audit has no row about {version} as it is recorded, so rows of it are gone"
+            ),
+            AuditDefectKind::Unrecorded(version) => format!(
+                "row {row} of schemaward.audit says that {version} was applied, and its record in \
+                 schemaward.script is gone"
+            ),
+        }
+    }
+}
+
+/// `row 7 of schemaward.audit is not as it was written, nor do rows 9 and 12 fit what stands before them`: behind a row
+/// whose hash was changed one that is as it was does not fit either.
+fn changed(rows: &[i64]) -> String {
+    let Some((first, others)) = rows.split_first() else {
+        return String::new();
+    };
+    let first = format!("row {first} of schemaward.audit is not as it was written");
+    let (does, it) = by_number(others.len(), ("does row", "it"), ("do rows", "them"));
+    match others {
+        [] => first,
+        others => format!(
+            "{first}, nor {does} {} fit what stands before {it}",
+            list(others)
+        ),
+    }
 }
 
 /// What may have been done to the audit.
@@ -74,25 +142,16 @@ pub enum AuditDefectKind {
 
 impl fmt::Display for AuditDefect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = self.row;
-        match &self.kind {
-            AuditDefectKind::Changed => {
-                write!(f, "row {row} of schemaward.audit is not as it was written")
-            }
-            AuditDefectKind::Missing if row == 0 => f.write_str("schemaward.audit is empty"),
-            AuditDefectKind::Missing => {
-                write!(f, "rows of schemaward.audit before row {row} are gone")
-            }
-            AuditDefectKind::Unwritten(version) => write!(
-                f,
-                "schemaward.audit has no row about {version} as it is recorded, so rows of it are gone"
-            ),
-            AuditDefectKind::Unrecorded(version) => write!(
-                f,
-                "row {row} of schemaward.audit says that {version} was applied, and its record in \
-                 schemaward.script is gone"
-            ),
+        let is_changed = |defect: &&Self| defect.kind == AuditDefectKind::Changed;
+        let rows: Vec<i64> = self.all().filter(is_changed).map(|one| one.row).collect();
+        let others = self.all().filter(|defect| !is_changed(defect));
+        let mut all: Vec<String> = others.map(Self::clause).collect();
+        if !rows.is_empty() {
+            // What shows first is said first.
+            let place = if is_changed(&self) { 0 } else { all.len() };
+            all.insert(place, changed(&rows));
         }
+        f.write_str(&clauses(&all))
     }
 }
 

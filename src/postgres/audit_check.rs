@@ -130,7 +130,7 @@ fn from_hex(text: &str) -> Vec<u8> {
 }
 
 /// The rows of the audit, taken in from the oldest to the newest, and what is wrong with them. What a person accepted,
-/// and all before it, is not looked at again.
+/// and all before it, stops nothing again.
 #[derive(Debug)]
 pub struct Chain {
     extent: Extent,
@@ -139,8 +139,10 @@ pub struct Chain {
     id: i64,
     hash: Vec<u8>,
     accepted: i64,
-    /// The first one in the chain itself.
-    broken: Option<AuditDefect>,
+    /// Those in the chain itself that nobody accepted.
+    broken: Vec<AuditDefect>,
+    /// Those that a person accepted.
+    condoned: Vec<AuditDefect>,
     /// Of each version its newest row, and whether that promises a record.
     promises: BTreeMap<String, Promise>,
 }
@@ -161,7 +163,8 @@ impl Chain {
             id: 0,
             hash: Vec::new(),
             accepted: 0,
-            broken: None,
+            broken: Vec::new(),
+            condoned: Vec::new(),
             promises: BTreeMap::new(),
         }
     }
@@ -184,13 +187,11 @@ impl Chain {
     pub fn add(&mut self, row: &Row) {
         if row.action == ACCEPT_AUDIT {
             self.accepted = row.id;
-            self.broken = None;
+            self.condoned.append(&mut self.broken);
         }
         let kind = self.defect(row);
         self.follow(row);
-        if self.broken.is_none() {
-            self.broken = kind.map(|kind| AuditDefect { row: row.id, kind });
-        }
+        self.broken.extend(kind.map(|kind| defect(row.id, kind)));
     }
 
     /// What is wrong with a row behind those that were taken in.
@@ -231,7 +232,12 @@ impl Chain {
         self.taken
     }
 
-    /// The first thing that is not as it was written. `unwritten` is the answer to [`unwritten`]; `has_record` says of a
+    /// What was not as it was written in the chain when a person accepted it.
+    pub fn accepted(&self) -> Option<AuditDefect> {
+        AuditDefect::of(self.condoned.clone())
+    }
+
+    /// What is not as it was written. `unwritten` is the answer to [`unwritten`]; `has_record` says of a
     /// version, as the audit spells it, whether there is a record of it: the newest rows may have been cut off, or
     /// records, which the chain cannot tell.
     pub fn verdict(
@@ -239,24 +245,19 @@ impl Chain {
         unwritten: Option<&str>,
         has_record: impl Fn(&str) -> bool,
     ) -> Option<AuditDefect> {
-        let empty = (self.taken == 0).then_some(AuditDefect {
-            row: 0,
-            kind: AuditDefectKind::Missing,
+        let empty = (self.taken == 0).then(|| defect(0, AuditDefectKind::Missing));
+        let unwritten =
+            unwritten.map(|version| defect(self.id, about(version, AuditDefectKind::Unwritten)));
+        let unrecorded = self.promises(has_record).map(|promise| {
+            let kind = about(&promise.version, AuditDefectKind::Unrecorded);
+            defect(promise.row, kind)
         });
-        let unwritten = unwritten.map(|version| AuditDefect {
-            row: self.id,
-            kind: about(version, AuditDefectKind::Unwritten),
-        });
-        let unrecorded = self
-            .promises(has_record)
-            .map(|promise| AuditDefect {
-                row: promise.row,
-                kind: about(&promise.version, AuditDefectKind::Unrecorded),
-            })
-            .min_by_key(|defect| defect.row);
-        let all = [empty, self.broken.clone(), unwritten, unrecorded];
-        // The first of those that are of the same row.
-        all.into_iter().flatten().min_by_key(|defect| defect.row)
+        let mut all = self.broken.clone();
+        for defect in empty.into_iter().chain(unwritten).chain(unrecorded) {
+            let behind = all.iter().position(|known| known.row > defect.row);
+            all.insert(behind.unwrap_or(all.len()), defect);
+        }
+        AuditDefect::of(all)
     }
 
     /// Promises of a record that is not there. A look asks for the newest row of this ledger alone.
@@ -269,6 +270,14 @@ impl Chain {
                 && promise.row > self.accepted
                 && !has_record(&promise.version)
         })
+    }
+}
+
+fn defect(row: i64, kind: AuditDefectKind) -> AuditDefect {
+    AuditDefect {
+        row,
+        kind,
+        others: Vec::new(),
     }
 }
 

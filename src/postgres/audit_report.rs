@@ -13,6 +13,9 @@ use super::connection::Postgres;
 use super::fields::{given, given_as, text, time};
 use super::history::of_ledger;
 
+/// Rows that are not as they were written of which the content is read, at the most.
+const MOST_WRONG: usize = 100;
+
 /// What the audit holds.
 #[derive(Debug)]
 pub struct AuditReport {
@@ -20,8 +23,12 @@ pub struct AuditReport {
     pub rows: usize,
     /// The newest ones, newest last.
     pub newest: Vec<AuditRow>,
-    /// The first thing in it that is not as it was written.
+    /// What in it is not as it was written.
     pub defect: Option<AuditDefect>,
+    /// The rows of it that are not as they were written, or do not fit what stands before them; at the most 100.
+    pub wrong: Vec<AuditRow>,
+    /// What was not as it was written when a person accepted the audit.
+    pub accepted: Option<AuditDefect>,
 }
 
 /// One row of the audit.
@@ -85,14 +92,35 @@ impl Postgres {
         };
         self.read_each(&questions, |question, row| found.take(question, &row))
             .await?;
-        Ok(Some(found.report()))
+        let mut report = found.report();
+        if let Some(defect) = &report.defect {
+            let rows: Vec<_> = defect.rows().take(MOST_WRONG).collect();
+            let wrong = &mut report.wrong;
+            self.read_each(&[rows_of(&rows)], |_, row| {
+                wrong.push(AuditRow::read(&row)?);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(Some(report))
     }
+}
+
+/// What an [`AuditRow`] is read from.
+const COLUMNS: &str =
+    "SELECT a.id, EXTRACT(epoch FROM a.at), a.action, a.version, a.actor, a.detail FROM";
+
+fn rows_of(rows: &[i64]) -> String {
+    let rows: Vec<_> = rows.iter().map(ToString::to_string).collect();
+    format!(
+        "{COLUMNS} schemaward.audit a WHERE a.id = ANY ('{{{}}}'::pg_catalog.int8[]) ORDER BY a.id",
+        rows.join(",")
+    )
 }
 
 fn newest_rows(newest: u32) -> String {
     format!(
-        "SELECT a.id, EXTRACT(epoch FROM a.at), a.action, a.version, a.actor, a.detail \
-         FROM (SELECT a.* FROM schemaward.audit a ORDER BY a.id DESC LIMIT {newest}) a ORDER BY a.id"
+        "{COLUMNS} (SELECT a.* FROM schemaward.audit a ORDER BY a.id DESC LIMIT {newest}) a ORDER BY a.id"
     )
 }
 
@@ -123,6 +151,8 @@ impl Found {
         AuditReport {
             rows: self.chain.taken(),
             newest: self.newest,
+            wrong: Vec::new(),
+            accepted: self.chain.accepted(),
             defect: self
                 .chain
                 .verdict(unwritten, |version| self.recorded.contains(version)),

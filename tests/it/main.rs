@@ -40,6 +40,7 @@ mod engine;
 mod external_secrets;
 mod first_user_operator;
 mod flush;
+mod forged_audit;
 mod gates_operator;
 mod github_actions;
 mod guarded_record;

@@ -363,6 +363,7 @@ fn an_audit_is_accepted_with_what_was_found_in_it() {
         Some(AuditDefect {
             row: 2,
             kind: AuditDefectKind::Changed,
+            others: Vec::new(),
         })
     };
     // Without a defect, too: it may be in rows that a look does not verify.

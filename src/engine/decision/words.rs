@@ -26,13 +26,15 @@ impl fmt::Display for Change {
             ),
             Self::Forget { version, next } => forgotten(f, version, next),
             Self::AcceptAudit { defect: None } => f.write_str(
-                "The audit is accepted as it stands; what comes after this is verified.",
+                "The audit is accepted as it stands. Its newest rows are as they were written; older ones were not \
+                 looked at here, `schemaward audit` names what is wrong in them. What comes after this is verified.",
             ),
             Self::AcceptAudit {
                 defect: Some(defect),
             } => write!(
                 f,
-                "The audit is accepted as it stands, although {defect}; what comes after this is verified."
+                "The audit is accepted as it stands, although {defect}. That counts as true from now on; \
+                 `schemaward audit` goes on to name what does not fit. What comes after this is verified."
             ),
             Self::Know {
                 database, before, ..

@@ -116,10 +116,12 @@ fn reads_well() {
             Blocked::AuditTampered(AuditDefect {
                 row: 3,
                 kind: AuditDefectKind::Changed,
+                others: Vec::new(),
             }),
             "The audit was changed by another program: row 3 of schemaward.audit is not as it was written. The database was \
-             not changed. Find out who did it, and restore schema schemaward from a backup; or accept the audit as it \
-             stands, by annotation schemaward.dev/accept=audit or by `schemaward accept --audit`.",
+             not changed. Find out who did it, and restore schema schemaward from a backup; or, once you have seen by \
+             `schemaward audit` what is wrong in it, accept the audit as it stands, by annotation \
+             schemaward.dev/accept=audit or by `schemaward accept --audit`: then that counts as true.",
         ),
         (
             Blocked::UnknownTarget(Version::parse("9").unwrap()),

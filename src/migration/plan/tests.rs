@@ -157,7 +157,8 @@ fn an_audit_that_was_changed_is_no_ground_to_plan_on() {
             "row 3 of schemaward.audit says that 1 was applied, and its record in schemaward.script is gone",
         ),
     ] {
-        let defect = Some(AuditDefect { row, kind });
+        let others = Vec::new();
+        let defect = Some(AuditDefect { row, kind, others });
         let found = find(history("1").with_audit_defect(defect));
         assert_eq!(found, format!("AuditTampered {expected}"));
     }

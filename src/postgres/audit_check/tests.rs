@@ -126,6 +126,8 @@ fn what_a_person_accepted_is_not_told_again() {
     rows[1].content.push(b'!');
     assert_eq!(found(whole(&rows)), None);
     assert_eq!(found(newest(&rows)), None);
+    let accepted = whole(&rows).accepted().unwrap();
+    assert_eq!(accepted.rows().collect::<Vec<_>>(), [2]);
     // What came behind it is.
     rows[4].content.push(b'!');
     assert_eq!(found(newest(&rows)), Some((5, AuditDefectKind::Changed)));
@@ -167,6 +169,11 @@ fn a_record_that_no_row_wrote_is_told_at_the_end() {
 #[test]
 fn the_first_defect_is_told() {
     let mut rows = applied(5);
+    rows[5].content.push(b'!');
+    rows[3].hash = vec![0; 32];
+    let all = whole(&rows).verdict(None, |_| true).unwrap();
+    assert_eq!(all.rows().collect::<Vec<_>>(), [4, 5, 6]);
+    rows = applied(5);
     rows[5].content.push(b'!');
     let chain = newest(&rows);
     let defect = chain.verdict(Some("9"), |_| false).unwrap();
