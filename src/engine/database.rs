@@ -226,6 +226,14 @@ pub struct Texts {
     pub down_checksum: Option<Checksum>,
 }
 
+impl Texts {
+    /// How long both are, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.up.len() + self.down.as_ref().map_or(0, |down| down.len())
+    }
+}
+
 /// One script to run, with the record that commits with it.
 #[derive(Debug, Clone)]
 pub struct Execution {

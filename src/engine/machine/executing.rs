@@ -102,7 +102,7 @@ impl Machine {
         };
         let outlook = self.new_tables.take_in(&script);
         let followed_by = match &record {
-            Record::Apply(_) if outlook == Outlook::MomentsAlone => self.that_follow(),
+            Record::Apply(texts) if outlook == Outlook::MomentsAlone => self.that_follow(texts),
             Record::Apply(_) | Record::Undo => Vec::new(),
         };
         let may_flush_later = !followed_by.is_empty() || self.may_flush_later(&record);

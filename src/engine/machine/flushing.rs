@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use super::{Machine, State};
-use crate::engine::database::{Execution, Observation, Record, Recorded, Request};
+use crate::engine::database::{Execution, Observation, Record, Recorded, Request, Texts};
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::event::{Event, Next};
 use crate::engine::judgement::texts;
 use crate::engine::outcome::{End, Stop};
+use crate::migration::catalog::Migration;
 use crate::migration::new_tables::Outlook;
 use crate::migration::plan::Step;
 use crate::migration::script::Script;
@@ -22,6 +23,9 @@ const MOST: usize = 16;
 /// So long they took, at the most, in milliseconds on the server: what a crash of the server costs, and how long
 /// the first of them is kept back.
 const LONGEST_MS: i64 = 100;
+
+/// So long are their texts, UP and DOWN, in one Query at the most, in bytes.
+const MOST_BYTES: usize = 128 * 1024;
 
 /// A version that is committed and may not be on the disk.
 #[derive(Debug, Clone)]
@@ -43,23 +47,29 @@ impl Machine {
         if !applies || self.unflushed.len() + 1 >= MOST || waiting >= LONGEST_MS {
             return false;
         }
-        let Some(Step::Apply { version, .. }) = self.steps.get(1) else {
+        let Some((next, script)) = self.applied_at(1) else {
             return false;
         };
-        let Some(next) = self.task.catalog.get(version) else {
-            return false;
-        };
-        let Ok(script) = Script::parse(&next.up.bytes, &self.task.ledger.table) else {
-            return false;
-        };
+        let version = next.version.clone();
         let is_brief = self.new_tables.make_brief(&script);
-        self.ahead = Some((version.clone(), script));
+        self.ahead = Some((version, script));
         is_brief
     }
 
-    /// The versions that may be sent along with the first step's, which is about new tables alone: those behind it that are so, too, and
-    /// share its flush. None where a window or a gate may close between two versions, or one of them was begun in an earlier run.
-    pub(super) fn that_follow(&mut self) -> Vec<Arc<Execution>> {
+    /// What is applied that many steps on, if that is applied and its script can be read.
+    fn applied_at(&self, place: usize) -> Option<(&Migration, Script)> {
+        let Step::Apply { version, .. } = self.steps.get(place)? else {
+            return None;
+        };
+        let migration = self.task.catalog.get(version)?;
+        let script = Script::parse(&migration.up.bytes, &self.task.ledger.table).ok()?;
+        Some((migration, script))
+    }
+
+    /// The versions that may be sent along with the first step's, `first`, which is about new tables alone: those behind it that are so,
+    /// too, and share its flush. None where a window or a gate may close between two versions, or one of them was begun in an
+    /// earlier run.
+    pub(super) fn that_follow(&mut self, first: &Texts) -> Vec<Arc<Execution>> {
         let history = self.outcome.history.as_ref();
         let is_begun = history.is_some_and(|history| history.begun().is_some());
         if is_begun || !self.left().is_empty() {
@@ -67,26 +77,21 @@ impl Machine {
         }
         let mut tables = self.new_tables.clone();
         let mut found = Vec::new();
-        let room = MOST.saturating_sub(self.unflushed.len() + 1);
-        for step in self.steps.iter().skip(1).take(room) {
-            let Step::Apply { version, .. } = step else {
+        let mut bytes = first.bytes();
+        for place in 1..MOST.saturating_sub(self.unflushed.len()) {
+            let Some((migration, script)) = self.applied_at(place) else {
                 break;
             };
-            let Some(migration) = self.task.catalog.get(version) else {
-                break;
-            };
-            let Ok(script) = Script::parse(&migration.up.bytes, &self.task.ledger.table) else {
-                break;
-            };
-            if tables.take_in(&script) != Outlook::MomentsAlone {
-                self.ahead = Some((version.clone(), script));
+            let texts = texts(migration);
+            bytes += texts.bytes();
+            if bytes > MOST_BYTES || tables.take_in(&script) != Outlook::MomentsAlone {
                 break;
             }
             found.push(Execution {
                 version: migration.version.clone(),
                 name: migration.name.clone(),
                 script,
-                record: Record::Apply(texts(migration)),
+                record: Record::Apply(texts),
                 actor: self.actor(),
                 followed_by: Vec::new(),
                 may_flush_later: true,

@@ -374,6 +374,28 @@ fn in_words(asked: &[(String, Vec<String>)]) -> String {
 }
 
 #[test]
+fn long_texts_go_alone() {
+    let down = |bytes: usize| format!("SELECT '{}'", "x".repeat(bytes));
+    for (downs, expected) in [
+        ([60_000; 3], "leave 1+2 2 leave 3"),
+        ([200_000, 1, 1], "leave 1 leave 2+3 3"),
+    ] {
+        let names = ["1", "2", "3"];
+        let scripts = names.iter().zip(downs);
+        let scripts =
+            scripts.map(|(name, bytes)| (*name, format!("CREATE TABLE t{name} ()"), down(bytes)));
+        let task = Task {
+            catalog: catalog_of(scripts),
+            ..task(&[])
+        };
+        assert_eq!(
+            in_words(&sent_along(task, &mut Simulated::default())),
+            expected
+        );
+    }
+}
+
+#[test]
 fn nothing_is_sent_along_where_leave_is_needed_for_each() {
     let reviewed = Task {
         review: Some(Review::of_command_line()),
