@@ -9,7 +9,7 @@ use clap::builder::styling::AnsiColor;
 use crate::engine::Progress;
 use crate::engine::loss::DataLoss;
 use crate::engine::outcome::Done;
-use crate::engine::sessions::{Activity, waited_for};
+use crate::engine::sessions::{Activity, Holder, waited_for};
 use crate::migration::file_name::Direction;
 
 use super::exit::Failure;
@@ -46,7 +46,8 @@ pub(super) struct Display {
     /// What the line says, and since when.
     under_way: Option<(String, Instant)>,
     line_is_shown: bool,
-    holder: Option<String>,
+    /// Who was said to hold the migration lock, with whom that waits for; inside, nobody: an unknown session.
+    holder: Option<Vec<i32>>,
     failure: Option<Failure>,
 }
 
@@ -82,9 +83,7 @@ impl Display {
                 }
             }
             Progress::WaitingForLock { holder } => {
-                let holder =
-                    holder.map_or_else(|| "another session".to_owned(), ToString::to_string);
-                self.wait_for_lock(holder);
+                self.wait_for_lock(*holder);
             }
             Progress::Baselined { version, name } => {
                 let recorded = self.terminal.paint(AnsiColor::Green, "baseline");
@@ -160,15 +159,19 @@ impl Display {
     }
 
     /// Tells once who holds the lock, and again when somebody else has it.
-    fn wait_for_lock(&mut self, holder: String) {
-        if self.holder.as_ref() == Some(&holder) {
+    /// Says who holds the lock, and again only when that is another one or waits for others: the times alone change
+    /// from look to look.
+    fn wait_for_lock(&mut self, holder: Option<&Holder>) {
+        let holding = holder.map(Holder::pids).unwrap_or_default();
+        if self.holder.as_ref() == Some(&holding) {
             return;
         }
+        let holder = holder.map_or_else(|| "another session".to_owned(), ToString::to_string);
         self.enter(None, Some("waiting for the other run".to_owned()));
         self.terminal.note(&format!(
             "Another run migrates this database; waiting for it. The migration lock is held by {holder}."
         ));
-        self.holder = Some(holder);
+        self.holder = Some(holding);
     }
 
     fn result(&mut self, version: &Done) {

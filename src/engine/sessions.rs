@@ -136,6 +136,17 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
+    /// Its process id and those of whom it waits for, in their order: what stays the same while only time goes by.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        let blockers = self.waits_for.iter().flatten();
+        let pids = blockers.filter_map(|blocker| match blocker.owner {
+            LockOwner::Session { pid, .. } => Some(pid),
+            LockOwner::PreparedTransaction { .. } => None,
+        });
+        std::iter::once(self.pid).chain(pids).collect()
+    }
+
     /// What it waits for in the end, and how that comes to an end; `None`: it waits for nothing, as far as is known.
     #[must_use]
     pub fn way_out(&self) -> Option<WayOut> {

@@ -148,6 +148,17 @@ fn the_session_at_the_end_of_the_chain_is_named() {
 }
 
 #[test]
+fn who_waits_says_once_for_whom() {
+    let chain = Chain::start(18, "held_up_waited", Role::Own);
+    let waited = chain.project.run("up --lock-wait 5s");
+    assert_eq!(waited.code, Some(3), "{waited:#?}");
+    let notes = waited.stderr.lines();
+    let notes = notes.filter(|line| line.contains("waiting for it. The migration lock is held by"));
+    assert_eq!(notes.count(), 1, "{waited:#?}");
+    chain.comes_to_its_end();
+}
+
+#[test]
 fn whoever_may_not_ask_whom_it_waits_for_still_learns_of_the_holder() {
     let chain = Chain::start(18, "held_up_unseen", Role::Own);
     let database = &chain.project.database;

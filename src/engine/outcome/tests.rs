@@ -347,3 +347,43 @@ fn what_others_said_stays_as_they_said_it() {
         );
     }
 }
+
+#[test]
+fn an_earlier_run_that_waits_is_not_the_one_to_end() {
+    use crate::engine::sessions::{Blocker, Holder, LockOwner};
+    let idle = Blocker {
+        owner: LockOwner::Session {
+            pid: 4712,
+            application_name: "psql".to_owned(),
+            state: Some("idle in transaction".to_owned()),
+        },
+        user: "ann".to_owned(),
+        held_seconds: None,
+        relation: None,
+    };
+    for (waits_for, end) in [
+        (vec![], " To end it: SELECT pg_terminate_backend(77)."),
+        (vec![vec![idle]], ": SELECT pg_terminate_backend(4712)."),
+    ] {
+        let held = LockHeld {
+            holder: Some(Box::new(Holder {
+                pid: 77,
+                application_name: "schemaward/operator".to_owned(),
+                user: "app".to_owned(),
+                connected_seconds: None,
+                state: None,
+                is_same_identity: true,
+                waits_for,
+            })),
+            waited_seconds: 0,
+        };
+        let message = Stop::PreviousRunStillActive(held);
+        let message = outcome(
+            End::Stopped(message),
+            begun(Direction::Up, EntryState::Done),
+        )
+        .message();
+        assert!(message.contains(end), "{message}");
+        assert_eq!(message.matches("pg_terminate_backend").count(), 1);
+    }
+}
