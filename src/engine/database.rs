@@ -247,11 +247,18 @@ pub struct Execution {
     pub record: Record,
     /// Who acts, for the audit.
     pub actor: String,
-    /// The versions that are asked for next if this one is done and nothing else comes: quick ones, that may be sent along with
-    /// it. Each runs only behind the one before, and is asked for whether it ran or not.
-    pub followed_by: Vec<Arc<Execution>>,
+    /// The version behind this one, of which nobody has to be asked: it may be sent along, with those that follow it in turn. It runs
+    /// only once this one is committed. The answer to this one says whether it is answered, too ([`Recorded::next_is_answered`]), and then it is what is asked for next.
+    pub followed_by: Option<Arc<Execution>>,
     /// Whether its commit may be left to reach the server's disk with a later one: the next version follows at once.
     pub may_flush_later: bool,
+}
+
+impl Execution {
+    /// This version and those that may be sent along with it, in their order.
+    pub fn with_those_that_follow(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::successors(Some(self), |execution| execution.followed_by.as_ref())
+    }
 }
 
 /// What is recorded together with a script's effects.
@@ -284,4 +291,6 @@ pub struct Recorded {
     /// False while a crash of the server could take it back, effects and record together: the version is followed
     /// by one that will be flushed, and everything before it, or by [`Request::Flush`].
     pub is_flushed: bool,
+    /// The version that follows it ([`Execution::followed_by`]) was sent along, and what came of it is known.
+    pub next_is_answered: bool,
 }

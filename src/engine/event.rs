@@ -62,7 +62,7 @@ pub enum Next {
     /// Ask the caller whether the plan that was looked through may run, as far as no database knows:
     /// [`super::Conditions`]. Answered by `Continue`, `Interrupt` or `Held`.
     MayRun,
-    /// Ask the caller whether the next version may start; the first time with what would run. Answered by
+    /// Ask the caller whether the next version may start, with those that are sent along; the first time with what would run. Answered by
     /// `Continue`, `Interrupt` or `Held`.
     Checkpoint(Option<Box<Announcement>>),
     /// The run is over.

@@ -97,8 +97,6 @@ pub struct Machine {
     /// What the ways back of the plan would take away, as it was asked for last, and what the catalog has of it.
     estimated: Option<(Arc<[Loss]>, Estimate)>,
     running: Option<Arc<Execution>>,
-    /// What may have been sent along with it.
-    sent_along: VecDeque<Arc<Execution>>,
     /// Versions that are committed and may not be on the server's disk; nothing was told of them.
     unflushed: Vec<Unflushed>,
     /// What comes next once they are.
@@ -130,7 +128,6 @@ impl Machine {
             scripts: Scripts::default(),
             estimated: None,
             running: None,
-            sent_along: VecDeque::new(),
             unflushed: Vec::new(),
             held_back: None,
             new_tables: NewTables::default(),
@@ -369,11 +366,12 @@ impl Machine {
     }
 
     fn stop(&mut self, stop: Stop) -> Next {
-        let along = self.sent_along.back();
-        let up_to = along.map(|execution| execution.version.clone());
-        self.outcome.under_way = self.running.as_deref().map(|running| UnderWay {
-            up_to,
-            ..UnderWay::of(running)
+        self.outcome.under_way = self.running.as_ref().map(|running| {
+            let last = running.with_those_that_follow().skip(1).last();
+            UnderWay {
+                up_to: last.map(|last| last.version.clone()),
+                ..UnderWay::of(running)
+            }
         });
         self.end(End::Stopped(stop))
     }

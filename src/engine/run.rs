@@ -106,7 +106,7 @@ const INTERRUPT_POLL: Duration = Duration::from_millis(100);
 
 /// Carries out `task` on `database`.
 ///
-/// `may_continue` is asked before every version, in pauses and while a condition is; once it says no, the run ends as
+/// `may_continue` is asked before every version that is not sent along with another, in pauses and while a condition is; once it says no, the run ends as
 /// [`super::outcome::End::Interrupted`] with everything begun finished. Dropping the future does not
 /// stop a statement that the server already runs: use the adapter's canceller for that.
 pub async fn run<D: Database>(

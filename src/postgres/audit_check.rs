@@ -58,7 +58,7 @@ pub fn rows(ledger: &Ledger, extent: Extent) -> String {
     )
 }
 
-/// What asks for the first record that no row says was written. A look asks for those that are not older than any row
+/// What asks for the first record that no row says was written. A look asks for those that are newer than every row
 /// that it reads: the end of the audit was cut off, or the server's clock went back, and then all rows are searched.
 pub fn unwritten(ledger: &Ledger, extent: Extent) -> String {
     let (rows, of_them) = match extent {
@@ -77,7 +77,7 @@ pub fn unwritten(ledger: &Ledger, extent: Extent) -> String {
     let here = of_ledger(ledger);
     format!(
         "SELECT r.version FROM (SELECT s.version, s.up_checksum, s.stored_at FROM schemaward.script s WHERE {here}) r \
-         WHERE r.stored_at >= COALESCE((SELECT pg_catalog.max(a.at) FROM {rows} a{of_them}), '-infinity') \
+         WHERE r.stored_at > COALESCE((SELECT pg_catalog.max(a.at) FROM {rows} a{of_them}), '-infinity') \
          AND (r.version, r.up_checksum) NOT IN (SELECT s.version, s.checksum FROM schemaward.audit s \
          WHERE {here} AND s.version IS NOT NULL AND s.checksum IS NOT NULL) ORDER BY r.version LIMIT 1"
     )

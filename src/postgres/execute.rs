@@ -31,16 +31,16 @@ pub async fn execute(
     if let Some(answer) = database.sent_along.answer(execution) {
         return answer;
     }
-    if !execution.followed_by.is_empty()
-        && let Some(answer) = together::execute(database, execution).await?
+    if execution.followed_by.is_some()
+        && let Some(answer) = together::execute(database, execution).await
     {
         return answer;
     }
     let ledger = &database.settings.ledger;
     let mut prepared = Prepared::serving(database.prepared.take(), execution, ledger);
     let record = {
-        let mut prepared = prepared.clone();
-        move |execution: &Execution| prepared.record(execution, false)
+        let prepared = prepared.clone();
+        move |execution: &Execution| prepared.record(execution, 0)
     };
     let transaction = Transaction {
         is_prepared: true,
@@ -51,7 +51,7 @@ pub async fn execute(
         Committed::Yes(row) => {
             prepared.sent();
             database.prepared = Some(prepared);
-            recorded(row)
+            recorded(row.as_ref())
         }
         Committed::No(observation) => Ok(observation),
         Committed::Deallocated => in_full(database, execution).await,
@@ -71,15 +71,15 @@ async fn in_full(
         ..Transaction::whole(execution)
     };
     match transaction.run(database, execution).await? {
-        Committed::Yes(row) => recorded(row),
+        Committed::Yes(row) => recorded(row.as_ref()),
         Committed::No(observation) => Ok(observation),
         Committed::Deallocated => Err(not_prepared()),
     }
 }
 
-/// A transaction without prepared statements missed one.
+/// A record that prepares nothing failed as if what it needs was deallocated.
 pub(super) fn not_prepared() -> DatabaseError {
-    error::internal("a record was not prepared, and then missed")
+    error::internal("a record without prepared statements missed one")
 }
 
 /// Statements of a script, and own ones that commit with them.
@@ -183,13 +183,14 @@ pub(super) fn opening(database: &Postgres, is_part: bool, guard: &str) -> Vec<St
 }
 
 /// The row that the record answers.
-pub(super) fn recorded(row: Option<PgRow>) -> Result<Observation, DatabaseError> {
+pub(super) fn recorded(row: Option<&PgRow>) -> Result<Observation, DatabaseError> {
     let row = row.ok_or_else(|| error::internal("the record answered no row"))?;
-    let at = Timestamp::from_microsecond(column(&row, 0)?)
+    let at = Timestamp::from_microsecond(column(row, 0)?)
         .map_err(|_| error::internal("the server's clock is out of range"))?;
     Ok(Observation::Done(Recorded {
         at,
-        execution_time_ms: column(&row, 1)?,
-        is_flushed: column::<Option<String>, _>(&row, 3)?.is_none(),
+        execution_time_ms: column(row, 1)?,
+        is_flushed: column::<Option<String>, _>(row, 3)?.is_none(),
+        next_is_answered: false,
     }))
 }

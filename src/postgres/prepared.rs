@@ -66,17 +66,17 @@ impl Prepared {
     }
 
     /// What records `execution` in its transaction, after the script; the last statement answers as that of
-    /// [`record::statements`]. What the session has not prepared yet it does first, so that whatever follows finds it; `follows`: the
-    /// version before is in the same Query. What is
-    /// prepared outlives a rollback, and stands under the `search_path` that it is executed under: with another
+    /// [`record::statements`]. `place` is that of the version in its Query: what the session has not prepared yet the first
+    /// one does. What is prepared outlives a rollback, and stands under the `search_path` that it is executed under: with another
     /// one the server would resolve the operators again.
     pub fn record(
-        &mut self,
+        &self,
         execution: &Execution,
-        follows: bool,
+        place: usize,
     ) -> Result<Vec<String>, DatabaseError> {
+        let follows = place > 0;
         let mut all = Vec::with_capacity(8);
-        if !std::mem::replace(&mut self.is_sent, true) {
+        if !self.is_sent && !follows {
             all.extend([self.writes.prepare(), self.checks.prepare()]);
         }
         all.extend(PLANNING.map(str::to_owned));

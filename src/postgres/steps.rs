@@ -183,7 +183,7 @@ async fn record_version(
             Err(error) => Err(error),
             Ok(Committed::No(observation)) => Ok(observation),
             Ok(Committed::Deallocated) => Err(not_prepared()),
-            Ok(Committed::Yes(row)) => recorded(row),
+            Ok(Committed::Yes(row)) => recorded(row.as_ref()),
         };
     }
 }

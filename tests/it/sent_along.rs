@@ -27,11 +27,23 @@ async fn up(database: &Database<'_>, fourth: &str) -> Outcome {
 
 fn run(database: &Database<'_>, fourth: &str) -> Run {
     let files = [
-        ("001_one_UP.sql", "CREATE TABLE one (\"ü\" int); -- ünö"),
-        ("002_two_UP.sql", "CREATE TABLE two (id int)"),
-        ("003_three_UP.sql", "CREATE TABLE three (id int)"),
+        (
+            "001_one_UP.sql",
+            "CREATE TABLE one (\"ü\" int, at timestamptz DEFAULT now()); -- ünö\nINSERT INTO one DEFAULT VALUES",
+        ),
+        (
+            "002_two_UP.sql",
+            "CREATE TABLE two (at timestamptz DEFAULT now()); INSERT INTO two DEFAULT VALUES",
+        ),
+        (
+            "003_three_UP.sql",
+            "CREATE TABLE three (at timestamptz DEFAULT now()); INSERT INTO three DEFAULT VALUES;;",
+        ),
         ("004_four_UP.sql", fourth),
-        ("005_five_UP.sql", "CREATE TABLE five (id int)"),
+        (
+            "005_five_UP.sql",
+            "CREATE TABLE five (at timestamptz DEFAULT now()); INSERT INTO five DEFAULT VALUES",
+        ),
     ];
     Run::new(database, &files)
 }
@@ -47,7 +59,19 @@ fn recorded(database: &Database<'_>) -> String {
     database.query_text("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
 }
 
-/// How often a table was made by a script that is recorded.
+/// How many Queries the tables came in: in one, the clock of transactions stands still.
+fn queries(database: &Database<'_>, tables: &str) -> String {
+    let all = tables
+        .split(' ')
+        .map(|table| format!("SELECT at FROM {table}"));
+    let all: Vec<_> = all.collect();
+    database.query_text(&format!(
+        "SELECT count(DISTINCT at) FROM ({}) t",
+        all.join(" UNION ALL ")
+    ))
+}
+
+/// The tables that the scripts made, in the order in which they did.
 fn tables(database: &Database<'_>) -> String {
     database.query_text(
         "SELECT string_agg(relname, ' ' ORDER BY oid) FROM pg_class \
@@ -73,7 +97,11 @@ async fn each_has_its_own_time_in_history_and_audit() {
             of_four >= 100 && of_five < of_four,
             "PostgreSQL {major}: {took}"
         );
-        // The clock of transactions stands still meanwhile.
+        assert_eq!(
+            queries(&database, "one two three five"),
+            "1",
+            "PostgreSQL {major}"
+        );
         let apart = database.query_text(
             "SELECT five.applied_at - four.applied_at >= '0.1 s' AND four.applied_at < five.applied_at \
              FROM schema_migrations four, schema_migrations five WHERE four.version = '004' AND five.version = '005'",
@@ -136,6 +164,9 @@ async fn where_one_fails_those_before_it_stay_and_none_runs_behind_it() {
             assert_eq!(recorded(&database), "001 002 003", "{case}");
             assert_eq!(tables(&database), "one two three", "{case}");
             assert_eq!(outcome.done().len(), 3, "{case}");
+            // Where it is found before any of the Query runs, each is sent alone.
+            let expected = if sqlstate == "42601" { "3" } else { "1" };
+            assert_eq!(queries(&database, "one two three"), expected, "{case}");
         }
     }
 }
@@ -154,6 +185,16 @@ async fn what_deallocates_the_record_is_recorded_all_the_same() {
         assert_eq!(
             tables(&database),
             "one two three five",
+            "PostgreSQL {major}"
+        );
+        assert_eq!(
+            queries(&database, "one two three"),
+            "1",
+            "PostgreSQL {major}"
+        );
+        assert_eq!(
+            queries(&database, "one two three five"),
+            "2",
             "PostgreSQL {major}"
         );
     }
@@ -214,6 +255,11 @@ async fn a_session_that_ends_in_between_leaves_each_whole_or_not_at_all() {
         );
         assert_eq!(recorded(&database), "001 002 003", "PostgreSQL {major}");
         assert_eq!(tables(&database), "one two three", "PostgreSQL {major}");
+        assert_eq!(
+            queries(&database, "one two three"),
+            "1",
+            "PostgreSQL {major}"
+        );
         database.admin_exec("DROP EVENT TRIGGER sets_off");
         let outcome = up(&database, COMMENT).await;
         reached(&outcome);

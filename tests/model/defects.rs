@@ -144,6 +144,12 @@ fn an_approval_that_is_good_for_a_second_time() {
 }
 
 #[test]
+fn a_version_that_runs_behind_one_that_failed() {
+    let found = fails_as_it_is(decided::sent_along(), Defect::RunsOn);
+    assert_eq!(found, Invariant::Prefix);
+}
+
+#[test]
 fn a_check_that_is_answered_from_memory() {
     assert_eq!(
         fails_as_it_is(decided::checked(), Defect::OldAnswer),

@@ -285,6 +285,7 @@ impl<'s> Memory<'s> {
                 at: Timestamp::UNIX_EPOCH,
                 execution_time_ms: 1,
                 is_flushed: !execution(self.request(handle)).may_flush_later,
+                next_is_answered: execution(self.request(handle)).followed_by.is_some(),
             }),
             Answer::Flushed => Observation::Flushed,
             Answer::Journaled => Observation::Step(StepObservation::Journaled),

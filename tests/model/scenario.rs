@@ -131,6 +131,8 @@ pub enum Defect {
     JournalUnread,
     /// The server says that something is on its disk when it is not.
     EarlyWord,
+    /// What was sent along with a version that failed is run all the same.
+    RunsOn,
     /// A check is answered from what the session saw first.
     OldAnswer,
     /// A driver approves whatever plan there is.

@@ -201,7 +201,7 @@ impl World {
             }
             Action::FailScript(which) => {
                 world.left.failures -= 1;
-                world.session_mut(which).work = Work::Answered(Answer::ScriptFailed);
+                world.fail(memory, which);
             }
             Action::FailServer(which) => {
                 world.left.failures -= 1;

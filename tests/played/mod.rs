@@ -395,6 +395,7 @@ impl Scene {
                 at: at(-1),
                 execution_time_ms: 5,
                 is_flushed: true,
+                next_is_answered: false,
             }),
             (Request::Step(step), _) => match step.action {
                 StepAction::Look(_) | StepAction::Start(_) => {

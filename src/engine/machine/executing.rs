@@ -103,9 +103,9 @@ impl Machine {
         let outlook = self.new_tables.take_in(&script);
         let followed_by = match &record {
             Record::Apply(texts) if outlook == Outlook::MomentsAlone => self.that_follow(texts),
-            Record::Apply(_) | Record::Undo => Vec::new(),
+            Record::Apply(_) | Record::Undo => None,
         };
-        let may_flush_later = !followed_by.is_empty() || self.may_flush_later(&record);
+        let may_flush_later = followed_by.is_some() || self.may_flush_later(&record);
         let execution = Execution {
             version,
             name,
@@ -122,13 +122,16 @@ impl Machine {
         if begun.is_some() || execution.script.has_parts() {
             return self.begin_parts(execution, begun.as_ref());
         }
-        self.sent_along = execution.followed_by.clone().into();
         self.running = Some(Arc::new(execution));
         self.execute(1)
     }
 
-    /// The next version, of which nobody has to be asked any more because it was sent along with an earlier one.
+    /// The next version, of which nobody has to be asked any more because it was sent along with the one before.
     pub(super) fn go_on_with(&mut self, execution: Arc<Execution>) -> Next {
+        let is_next = matches!(self.steps.front(), Some(Step::Apply { version, .. }) if *version == execution.version);
+        if !is_next {
+            return self.impossible("a version was sent along that is not the next one");
+        }
         self.new_tables.take_in(&execution.script);
         self.running = Some(execution);
         self.execute(1)
@@ -145,10 +148,6 @@ impl Machine {
         let Some(execution) = &self.running else {
             return self.impossible("nothing was executing");
         };
-        if execution.followed_by.is_empty() {
-            // Those behind it did not run. Where it is the first one they are sent along again.
-            self.sent_along.clear();
-        }
         let attempts = self.task.patience.lock_retries + 1;
         if attempt >= attempts {
             let timeout = LockTimeout {

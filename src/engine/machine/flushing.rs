@@ -38,13 +38,7 @@ impl Machine {
     /// Whether the first step's version, whose record is `record`, may leave its flush to the next one. That has to take moments as far
     /// as its text tells, for the first one is not told before it is over.
     pub(super) fn may_flush_later(&mut self, record: &Record) -> bool {
-        let applies = matches!(record, Record::Apply(_));
-        let waiting: i64 = self
-            .unflushed
-            .iter()
-            .map(|one| one.recorded.execution_time_ms)
-            .sum();
-        if !applies || self.unflushed.len() + 1 >= MOST || waiting >= LONGEST_MS {
+        if !matches!(record, Record::Apply(_)) || self.room() < 2 {
             return false;
         }
         let Some((next, script)) = self.applied_at(1) else {
@@ -54,6 +48,16 @@ impl Machine {
         let is_brief = self.new_tables.make_brief(&script);
         self.ahead = Some((version, script));
         is_brief
+    }
+
+    /// How many versions may still share the next flush, that of the next one among them.
+    fn room(&self) -> usize {
+        let waiting = self.unflushed.iter();
+        let waiting: i64 = waiting.map(|one| one.recorded.execution_time_ms).sum();
+        if waiting >= LONGEST_MS {
+            return 1;
+        }
+        MOST.saturating_sub(self.unflushed.len())
     }
 
     /// What is applied that many steps on, if that is applied and its script can be read.
@@ -66,19 +70,19 @@ impl Machine {
         Some((migration, script))
     }
 
-    /// The versions that may be sent along with the first step's, `first`, which is about new tables alone: those behind it that are so,
-    /// too, and share its flush. None where a window or a gate may close between two versions, or one of them was begun in an
-    /// earlier run.
-    pub(super) fn that_follow(&mut self, first: &Texts) -> Vec<Arc<Execution>> {
+    /// The version that may be sent along with the first step's, whose texts are `first` and which is about new tables alone, and those
+    /// that follow it in turn: they are so, too, and share its flush. None where somebody reviews the run, for then a window or a
+    /// gate may close between two versions; nor where an earlier run began one.
+    pub(super) fn that_follow(&self, first: &Texts) -> Option<Arc<Execution>> {
         let history = self.outcome.history.as_ref();
         let is_begun = history.is_some_and(|history| history.begun().is_some());
-        if is_begun || !self.left().is_empty() {
-            return Vec::new();
+        if is_begun || self.task.review.is_some() {
+            return None;
         }
         let mut tables = self.new_tables.clone();
         let mut found = Vec::new();
         let mut bytes = first.bytes();
-        for place in 1..MOST.saturating_sub(self.unflushed.len()) {
+        for place in 1..self.room() {
             let Some((migration, script)) = self.applied_at(place) else {
                 break;
             };
@@ -87,24 +91,29 @@ impl Machine {
             if bytes > MOST_BYTES || tables.take_in(&script) != Outlook::MomentsAlone {
                 break;
             }
-            found.push(Execution {
-                version: migration.version.clone(),
-                name: migration.name.clone(),
-                script,
-                record: Record::Apply(texts),
-                actor: self.actor(),
-                followed_by: Vec::new(),
-                may_flush_later: true,
-            });
+            found.push((migration, script, texts));
         }
-        if let Some(last) = found.last_mut() {
-            last.may_flush_later = false;
-        }
-        found.into_iter().map(Arc::new).collect()
+        let actor = self.actor();
+        found
+            .into_iter()
+            .rev()
+            .fold(None, |follows, (migration, script, texts)| {
+                Some(Arc::new(Execution {
+                    version: migration.version.clone(),
+                    name: migration.name.clone(),
+                    script,
+                    record: Record::Apply(texts),
+                    actor: actor.clone(),
+                    may_flush_later: follows.is_some(),
+                    followed_by: follows,
+                }))
+            })
     }
 
     /// A version is committed. It is told with those before it, once all of them are on the disk.
     pub(super) fn committed(&mut self, execution: Arc<Execution>, recorded: Recorded) -> Next {
+        let next = execution.followed_by.clone();
+        let next = next.filter(|_| recorded.next_is_answered);
         self.unflushed.push(Unflushed {
             execution,
             recorded,
@@ -113,7 +122,7 @@ impl Machine {
             return self.impossible("something ran without a look at the history");
         }
         self.steps.pop_front();
-        match self.sent_along.pop_front() {
+        match next {
             Some(next) => self.go_on_with(next),
             None => self.checkpoint(),
         }

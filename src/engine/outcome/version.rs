@@ -89,7 +89,7 @@ impl Outcome {
             (Some(remains), _) => format!("{error} {remains}, and {}.", self.stands_at()),
             (None, Some(under_way)) if is(DatabaseErrorKind::ConnectionLost) => {
                 let along = under_way.up_to.as_ref().map_or_else(String::new, |last| {
-                    format!(", and those up to {last} were sent along with it")
+                    format!(", and those up to {last} may have been sent along with it")
                 });
                 format!(
                     "{error} The version under way was {under_way}{along}{}.",

@@ -26,7 +26,7 @@ fn execution(sql: &str) -> Execution {
             down: None,
             down_checksum: None,
         }),
-        followed_by: Vec::new(),
+        followed_by: None,
         may_flush_later: false,
         actor: "test".to_owned(),
     }
@@ -92,6 +92,7 @@ fn recorded() -> Observation {
         at: jiff::Timestamp::UNIX_EPOCH,
         execution_time_ms: 1,
         is_flushed: true,
+        next_is_answered: false,
     })
 }
 

@@ -86,6 +86,7 @@ impl Simulated {
                     at: Timestamp::UNIX_EPOCH,
                     execution_time_ms: 1,
                     is_flushed: !execution.may_flush_later,
+                    next_is_answered: execution.followed_by.is_some(),
                 })
             }
             Request::Flush => Observation::Flushed,
@@ -195,6 +196,7 @@ impl Simulated {
                     at: Timestamp::UNIX_EPOCH,
                     execution_time_ms: 1,
                     is_flushed: true,
+                    next_is_answered: false,
                 });
             }
         }

@@ -122,21 +122,31 @@ impl World {
             self.durable = snapshot;
         }
         let session = self.session_mut(which);
-        session.work = if is_preparation {
-            Work::Answered(Answer::Inspected(snapshot))
-        } else if let Some(left) = session.along.checked_sub(1) {
-            let past = memory.past(handle);
-            session.along = left;
-            session.past = Some(past);
-            Work::Open(past, 0)
+        session.work = Work::Answered(if is_preparation {
+            Answer::Inspected(snapshot)
         } else {
-            Work::Answered(answer)
-        };
+            answer
+        });
+        if session.along > 0 {
+            go_on(memory, session, handle);
+        }
         if is_checked && !is_preparation {
             session.passed = false;
             session.ran = true;
         }
         Ok(())
+    }
+
+    /// A script fails.
+    pub(super) fn fail(&mut self, memory: &mut Memory<'_>, which: Which) {
+        let defect = memory.scenario.defect;
+        let session = self.session_mut(which);
+        match session.work {
+            Work::Open(handle, _) if defect == Some(Defect::RunsOn) && session.along > 0 => {
+                go_on(memory, session, handle);
+            }
+            _ => session.work = Work::Answered(Answer::ScriptFailed),
+        }
     }
 
     /// A commit that waits for the disk.
@@ -273,11 +283,20 @@ fn before(committed: &Committed) -> Seen {
     }
 }
 
+/// A session goes on with the version that was sent along with the one that a position asks for.
+fn go_on(memory: &mut Memory<'_>, session: &mut Session, handle: Handle) {
+    let past = memory.past(handle);
+    session.along -= 1;
+    session.past = Some(past);
+    session.work = Work::Open(past, 0);
+}
+
 /// How many versions are sent along with a request.
 fn followed_by(request: &Request) -> u8 {
     match request {
         Request::Execute(execution) => {
-            u8::try_from(execution.followed_by.len()).expect("few versions")
+            let along = execution.with_those_that_follow().skip(1).count();
+            u8::try_from(along).expect("few versions")
         }
         _ => 0,
     }
