@@ -204,6 +204,8 @@ pub enum NextRun {
     Applies,
     /// It stops, because this version, which comes later, is applied.
     IsBehind(Version),
+    /// It does not go that far: this is the target.
+    IsAbove(Version),
     /// The set has no such version.
     HasNoFile,
     /// Something else stands in its way first.

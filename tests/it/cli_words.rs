@@ -129,9 +129,9 @@ fn accepting_a_lost_row_says_what_comes_next() {
     assert!(project.fail(1, "up").contains("`schemaward accept 001`"));
     let ended = project.run("accept 001");
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    let next = "001 counts as not applied. The next run does not apply it but stops (out of order): 002, which comes \
-                later, is applied. If what 001 did is still in the database, put its row back into the history table, \
-                and the next run takes it over; otherwise renumber 001 above 002. No script was run.\n";
+    let next = "001 counts as not applied. No run applies it (out of order): 002, which comes later, is applied. If \
+                what 001 did is still in the database, put its row back into the history table, and the next run takes \
+                it over; otherwise renumber 001 above 002. No script was run.\n";
     assert!(ended.stderr.ends_with(next), "{ended:#?}");
     // It is so, both ways.
     let stopped = project.fail(1, "up");
@@ -173,8 +173,9 @@ fn converted_line_ends_are_no_riddle() {
         for part in [
             "UP of 001 was ",
             " and differs only in its line ends (CR LF instead of LF); DOWN of 001 was ",
-            "The database was not changed. Git or an editor converted the line ends: put `*.sql -text` (or `*.sql \
-             text eol=lf`) into .gitattributes, delete the files and have Git check them out again.\n",
+            "The database was not changed. Git or an editor converted the line ends. Convert these files back to LF \
+             where they come from (a checkout, a commit, a ConfigMap), and put `*.sql -text` into .gitattributes, so \
+             that Git leaves them as they are.\n",
         ] {
             assert!(stopped.contains(part), "no {part:?}: {stopped}");
         }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::migration::blocked::Blocked;
 use crate::migration::catalog::Migration;
 use crate::migration::checksum::Checksum;
 use crate::migration::history::{Applied, History};
 use crate::migration::plan::{Step, plan};
+use crate::migration::target::Target;
 use crate::migration::version::Version;
 
 use super::{Change, InvalidWish, NextRun, Refusal, Was};
@@ -92,20 +92,36 @@ fn forget(task: &Task, seen: &Inspection, accepted: &AcceptedText) -> Result<Cha
     })
 }
 
-/// What the planner would say of a version whose record is gone, were all rows that are lost accepted as that.
+/// What the next run makes of a version whose record is gone, were all rows that are lost accepted as that. What holds
+/// whatever else stands in the way comes first: the planner names one reason of several.
 fn next_run(task: &Task, history: &History, version: &Version) -> NextRun {
     if task.catalog.get(version).is_none() {
         return NextRun::HasNoFile;
+    }
+    if let Some(top) = top(task) {
+        if version > top {
+            return NextRun::IsAbove(top.clone());
+        }
+        let mut applied = history.iter().rev().map(|applied| &applied.version);
+        if let Some(later) = applied.find(|applied| *applied <= top && *applied > version) {
+            return NextRun::IsBehind(later.clone());
+        }
     }
     let history = history.clone().without_orphans();
     let applies =
         |step: &Step| matches!(step, Step::Apply { version: next, .. } if next == version);
     match plan(&task.catalog, &history, &task.target, &task.policy) {
         Ok(plan) if plan.steps.iter().any(applies) => NextRun::Applies,
-        Err(Blocked::OutOfOrder { pending, current }) if pending.contains(version) => {
-            NextRun::IsBehind(current)
-        }
         _ => NextRun::IsBlocked,
+    }
+}
+
+/// The version that the next run goes up to; `None`: it applies none.
+fn top(task: &Task) -> Option<&Version> {
+    match &task.target {
+        Target::Latest => task.catalog.latest(),
+        Target::Version(version) => Some(version),
+        Target::DownTo(version) => version.as_ref(),
     }
 }
 

@@ -584,15 +584,19 @@ fn what_was_done_or_not_is_said_in_sentences() {
         ),
         (
             forgotten(NextRun::IsBlocked),
-            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied. The next run \
-             applies it once nothing else stands in the way.",
+            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied. Something else \
+             stops the next run first, and its message says what.",
+        ),
+        (
+            forgotten(NextRun::IsAbove(version("001"))),
+            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied, and no run \
+             applies it while the target is 001.",
         ),
         (
             forgotten(NextRun::IsBehind(version("003"))),
-            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied. The next run \
-             does not apply it but stops (out of order): 003, which comes later, is applied. If what 002 did is still \
-             in the database, put its row back into the history table, and the next run takes it over; otherwise \
-             renumber 002 above 003.",
+            "The record of 002 is gone, as its row in the history table was: 002 counts as not applied. No run applies \
+             it (out of order): 003, which comes later, is applied. If what 002 did is still in the database, put its \
+             row back into the history table, and the next run takes it over; otherwise renumber 002 above 003.",
         ),
         (
             Change::Claim {

@@ -117,14 +117,17 @@ fn forgotten(f: &mut fmt::Formatter<'_>, version: &Version, next: &NextRun) -> f
     match next {
         NextRun::Applies => f.write_str(", and the next run applies it."),
         NextRun::HasNoFile => f.write_str(", and the set has no file of it."),
+        NextRun::IsAbove(target) => {
+            write!(f, ", and no run applies it while the target is {target}.")
+        }
         NextRun::IsBlocked => {
-            f.write_str(". The next run applies it once nothing else stands in the way.")
+            f.write_str(". Something else stops the next run first, and its message says what.")
         }
         NextRun::IsBehind(current) => write!(
             f,
-            ". The next run does not apply it but stops (out of order): {current}, which comes later, is applied. If what \
-             {version} did is still in the database, put its row back into the history table, and the next run takes it \
-             over; otherwise renumber {version} above {current}."
+            ". No run applies it (out of order): {current}, which comes later, is applied. If what {version} did is \
+             still in the database, put its row back into the history table, and the next run takes it over; otherwise \
+             renumber {version} above {current}."
         ),
     }
 }
