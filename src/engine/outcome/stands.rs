@@ -28,10 +28,11 @@ impl Outcome {
     /// Empty as above.
     pub(super) fn before_it(&self) -> String {
         let database = self.database();
-        match self.history.as_ref().and_then(History::current) {
+        match self.history.as_ref().map(History::current) {
             _ if !self.unflushed.is_empty() => String::new(),
-            Some(version) => format!("; before it, {database} was at {version}"),
-            None => format!("; before it, {database} had no version yet"),
+            Some(Some(version)) => format!("; before it, {database} was at {version}"),
+            Some(None) => format!("; before it, {database} had no version yet"),
+            None => "; the history was not read".to_owned(),
         }
     }
 

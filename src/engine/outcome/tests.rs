@@ -387,3 +387,28 @@ fn an_earlier_run_that_waits_is_not_the_one_to_end() {
         assert_eq!(message.matches("pg_terminate_backend").count(), 1);
     }
 }
+
+#[test]
+fn what_was_not_read_is_no_empty_history() {
+    let lost = DatabaseError::new(DatabaseErrorKind::ConnectionLost, "The connection is gone.");
+    let mut outcome = Outcome {
+        under_way: Some(UnderWay {
+            version: version("002"),
+            name: "index".to_owned(),
+            direction: Direction::Up,
+            up_to: None,
+        }),
+        end: End::Stopped(Stop::Database(lost)),
+        ..Outcome::unseen(false)
+    };
+    let said = "The connection is gone. The version under way was 002 index; ";
+    assert_eq!(
+        outcome.message(),
+        format!("{said}the history was not read.")
+    );
+    outcome.history = Some(History::empty());
+    assert_eq!(
+        outcome.message(),
+        format!("{said}before it, the database had no version yet.")
+    );
+}
