@@ -125,55 +125,82 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// How to get back the line ends that are wanted, and to keep them. Each file may come from a checkout that converted
+/// it, from a commit, or from a ConfigMap that was made of either.
+const CONVERT: &str = "where they come from (a checkout, a commit, a ConfigMap), and put `*.sql -text` into \
+                       .gitattributes, so that Git leaves them as they are";
+
 /// All of them, what that means for the database, and what to do.
 pub(super) fn sentences(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {
     write!(f, "{}. The database was not changed. ", clauses(mismatches))?;
-    let accept = || acceptance(&accepted_texts(mismatches));
-    let is_pin = |mismatch: &Mismatch| mismatch.against == Against::Pin;
-    let pins = mismatches
-        .iter()
-        .filter(|mismatch| is_pin(mismatch))
-        .count();
-    let only = |wanted| {
-        let is_so = |mismatch: &Mismatch| mismatch.wanted_line_ends == Some(wanted);
-        mismatches.iter().all(is_so)
+    let mut wanted = mismatches.iter().map(|mismatch| mismatch.wanted_line_ends);
+    let first = wanted.next().flatten();
+    if let Some(line_ends) = first.filter(|first| wanted.all(|other| other == Some(*first))) {
+        return convert(f, line_ends, mismatches);
+    }
+    let is_converted = |mismatch: &Mismatch| mismatch.wanted_line_ends.is_some();
+    if mismatches.iter().any(is_converted) {
+        write!(
+            f,
+            "Where only line ends differ, Git or an editor converted them: convert those files back {CONVERT}. "
+        )?;
+    }
+    restore(f, mismatches)
+}
+
+/// Nothing but these line ends is wanted. Where they are CR LF, what is said must not convert other files, which may be
+/// right with LF.
+fn convert(f: &mut fmt::Formatter<'_>, wanted: LineEnds, mismatches: &[Mismatch]) -> fmt::Result {
+    let these = match wanted {
+        LineEnds::Lf => "these files back to LF",
+        LineEnds::CrLf => "these files, and no others, back to CR LF",
     };
-    if only(LineEnds::Lf) {
-        return f.write_str(
-            "Git or an editor converted the line ends: put `*.sql -text` (or `*.sql text eol=lf`) into .gitattributes, \
-             delete the files and have Git check them out again.",
-        );
+    write!(
+        f,
+        "Git or an editor converted the line ends. Convert {these} {CONVERT}"
+    )?;
+    match (wanted, Pinned::of(mismatches)) {
+        (LineEnds::CrLf, Pinned::None) => write!(
+            f,
+            "; or accept the files as they are, {}.",
+            acceptance(&accepted_texts(mismatches))
+        ),
+        (LineEnds::CrLf, Pinned::All) => f.write_str("; or correct the pins."),
+        (LineEnds::Lf, _) | (LineEnds::CrLf, Pinned::Some) => f.write_str("."),
     }
-    if only(LineEnds::CrLf) {
-        f.write_str(
-            "Git or an editor converted the line ends: put `*.sql text eol=crlf` into .gitattributes, delete the files \
-             and have Git check them out again",
-        )?;
-        return match pins {
-            0 => write!(f, "; or accept the files as they are, {}.", accept()),
-            _ => f.write_str("; or correct the pins."),
-        };
-    }
-    if mismatches
-        .iter()
-        .any(|mismatch| mismatch.wanted_line_ends.is_some())
-    {
-        f.write_str(
-            "Where only line ends differ, Git or an editor converted them: restore them, and put `*.sql -text` into \
-             .gitattributes. ",
-        )?;
-    }
-    match pins {
-        0 => write!(
+}
+
+/// Somebody changed a text.
+fn restore(f: &mut fmt::Formatter<'_>, mismatches: &[Mismatch]) -> fmt::Result {
+    match Pinned::of(mismatches) {
+        Pinned::None => write!(
             f,
             "Restore the text that was applied, and make the change in a new version; or accept the file as it is, \
              {}.",
-            accept()
+            acceptance(&accepted_texts(mismatches))
         ),
-        pins if pins == mismatches.len() => f.write_str("Correct the file or the pin."),
-        _ => f.write_str(
+        Pinned::All => f.write_str("Correct the file or the pin."),
+        Pinned::Some => f.write_str(
             "Restore the text that was applied or pinned, and make the change in a new version.",
         ),
+    }
+}
+
+/// How many of them are not what is pinned.
+enum Pinned {
+    None,
+    Some,
+    All,
+}
+
+impl Pinned {
+    fn of(mismatches: &[Mismatch]) -> Self {
+        let is_pin = |mismatch: &&Mismatch| mismatch.against == Against::Pin;
+        match mismatches.iter().filter(is_pin).count() {
+            0 => Self::None,
+            pins if pins == mismatches.len() => Self::All,
+            _ => Self::Some,
+        }
     }
 }
 
