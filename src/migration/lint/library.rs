@@ -30,7 +30,7 @@ pub(super) const MOST_BYTES: usize = 1024 * 1024;
 /// The deepest script that is linted ([`nesting::Measure::depth`]).
 pub(super) const MOST_DEPTH: usize = 2_000;
 
-/// The most work for the parser that is linted ([`nesting::Measure::work`]): about a second.
+/// The most work for the parser and the rules that is linted ([`nesting::Measure::work`]): about a second.
 const MOST_WORK: usize = 16_000_000;
 
 /// The thread's stack in bytes. Memory is used only as far as the stack is.
@@ -65,16 +65,16 @@ fn lint(script: &Script) -> Result<Vec<Found>, String> {
             MOST_BYTES / 1024
         ));
     }
-    // Comments say what is waived, to us alone; the folded BEGIN and COMMIT do not run.
+    // Comments say what is waived, to us alone; the folded BEGIN and COMMIT do not run. The parser would read escapes
+    // and bodies in strings, as deep as no measure of the text tells.
     let bare = without_comments(script.text(), script.folded());
-    let measure = nesting::measure(&bare);
+    let text = without_comments(&bare, strings::contents(&bare).into_iter());
+    let measure = nesting::measure(&text);
     if measure.depth > MOST_DEPTH || measure.work > MOST_WORK {
         return Err(
-            "The script nests too deeply, or has one expression that is too long.".to_owned(),
+            "The script nests too deeply, or has one statement that is too long.".to_owned(),
         );
     }
-    // The parser would read escapes and bodies in them, as deep as no measure of the text tells.
-    let text = without_comments(&bare, strings::contents(&bare).into_iter());
     let work = move || run(&text);
     thread::Builder::new()
         .name(THREAD.to_owned())

@@ -1,28 +1,20 @@
 //! How deep a parser would have to go, and how long it would take, measured without one.
 
 use super::super::lexer::{Kind, Tokens};
-use super::strings::content;
-
-/// Bodies in bodies in bodies that are looked into.
-const BODIES: usize = 4;
 
 /// What a parser would have to do.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Measure {
     /// An upper bound of the depth of the syntax tree, in tokens: what stands between two commas or semicolons may nest
-    /// as deep as it is long (`a + b + c`, `NOT NOT a`), and what encloses it counts too. Bodies of functions, being
-    /// strings, may be parsed as well. `usize::MAX` when strings nest deeper than anybody writes.
+    /// as deep as it is long (`a + b + c`, `NOT NOT a`), and what encloses it counts too.
     pub(super) depth: usize,
-    /// The tokens of each statement, times its depth, which is how long a parser that looks ahead takes.
+    /// The tokens of each statement, times its depth, which is how long a parser that looks ahead takes; and for each
+    /// assignment those before it, among which squawk seeks it where a column is assigned twice.
     pub(super) work: usize,
 }
 
-/// Measures a script.
+/// Measures a script whose strings hold nothing to parse.
 pub(super) fn measure(text: &str) -> Measure {
-    measure_within(text, BODIES)
-}
-
-fn measure_within(text: &str, bodies: usize) -> Measure {
     let mut measure = Measure::default();
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level::default();
@@ -38,18 +30,12 @@ fn measure_within(text: &str, bodies: usize) -> Measure {
             (Kind::Semicolon, _) if outer.is_empty() => {
                 measure.add(&std::mem::take(&mut level), std::mem::take(&mut tokens));
             }
-            (Kind::Semicolon, _) | (Kind::Other, ",") => level.run = 0,
-            (Kind::String, body) if body.len() > 2 => {
-                let inside = match bodies.checked_sub(1) {
-                    Some(left) => measure_within(&body[content(body)], left),
-                    None => Measure {
-                        depth: usize::MAX,
-                        work: 0,
-                    },
-                };
-                level.add(inside.depth);
-                measure.work = measure.work.saturating_add(inside.work);
+            (Kind::Semicolon, _) => level.run = 0,
+            (Kind::Other, ",") => {
+                level.run = 0;
+                measure.work = measure.work.saturating_add(level.next_assignment());
             }
+            _ if token.is("SET") => level.assigns = true,
             _ => {}
         }
     }
@@ -76,12 +62,22 @@ struct Level {
     run: usize,
     /// The most of it.
     peak: usize,
+    /// `SET` was read: what is listed behind it may be assignments. `set` may be a column, too, so it starts none anew.
+    assigns: bool,
+    /// The commas since then.
+    assignments: usize,
 }
 
 impl Level {
     fn add(&mut self, depth: usize) {
         self.run = self.run.saturating_add(depth);
         self.peak = self.peak.max(self.run);
+    }
+
+    /// One more is listed; how many assignments are before it.
+    fn next_assignment(&mut self) -> usize {
+        self.assignments += usize::from(self.assigns);
+        self.assignments
     }
 }
 
@@ -126,16 +122,30 @@ mod tests {
         assert_eq!(measure("a b; a b c; ").work, 3 * 3 + 4 * 4);
         assert_eq!(measure(&"a b;".repeat(1000)).work, 9000);
         assert!(measure(&"not ".repeat(1000)).work >= 1_000_000);
-        assert!(measure(&format!("do $$ {} $$", "not ".repeat(1000))).work >= 1_000_000);
     }
 
     #[test]
-    fn bodies_count() {
-        let deep = "(".repeat(100);
-        assert!(depth(&format!("do $$ {deep} $$")) > 100);
-        assert!(depth(&format!("do '{deep}'")) > 100);
-        assert!(depth(&format!("do $a$ $b$ {deep} $b$ $a$")) > 100);
-        let many = "$a$ $b$ $c$ $d$ $e$ x $e$ $d$ $c$ $b$ $a$";
-        assert_eq!(depth(many), usize::MAX);
+    fn assignments_count_as_often_as_others_are_before_them() {
+        let work = |listed: &str, n: usize| measure(&listed.repeat(n)).work;
+        let assigned = |n| measure(&format!("update t set {}", "a = 1, ".repeat(n))).work;
+        assert!(assigned(1000) > 500_000, "{}", assigned(1000));
+        assert!(assigned(1000) > 50 * assigned(100));
+        let column_set = format!("update t SET {}", "set = 1, ".repeat(1000));
+        assert!(measure(&column_set).work > 500_000);
+        let within = format!(
+            "with x as (update t set {} z = 1) select 1",
+            "a = (1, 2), ".repeat(1000)
+        );
+        assert!(measure(&within).work > 500_000);
+        // What else is listed, and what is assigned in many statements.
+        assert!(work("(1, 2), ", 1000) < 50_000);
+        assert!(work("update t set a = 1, b = 2;", 1000) < 200_000);
+        let seed = format!("update t set a = 1 where b in ({})", "1, ".repeat(1000));
+        assert!(measure(&seed).work < 50_000);
+    }
+
+    #[test]
+    fn a_string_is_one_token() {
+        assert_eq!(measure("do $$      $$"), measure("do ''"));
     }
 }

@@ -206,12 +206,43 @@ fn hostile_scripts_are_not_linted_and_that_is_said() {
         ),
         format!("SELECT {}a", "NOT ".repeat(library::MOST_DEPTH)),
         format!("SELECT 1{}", " + 1".repeat(half)),
-        format!("DO $$ {} $$", "BEGIN ".repeat(library::MOST_DEPTH)),
         format!("SELECT {}1;", "NOT ".repeat(library::MOST_DEPTH - 10)).repeat(10),
+        format!("UPDATE t SET a = 1{}", ", a = 1".repeat(6_000)),
     ];
     for text in texts {
         assert_eq!(names(&up(&text)), ["not-linted"], "{}", &text[..60]);
     }
+}
+
+/// What is in a string is not parsed, so it may be as deep as it likes.
+#[test]
+fn a_deep_body_does_not_keep_the_rules_from_looking() {
+    let most = library::MOST_DEPTH;
+    for body in [
+        format!("$$ BEGIN {} END $$", "x := x + 1; IF a THEN ".repeat(most)),
+        format!("$$ SELECT {}1{} $$", "(".repeat(most), ")".repeat(most)),
+        "$a$ $b$ $c$ $d$ $e$ x $e$ $d$ $c$ $b$ $a$".to_owned(),
+    ] {
+        let text = format!("DO {body};\nDROP TABLE t;");
+        assert_eq!(
+            of(&up(&text), Level::Warning),
+            ["ban-drop-table"],
+            "{}",
+            &body[..20]
+        );
+    }
+}
+
+/// An UPDATE has no more columns than a table may have, and such a one is linted.
+#[test]
+fn a_table_may_be_updated_with_all_its_columns() {
+    let columns: Vec<_> = (0..1600).map(|n| format!("c{n} = {n}")).collect();
+    let text = format!("UPDATE t SET {}, c1 = 0;", columns.join(", "));
+    let found = up(&text);
+    assert_eq!(
+        of(&found, Level::Error),
+        ["ban-duplicate-column-assignments"; 2]
+    );
 }
 
 /// What is just below the limit fits the thread's stack, also without optimisation.
