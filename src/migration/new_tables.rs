@@ -76,8 +76,9 @@ impl NewTables {
             "alter" => {
                 reader.require("table")?;
                 reader.skip_all(&["if", "exists", "only"]);
-                let is_brief =
-                    self.has(&reader.relation()?) && !says(sql, &["partition", "inherit"]);
+                let is_brief = self.has(&reader.relation()?)
+                    && !says(sql, &["partition", "inherit"])
+                    && !renames(sql);
                 is_brief.then(|| Outlook::moments(self.refers_to_these_alone(sql)))
             }
             "insert" => {
@@ -95,7 +96,7 @@ impl NewTables {
             "table" => {
                 let may_be_there = reader.is("if");
                 reader.skip_all(&["if", "not", "exists"]);
-                let table = reader.relation()?.to_ascii_lowercase();
+                let table = folded(&reader.relation()?);
                 if !may_be_there {
                     self.0.insert(table);
                 }
@@ -124,7 +125,7 @@ impl NewTables {
     }
 
     fn has(&self, table: &str) -> bool {
-        self.0.contains(&table.to_ascii_lowercase())
+        self.0.contains(&folded(table))
     }
 
     /// `COMMENT ON {TABLE table | COLUMN table.column}`, behind its first word.
@@ -150,6 +151,23 @@ impl NewTables {
                 table.is_some_and(|table| self.has(&table))
             })
     }
+}
+
+/// A name as it is found again: the server folds what is not quoted.
+fn folded(name: &str) -> String {
+    if name.contains('"') {
+        name.to_owned()
+    } else {
+        name.to_ascii_lowercase()
+    }
+}
+
+/// Whether an `ALTER TABLE` gives the table another name or schema, so that its old one may be another table's.
+fn renames(sql: &str) -> bool {
+    let words: Vec<_> = Tokens::new(sql).collect();
+    words.windows(2).any(|pair| {
+        (pair[0].is("rename") && pair[1].is("to")) || (pair[0].is("set") && pair[1].is("schema"))
+    })
 }
 
 /// Whether one of these keywords stands anywhere in a statement.
@@ -214,6 +232,21 @@ mod tests {
             ("CREATE INDEX CONCURRENTLY i ON a (id)", false),
             ("CREATE TABLE a (id int); CREATE INDEX i ON b (id)", false),
             ("ALTER TABLE a ADD b int", false),
+            (
+                "CREATE TABLE \"A\" (id int); CREATE INDEX ON \"A\" (id)",
+                true,
+            ),
+            (
+                "CREATE TABLE \"A\" (id int); CREATE INDEX ON \"a\" (id)",
+                false,
+            ),
+            ("CREATE TABLE \"A\" (id int); CREATE INDEX ON a (id)", false),
+            (
+                "CREATE TABLE a (id int); ALTER TABLE a RENAME id TO no",
+                true,
+            ),
+            ("CREATE TABLE a (id int); ALTER TABLE a RENAME TO b", false),
+            ("CREATE TABLE a (id int); ALTER TABLE a SET SCHEMA s", false),
             (
                 "CREATE TABLE a (id int); ALTER TABLE a ATTACH PARTITION b DEFAULT",
                 false,

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row};
 use tokio::sync::watch;
 
-use crate::engine::database::{Database, Inspection, Observation, Preparation, Request};
+use crate::engine::database::{Database, Execution, Inspection, Observation, Preparation, Request};
 use crate::engine::decision::Settlement;
 use crate::engine::error::{DatabaseError, DatabaseErrorKind};
 use crate::engine::sessions::Activity;
@@ -249,6 +249,12 @@ impl Postgres {
         }
     }
 
+    /// What the session has prepared for `execution`, or is to.
+    pub(super) fn prepared_for(&mut self, execution: &Execution) -> Prepared {
+        let known = self.prepared.take();
+        Prepared::serving(known, execution, &self.settings.ledger, &self.startup)
+    }
+
     /// The connection is gone.
     pub(super) fn lost(&self) -> DatabaseError {
         error::lost(&self.settings, self.work)
@@ -290,9 +296,6 @@ impl Database for Postgres {
         };
         self.watch = Some(watch);
         let seen = self.activity.send_replace(None);
-        if let Some(seen) = &seen {
-            self.sent_along.explain(seen);
-        }
         match observation {
             Err(error) if self.work == Work::Committed => Ok(Observation::CommittedUnseen(error)),
             observation => observation.map(|observation| explained(observation, seen.as_ref())),

@@ -58,11 +58,22 @@ impl Envelope<'_> {
         self.head_count() + self.chunk.statement_count + self.after.len()
     }
 
-    /// Whether the record failed, behind `completed` statements, because the script deallocated what it is written with.
+    /// Whether a statement of ours failed, behind `completed` ones, because a script deallocated it; or because another session
+    /// answers, which is told apart once it is said in full.
     pub fn is_deallocated(&self, completed: usize, cause: &sqlx::Error) -> bool {
-        completed >= self.head_count() + self.chunk.statement_count
+        self.own(completed)
+            .is_some_and(|statement| statement.starts_with("EXECUTE "))
             && error::server_error(cause)
                 .is_some_and(|server| server.code() == error::NO_SUCH_STATEMENT)
+    }
+
+    /// Our own statement behind so many of the Query's.
+    fn own(&self, completed: usize) -> Option<&String> {
+        let script_ends = self.head_count() + self.chunk.statement_count;
+        match completed.checked_sub(script_ends) {
+            Some(behind) => self.after.get(behind),
+            None => self.before.get(completed),
+        }
     }
 
     /// How many statements the server completes before the script's part.
@@ -92,7 +103,8 @@ pub fn judge(
     }
     let statement = failed_statement(execution, envelope, completed);
     let position = position_in_script(cause, execution, envelope);
-    if completed < envelope.before.len() && position.is_none() {
+    let is_ours = completed < envelope.before.len() && !error::is_about_encoding(code);
+    if is_ours && position.is_none() {
         return Err(database.explain(cause));
     }
     // The statement behind the script's last one runs what that deferred.

@@ -15,7 +15,6 @@ use crate::migration::statement::Statement;
 use super::closing::Closing;
 use super::connection::{Postgres, column};
 use super::envelope::{Envelope, judge};
-use super::prepared::Prepared;
 use super::session::{self, Scope};
 use super::{error, query, record, together};
 
@@ -36,14 +35,14 @@ pub async fn execute(
     {
         return answer;
     }
-    let ledger = &database.settings.ledger;
-    let mut prepared = Prepared::serving(database.prepared.take(), execution, ledger);
+    let mut prepared = database.prepared_for(execution);
     let record = {
         let prepared = prepared.clone();
         move |execution: &Execution| prepared.record(execution, 0)
     };
     let transaction = Transaction {
         is_prepared: true,
+        fence: prepared.fence(0),
         closing: Closing::made_by(record, execution)?,
         ..Transaction::whole(execution)
     };
@@ -86,6 +85,8 @@ pub(super) fn not_prepared() -> DatabaseError {
 pub struct Transaction<'a> {
     /// Whether `closing` executes prepared statements.
     pub is_prepared: bool,
+    /// What checks the session and takes the lock, where that is prepared.
+    pub fence: Option<String>,
     /// Whether it is a part of a version.
     pub is_part: bool,
     /// Statements from elsewhere in the script that are said first: its session's settings above all.
@@ -111,6 +112,7 @@ impl Transaction<'_> {
     fn whole(execution: &Execution) -> Self {
         Self {
             is_prepared: false,
+            fence: None,
             is_part: false,
             said_first: Vec::new(),
             statements: 0..execution.script.statements().len(),
@@ -128,7 +130,7 @@ impl Transaction<'_> {
         if self.is_part {
             database.prepared = None;
         }
-        let mut before = opening(database, self.is_part, &guard);
+        let mut before = opening(database, self.fence, self.is_part, &guard);
         let mut said_first = self.said_first;
         let mut own = Some(self.closing);
         let mut chunks = execution.script.chunks_of(self.statements, LARGEST_QUERY);
@@ -167,8 +169,15 @@ impl Transaction<'_> {
 
 /// Everything before the script: the session as new, the lock checked, the transaction fenced, the
 /// guard set. Short: `pg_stat_activity` shows the first 1,024 bytes of a Query, and a person looks for the script.
-pub(super) fn opening(database: &Postgres, is_part: bool, guard: &str) -> Vec<String> {
-    let mut statements = database.startup.begin_fenced().to_vec();
+/// `fence` is what checks the session and takes the lock, where that is prepared.
+pub(super) fn opening(
+    database: &Postgres,
+    fence: Option<String>,
+    is_part: bool,
+    guard: &str,
+) -> Vec<String> {
+    let [begin, in_full] = database.startup.begin_fenced();
+    let mut statements = vec![begin, fence.unwrap_or(in_full)];
     if is_part {
         // What an earlier part prepared would be there or not, as it was interrupted or not.
         statements.push("DEALLOCATE ALL".to_owned());

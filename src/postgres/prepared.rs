@@ -1,6 +1,6 @@
-//! The statements of the record, prepared once a session.
+//! The statements around a script, prepared once a session.
 //!
-//! Every version is recorded by the same statements. To parse and plan them anew was more than half of
+//! Every version is fenced and recorded by the same statements. To parse and plan them anew was more than half of
 //! what a version cost the server besides its script. `PREPARE` and `EXECUTE` are SQL, so all of it still goes
 //! in the version's own Query, and the first version's carries the `PREPARE`s, behind its script.
 
@@ -12,14 +12,16 @@ use crate::engine::task::Ledger;
 use crate::migration::file_name::Direction;
 
 use super::record::{self, Began, CONSTRAINTS, Checked, MILLISECONDS, Packed, Values};
+use super::startup::Startup;
 
 /// Statements of one direction for one session.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     direction: Direction,
+    fences: Statement,
     writes: Statement,
     checks: Statement,
-    /// Whether the session has these two.
+    /// Whether the session has these three.
     is_sent: bool,
 }
 
@@ -27,13 +29,13 @@ pub struct Prepared {
 struct Statement {
     /// With a random part, so that no script prepares or deallocates one by chance.
     name: String,
-    /// Of its parameters.
+    /// Of its parameters, in parentheses if there are any.
     types: &'static str,
     sql: String,
 }
 
 impl Prepared {
-    fn new(direction: Direction, ledger: &Ledger) -> Self {
+    fn new(direction: Direction, ledger: &Ledger, startup: &Startup) -> Self {
         let random = Uuid::new_v4().simple();
         let named = |what: &str, types, sql| Statement {
             name: format!("schemaward_{what}_{random}"),
@@ -46,6 +48,7 @@ impl Prepared {
         let check = record::check(ledger, &checked, MILLISECONDS);
         Self {
             direction,
+            fences: named("fence", "", startup.fence()),
             writes: named("write", of_values, write),
             checks: named("check", of_checked, check),
             is_sent: false,
@@ -53,16 +56,27 @@ impl Prepared {
     }
 
     /// What records `execution`: what the session has, where that is for its direction.
-    pub fn serving(known: Option<Self>, execution: &Execution, ledger: &Ledger) -> Self {
+    pub fn serving(
+        known: Option<Self>,
+        execution: &Execution,
+        ledger: &Ledger,
+        startup: &Startup,
+    ) -> Self {
         let direction = execution.record.direction();
         known
             .filter(|known| known.direction == direction)
-            .unwrap_or_else(|| Self::new(direction, ledger))
+            .unwrap_or_else(|| Self::new(direction, ledger, startup))
     }
 
     /// The session has them.
     pub fn sent(&mut self) {
         self.is_sent = true;
+    }
+
+    /// What checks the session and takes the lock for the transaction of the version at this place of its Query, if it is prepared by
+    /// then; see [`Startup::fence`].
+    pub fn fence(&self, place: usize) -> Option<String> {
+        (self.is_sent || place > 0).then(|| self.fences.execute(&[]))
     }
 
     /// What records `execution` in its transaction, after the script; the last statement answers as that of
@@ -77,7 +91,8 @@ impl Prepared {
         let follows = place > 0;
         let mut all = Vec::with_capacity(8);
         if !self.is_sent && !follows {
-            all.extend([self.writes.prepare(), self.checks.prepare()]);
+            let statements = [&self.fences, &self.writes, &self.checks];
+            all.extend(statements.map(Statement::prepare));
         }
         all.extend(PLANNING.map(str::to_owned));
         let values = given_values(Values::of(execution)?, follows);
@@ -91,10 +106,13 @@ impl Prepared {
 
 impl Statement {
     fn prepare(&self) -> String {
-        format!("PREPARE {} ({}) AS {}", self.name, self.types, self.sql)
+        format!("PREPARE {}{} AS {}", self.name, self.types, self.sql)
     }
 
     fn execute(&self, parameters: &[String]) -> String {
+        if parameters.is_empty() {
+            return format!("EXECUTE {}", self.name);
+        }
         format!("EXECUTE {} ({})", self.name, parameters.join(", "))
     }
 }
@@ -122,9 +140,9 @@ fn values(direction: Direction) -> (Values, &'static str) {
                 down,
             }),
             Began::Behind("$8".to_owned()),
-            "text, text, text, text, bytea, text, bytea, boolean",
+            "(text, text, text, text, bytea, text, bytea, boolean)",
         ),
-        Direction::Down => (None, Began::WithTransaction, "text, text, text"),
+        Direction::Down => (None, Began::WithTransaction, "(text, text, text)"),
     };
     let values = Values {
         version,
@@ -151,9 +169,9 @@ fn checked(direction: Direction) -> (Checked, &'static str) {
         Direction::Up => (
             Some("$4".to_owned()),
             Began::Behind("$5".to_owned()),
-            "text, text[], boolean, text, boolean",
+            "(text, text[], boolean, text, boolean)",
         ),
-        Direction::Down => (None, Began::WithTransaction, "text, text[], boolean"),
+        Direction::Down => (None, Began::WithTransaction, "(text, text[], boolean)"),
     };
     let checked = Checked {
         version: "$1".to_owned(),

@@ -37,10 +37,12 @@ pub(super) enum Began {
     Behind(String),
 }
 
-/// When the version that was recorded last ended, to the millisecond. Never the very moment in which that one began: the audit's
-/// newest row is missed by its time.
-const LAST_ENDED: &str = "(SELECT a.at + GREATEST(a.execution_time_ms, 0.001::pg_catalog.float8) \
-     * '00:00:00.001'::pg_catalog.interval FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1)";
+/// When the version that was recorded last ended, to the millisecond. Between the arrival of the Query and now, whatever the audit has
+/// by then. Never the very moment in which that version began: whether the audit's newest row was deleted is told by a later time
+/// of stored texts.
+const LAST_ENDED: &str = "COALESCE((SELECT LEAST(pg_catalog.clock_timestamp(), GREATEST(pg_catalog.now(), a.at \
+     + LEAST(GREATEST(a.execution_time_ms, 0.001::pg_catalog.float8), 1e9) * '00:00:00.001'::pg_catalog.interval)) \
+     FROM schemaward.audit a ORDER BY a.id DESC LIMIT 1), pg_catalog.now())";
 
 impl Began {
     /// What a `WITH` has first, the time as an expression, and the milliseconds since then: `milliseconds` is since the
@@ -224,10 +226,12 @@ pub(super) fn check(ledger: &Ledger, record: &Checked, milliseconds: &str) -> St
          (CASE WHEN r.number = {count}{complete} \
          AND (SELECT pg_catalog.count(*) FROM schemaward.script s WHERE {ours} AND s.version = {version}) \
          = {count} \
-         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
-         WHERE t.tgrelid = {table}::pg_catalog.regclass AND NOT t.tgisinternal) \
-         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w WHERE w.ev_class = {table}::pg_catalog.regclass) \
-         AND NOT (SELECT c.relrowsecurity FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
+         AND (SELECT NOT c.relrowsecurity \
+         AND CASE WHEN c.relhastriggers THEN NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t \
+         WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) ELSE true END \
+         AND CASE WHEN c.relhasrules THEN NOT EXISTS (SELECT 1 FROM pg_catalog.pg_rewrite w \
+         WHERE w.ev_class = c.oid) ELSE true END \
+         FROM pg_catalog.pg_class c WHERE c.oid = {table}::pg_catalog.regclass) \
          THEN '1' ELSE 'not as recorded' END)::pg_catalog.int4, \
          {flushes_later} FROM (SELECT pg_catalog.count(*) AS number, pg_catalog.min(l.checksum) AS checksum, \
          pg_catalog.min(l.execution_time_ms)::pg_catalog.int8 AS milliseconds \
@@ -287,7 +291,7 @@ pub fn store_texts(
     ))
 }
 
-/// `at` is the time of the audit's row, which is missed by it.
+/// `at` is the time of the audit's row beside it: a later one than that of every row shows that the newest row was deleted.
 fn insert_texts(ledger: &Ledger, version: &str, texts: &Packed, at: &str) -> String {
     let Packed {
         up_checksum,

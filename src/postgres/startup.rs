@@ -109,8 +109,13 @@ impl Startup {
     pub fn begin_fenced(&self) -> [String; 2] {
         [
             "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE".to_owned(),
-            format!("SELECT {}, {}", self.checked(), session::fence()),
+            self.fence(),
         ]
+    }
+
+    /// The second statement of [`Self::begin_fenced`], which may be prepared.
+    pub fn fence(&self) -> String {
+        format!("SELECT {}, {}", self.checked(), session::fence())
     }
 
     /// What brings the session back to its start (decision 6).

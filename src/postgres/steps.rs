@@ -79,6 +79,7 @@ async fn run(
         record::MILLISECONDS,
     )?;
     let transaction = Transaction {
+        fence: None,
         is_prepared: false,
         is_part: true,
         said_first: execution.script.settings_before(part.statements.start),
@@ -169,6 +170,7 @@ async fn record_version(
         let mut closing = record::statements(ledger, execution, &milliseconds)?;
         closing.push(journal::clear(ledger, execution));
         let transaction = Transaction {
+            fence: None,
             is_prepared: false,
             is_part: true,
             said_first: said_first.clone(),

@@ -12,9 +12,7 @@ use uuid::Uuid;
 
 use crate::engine::database::{Execution, Observation};
 use crate::engine::error::DatabaseError;
-use crate::engine::sessions::Activity;
 
-use super::activity::explained;
 use super::closing::around;
 use super::connection::Postgres;
 use super::envelope::{Envelope, judge};
@@ -24,7 +22,8 @@ use super::{error, query};
 
 type Answer = Result<Observation, DatabaseError>;
 
-/// What came of versions that were sent along and not asked for yet, in their order.
+/// What came of versions that were sent along and not asked for yet, in their order. Who held the locks of one that did not get them
+/// is not known: what was seen meanwhile may have been of any of them. It is known when that one is tried again.
 #[derive(Default)]
 pub struct SentAlong(VecDeque<(Arc<Execution>, Answer)>);
 
@@ -40,21 +39,11 @@ impl SentAlong {
             "{sent} was sent along and is recorded whole or rolled back, and {asked} was asked for"
         ))))
     }
-
-    /// Takes in who held the locks of a version that did not get them.
-    pub fn explain(&mut self, seen: &Activity) {
-        for (_, answer) in &mut self.0 {
-            if let Ok(observation) = answer {
-                *observation = explained(observation.clone(), Some(seen));
-            }
-        }
-    }
 }
 
 /// Runs `first` and those that follow it. `None`: nothing of `first` is there, and it is to be sent alone.
 pub async fn execute(database: &mut Postgres, first: &Arc<Execution>) -> Option<Answer> {
-    let ledger = &database.settings.ledger;
-    let prepared = Prepared::serving(database.prepared.take(), first, ledger);
+    let prepared = database.prepared_for(first);
     let all: Vec<_> = first.with_those_that_follow().collect();
     let (sql, envelopes) = match compose(database, &all, &prepared) {
         Ok(composed) => composed?,
@@ -96,7 +85,7 @@ fn compose<'a>(
             return Ok(None);
         }
         let envelope = Envelope {
-            before: opening(database, false, &guard),
+            before: opening(database, prepared.fence(place), false, &guard),
             said_first: Vec::new(),
             chunk: chunks.pop().unwrap_or_default(),
             after: around(record, &database.startup, &guard),
