@@ -99,14 +99,17 @@ impl Display {
                 version,
                 name,
                 direction,
+                up_to,
             } => {
+                let along =
+                    up_to.map_or_else(String::new, |last| format!(" and those up to {last}"));
                 let doing = match direction {
                     Direction::Up => "applying",
                     Direction::Down => "undoing",
                 };
                 self.enter(
-                    Some(format!("{version} {name}")),
-                    Some(format!("{doing} {version} {name}")),
+                    Some(format!("{version} {name}{along}")),
+                    Some(format!("{doing} {version} {name}{along}")),
                 );
             }
             Progress::Finished(done) => {

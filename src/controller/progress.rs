@@ -92,6 +92,7 @@ fn apply(latest: &mut Option<Running>, progress: &Progress<'_>) -> bool {
             version,
             name,
             direction,
+            ..
         } => {
             running.current = Some(((*version).clone(), (*name).to_owned(), *direction));
             // What the attempt before this one met is still the news.

@@ -259,6 +259,13 @@ impl Execution {
     pub fn with_those_that_follow(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
         std::iter::successors(Some(self), |execution| execution.followed_by.as_ref())
     }
+
+    /// The last version of those that may be sent along with it.
+    #[must_use]
+    pub fn last_along(&self) -> Option<&Version> {
+        let along = self.followed_by.as_ref()?.with_those_that_follow();
+        along.last().map(|last| &last.version)
+    }
 }
 
 /// What is recorded together with a script's effects.

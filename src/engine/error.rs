@@ -339,7 +339,7 @@ impl UnderWay {
             version: execution.version.clone(),
             name: execution.name.clone(),
             direction: execution.record.direction(),
-            up_to: None,
+            up_to: execution.last_along().cloned(),
         }
     }
 }

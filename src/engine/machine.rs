@@ -366,13 +366,7 @@ impl Machine {
     }
 
     fn stop(&mut self, stop: Stop) -> Next {
-        self.outcome.under_way = self.running.as_ref().map(|running| {
-            let last = running.with_those_that_follow().skip(1).last();
-            UnderWay {
-                up_to: last.map(|last| last.version.clone()),
-                ..UnderWay::of(running)
-            }
-        });
+        self.outcome.under_way = self.running.as_deref().map(UnderWay::of);
         self.end(End::Stopped(stop))
     }
 

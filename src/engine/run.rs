@@ -50,6 +50,8 @@ pub enum Progress<'a> {
         name: &'a str,
         /// UP or DOWN.
         direction: Direction,
+        /// The last one of those that may have been sent along with it.
+        up_to: Option<&'a Version>,
     },
     /// A version is committed with its record, and on the server's disk. The next one may have been started before
     /// that.
@@ -309,6 +311,7 @@ fn announce(request: &Request, progress: &mut impl FnMut(Progress<'_>)) {
             version: &execution.version,
             name: &execution.name,
             direction: execution.record.direction(),
+            up_to: execution.last_along(),
         });
     }
 }

@@ -31,6 +31,9 @@ pub struct Facts {
     pub version_number: i32,
     version: String,
     in_recovery: bool,
+    /// Several versions may go in one Query. Not where a commit waits for a standby: to cancel that wait commits, and the server goes
+    /// on with the next version. Nor where the server counts bytes: the place of an error is a character's.
+    pub versions_may_share_a_query: bool,
     database: String,
     user: String,
     history_schema_exists: bool,

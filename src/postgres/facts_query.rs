@@ -42,7 +42,9 @@ const SERVER: &str = "SELECT a.pid, a.backend_start::pg_catalog.text, \
         pg_catalog.to_regprocedure('pg_catalog.pg_control_system()'), 'EXECUTE') \
         AND pg_catalog.has_function_privilege(\
         pg_catalog.to_regprocedure('pg_catalog.pg_control_checkpoint()'), 'EXECUTE'), false), \
-     (SELECT d.datdba FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
+     (SELECT d.datdba FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()), \
+     pg_catalog.current_setting('synchronous_standby_names') = '' \
+        AND pg_catalog.current_setting('server_encoding') <> 'SQL_ASCII' \
      FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a";
 
 /// An expression for our rights on an owner's role, which are to be trusted with what it made.

@@ -43,6 +43,10 @@ impl SentAlong {
 
 /// Runs `first` and those that follow it. `None`: nothing of `first` is there, and it is to be sent alone.
 pub async fn execute(database: &mut Postgres, first: &Arc<Execution>) -> Option<Answer> {
+    let facts = database.facts.as_ref();
+    if !facts.is_some_and(|facts| facts.versions_may_share_a_query) {
+        return None;
+    }
     let prepared = database.prepared_for(first);
     let all: Vec<_> = first.with_those_that_follow().collect();
     let (sql, envelopes) = match compose(database, &all, &prepared) {

@@ -125,6 +125,49 @@ fn a_signal_in_the_middle_of_a_version_leaves_nothing_of_it() {
     }
 }
 
+/// Versions that share a Query: which of them runs is not known here, and nothing behind it does.
+#[test]
+fn a_signal_in_the_middle_of_a_shared_query_ends_it_there() {
+    let project = Project::new("signal_along");
+    project.database.admin_exec(
+        "CREATE FUNCTION waits() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.c') THEN \
+         PERFORM pg_sleep(600); END IF; END $$; \
+         CREATE EVENT TRIGGER waits ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION waits()",
+    );
+    for (version, table) in [("001", "a"), ("002", "b"), ("003", "c"), ("004", "d")] {
+        project.table(version, table);
+    }
+    let run = start(&mut project.command("up"));
+    let asleep = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event = 'PgSleep'",
+        project.database.name
+    );
+    eventually(LIMIT, || {
+        match project.database.admin_exec(&asleep).as_str() {
+            "1" => Ok(()),
+            seen => Err(seen.to_owned()),
+        }
+    });
+    assert_eq!(project.applied(), "001 002");
+    send("-INT", &run);
+    let ended = end(run);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert_eq!(
+        first_columns(&ended.stdout),
+        ["001 applied a", "002 applied b"]
+    );
+    for part in [
+        "the running statement of 001 a and those up to 004 is being cancelled",
+        "Nothing of 003 was applied; the database is at 002.",
+    ] {
+        assert!(ended.stderr.contains(part), "{ended:#?}");
+    }
+    project.database.nothing_is_left();
+    assert!(!project.has("c") && !project.has("d"));
+    assert_eq!(project.applied(), "001 002");
+}
+
 #[test]
 fn a_run_that_is_killed_leaves_nothing_to_the_next_one_either() {
     let project = Project::new("killed");

@@ -5,7 +5,7 @@
 use schemaward::engine::outcome::{Outcome, Stop};
 
 use crate::engine::{Run, reached};
-use crate::harness::{Database, postgres_major};
+use crate::harness::{Database, Postgres, postgres_major};
 
 /// A database in which a comment on table `three` sets off `action`.
 fn sets_off(major: u8, action: &str) -> Database<'static> {
@@ -165,6 +165,39 @@ async fn where_one_fails_those_before_it_stay_and_none_runs_behind_it() {
             assert_eq!(queries(&database, "one two three"), expected, "{case}");
         }
     }
+}
+
+/// The server counts bytes there.
+#[tokio::test]
+async fn each_goes_alone_where_characters_are_not_counted() {
+    let server = postgres_major(16);
+    let database = server.database("sent_along_bytes");
+    let (name, user) = (&database.name, &database.user);
+    server.admin_exec(&format!("DROP DATABASE {name}"));
+    server.admin_exec(&format!(
+        "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' OWNER {user}"
+    ));
+    let outcome = up(&database, "\nCREATE TABLE four (id int, nothing nowhere)").await;
+    let message = outcome.message();
+    assert!(
+        message.contains("004 four failed at line 2, column 36"),
+        "{message}"
+    );
+    assert_eq!(queries(&database, "one two three"), "3");
+}
+
+/// To cancel the wait for a standby commits, and the server would go on with the next version.
+#[tokio::test]
+async fn each_goes_alone_where_a_commit_waits_for_a_standby() {
+    let server = Postgres::start(16, &["--set=synchronous_standby_names=nobody"]);
+    let database = server.database("sent_along_standby");
+    // The standby is not there, so the test does not wait for it.
+    database.admin_exec(&format!(
+        "ALTER DATABASE {} SET synchronous_commit TO local",
+        database.name
+    ));
+    reached(&up(&database, "CREATE TABLE four (id int)").await);
+    assert_eq!(queries(&database, "one two three five"), "4");
 }
 
 #[tokio::test]

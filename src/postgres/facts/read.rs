@@ -91,6 +91,7 @@ impl Answers {
             version_number,
             version: given(&server, 4)?.to_owned(),
             in_recovery: flag(&server, 5)?,
+            versions_may_share_a_query: flag(&server, 11)?,
             database: given(&server, 6)?.to_owned(),
             user: given(&server, 7)?.to_owned(),
             history_schema_exists: history.is_some(),
