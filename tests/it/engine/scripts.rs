@@ -253,3 +253,30 @@ async fn a_large_script_goes_in_parts_and_stays_one_transaction() {
     reached(&Run::new(&database, &[("001_big_UP.sql", &text)]).go().await);
     assert_eq!(database.query_text("SELECT count(*) FROM big"), "30000");
 }
+
+/// What is ours is ASCII, so it is the script's.
+#[tokio::test]
+async fn a_character_that_the_database_lacks_is_the_scripts_error() {
+    let server = postgres_major(16);
+    let database = server.database("latin");
+    let (name, user) = (&database.name, &database.user);
+    server.admin_exec(&format!("DROP DATABASE {name}"));
+    server.admin_exec(&format!(
+        "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' OWNER {user}"
+    ));
+    for sql in ["SELECT '日本'", "CREATE TABLE one (a text DEFAULT '日本')"] {
+        let outcome = Run::new(
+            &database,
+            &[
+                ("001_one_UP.sql", sql),
+                ("002_two_UP.sql", "CREATE TABLE two ()"),
+            ],
+        );
+        let outcome = outcome.go().await;
+        let Some(Stop::Script(failure)) = outcome.stop() else {
+            panic!("{sql}: {}", outcome.message());
+        };
+        assert_eq!(failure.version.as_str(), "001");
+        assert_eq!(failure.sqlstate.as_deref(), Some("22P05"));
+    }
+}
