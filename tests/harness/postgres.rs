@@ -248,6 +248,16 @@ impl Database<'_> {
         child
     }
 
+    /// The same, empty and in another encoding.
+    pub fn in_encoding(self, encoding: &str) -> Self {
+        let (name, user) = (&self.name, &self.user);
+        self.server.admin_exec(&format!("DROP DATABASE {name}"));
+        self.server.admin_exec(&format!(
+            "CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' OWNER {user}"
+        ));
+        self
+    }
+
     /// A psql that is about to do what `sql` says, in a session named `application` that stays open until it
     /// is killed.
     pub fn session(&self, application: &str, sql: &str) -> Child {

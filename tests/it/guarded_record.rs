@@ -8,13 +8,13 @@ use crate::engine::{Run, reached};
 use crate::harness::{Database, eventually, postgres_major};
 use crate::operator_rig::LIMIT;
 
-/// A database in which a comment on table `one` sets off `action`.
-fn sets_off(major: u8, action: &str) -> Database<'static> {
-    let database = postgres_major(major).database("guarded_record");
+/// A database in which a comment on this table sets off `action`, and its sequence `ran` counts how often.
+pub fn sets_off(major: u8, table: &str, action: &str) -> Database<'static> {
+    let database = postgres_major(major).database("sets_off");
     database.admin_exec(&format!(
         "CREATE SEQUENCE ran; GRANT ALL ON SEQUENCE ran TO PUBLIC; \
          CREATE FUNCTION sets_off() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.one') THEN \
+         IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.{table}') THEN \
          PERFORM nextval('public.ran'); {action}; END IF; END $$; \
          CREATE EVENT TRIGGER sets_off ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION sets_off()"
     ));
@@ -45,8 +45,8 @@ async fn up(database: &Database<'_>, files: &[(&str, String)]) -> Outcome {
     Run::new(database, &files).go().await
 }
 
-/// How often the last script ran.
-fn ran(database: &Database<'_>) -> String {
+/// How often that was set off.
+pub fn ran(database: &Database<'_>) -> String {
     database.admin_exec("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ran")
 }
 
@@ -105,7 +105,7 @@ async fn a_record_holds_whatever_a_script_sets_off_in_the_history() {
         ),
     ] {
         for major in [14, 16, 18] {
-            let database = sets_off(major, action);
+            let database = sets_off(major, "one", action);
             let case = format!("PostgreSQL {major}: {before} {action}");
             let outcome = up(&database, &files(before)).await;
             assert!(
@@ -145,7 +145,7 @@ async fn what_would_not_stand_is_rolled_back() {
     ] {
         for major in [14, 16, 18] {
             let case = format!("PostgreSQL {major}: {before} {action}");
-            let database = sets_off(major, action);
+            let database = sets_off(major, "one", action);
             let outcome = up(&database, &files(before)).await;
             let Some(Stop::Script(failure)) = outcome.stop() else {
                 panic!("{case}: {}", outcome.message());
@@ -166,7 +166,7 @@ async fn what_would_not_stand_is_rolled_back() {
 #[tokio::test]
 async fn a_trigger_that_somebody_else_is_about_to_put_there_is_seen() {
     for major in [14, 18] {
-        let database = sets_off(major, "PERFORM pg_advisory_lock(7)");
+        let database = sets_off(major, "one", "PERFORM pg_advisory_lock(7)");
         let files = files(HIDES);
         // It holds the last version up until the trigger is there, and commits when that version waits for the table.
         // Its transaction is the older one.

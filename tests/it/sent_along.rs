@@ -5,19 +5,12 @@
 use schemaward::engine::outcome::{Outcome, Stop};
 
 use crate::engine::{Run, reached};
+use crate::guarded_record::{self, ran};
 use crate::harness::{Database, Postgres, postgres_major};
 
-/// A database in which a comment on table `three` sets off `action`.
+/// What a comment on table `three` sets off.
 fn sets_off(major: u8, action: &str) -> Database<'static> {
-    let database = postgres_major(major).database("sent_along");
-    database.admin_exec(&format!(
-        "CREATE SEQUENCE ran; GRANT ALL ON SEQUENCE ran TO PUBLIC; \
-         CREATE FUNCTION sets_off() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.three') THEN \
-         PERFORM nextval('public.ran'); {action}; END IF; END $$; \
-         CREATE EVENT TRIGGER sets_off ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION sets_off()"
-    ));
-    database
+    guarded_record::sets_off(major, "three", action)
 }
 
 /// Five versions in one Query; the fourth is `fourth`.
@@ -45,11 +38,6 @@ async fn up(database: &Database<'_>, fourth: &str) -> Outcome {
 }
 
 const COMMENT: &str = "COMMENT ON TABLE three IS 'three'";
-
-/// How often the fourth version ran.
-fn ran(database: &Database<'_>) -> String {
-    database.admin_exec("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ran")
-}
 
 fn recorded(database: &Database<'_>) -> String {
     database.query_text("SELECT string_agg(version, ' ' ORDER BY version) FROM schema_migrations")
@@ -170,13 +158,9 @@ async fn where_one_fails_those_before_it_stay_and_none_runs_behind_it() {
 /// The server counts bytes there.
 #[tokio::test]
 async fn each_goes_alone_where_characters_are_not_counted() {
-    let server = postgres_major(16);
-    let database = server.database("sent_along_bytes");
-    let (name, user) = (&database.name, &database.user);
-    server.admin_exec(&format!("DROP DATABASE {name}"));
-    server.admin_exec(&format!(
-        "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' OWNER {user}"
-    ));
+    let database = postgres_major(16)
+        .database("sent_along_bytes")
+        .in_encoding("SQL_ASCII");
     let outcome = up(&database, "\nCREATE TABLE four (id int, nothing nowhere)").await;
     let message = outcome.message();
     assert!(

@@ -257,13 +257,7 @@ async fn a_large_script_goes_in_parts_and_stays_one_transaction() {
 /// What is ours is ASCII, so it is the script's.
 #[tokio::test]
 async fn a_character_that_the_database_lacks_is_the_scripts_error() {
-    let server = postgres_major(16);
-    let database = server.database("latin");
-    let (name, user) = (&database.name, &database.user);
-    server.admin_exec(&format!("DROP DATABASE {name}"));
-    server.admin_exec(&format!(
-        "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' OWNER {user}"
-    ));
+    let database = postgres_major(16).database("latin").in_encoding("LATIN1");
     for sql in ["SELECT '日本'", "CREATE TABLE one (a text DEFAULT '日本')"] {
         let outcome = Run::new(
             &database,
