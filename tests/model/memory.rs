@@ -197,8 +197,14 @@ impl<'s> Memory<'s> {
         if let Some(known) = self.steps.get(&(handle, told)) {
             return *known;
         }
-        let keeps = self.interns;
-        self.step_from(handle, told, keeps)
+        // A session whose client is gone may still come past this position.
+        let goes_on = match &self.position(handle).next {
+            Next::Ask(request) => {
+                matches!(&**request, Request::Execute(execution) if execution.followed_by.is_some())
+            }
+            _ => false,
+        };
+        self.step_from(handle, told, self.interns || goes_on)
     }
 
     /// Where a machine will be that is told of a version, behind which others were sent along. It is not told yet.
