@@ -47,7 +47,7 @@ pub async fn execute(database: &mut Postgres, first: &Arc<Execution>) -> Option<
     if !facts.is_some_and(|facts| facts.versions_may_share_a_query) {
         return None;
     }
-    let prepared = database.prepared_for(first);
+    let mut prepared = database.prepared_for(first);
     let all: Vec<_> = first.with_those_that_follow().collect();
     let (sql, envelopes) = match compose(database, &all, &prepared) {
         Ok(composed) => composed?,
@@ -55,7 +55,13 @@ pub async fn execute(database: &mut Postgres, first: &Arc<Execution>) -> Option<
     };
     let sent = send(database, sql, &envelopes).await;
     let mut answers = sent.answers(database, &all, &envelopes);
-    database.prepared = sent.keeps(prepared);
+    let done = sent.done();
+    // An error that is no version's: what it was to be recorded with is gone.
+    let is_deallocated = sent.error.is_some() && answers.len() == done;
+    if done > 0 && !is_deallocated {
+        prepared.sent();
+        database.prepared = Some(prepared);
+    }
     if sent.error.is_some() && sent.completed > 0 {
         database.roll_back().await;
     }
@@ -175,19 +181,6 @@ impl Sent {
     fn within(&self, place: usize) -> usize {
         let before = place.checked_sub(1).and_then(|last| self.ends.get(last));
         self.completed - before.copied().unwrap_or(0)
-    }
-
-    /// What the session has prepared now.
-    fn keeps(&self, mut prepared: Prepared) -> Option<Prepared> {
-        let is_deallocated = self.error.as_ref().is_some_and(|cause| {
-            error::server_error(cause)
-                .is_some_and(|server| server.code() == error::NO_SUCH_STATEMENT)
-        });
-        if self.done() == 0 || is_deallocated {
-            return None;
-        }
-        prepared.sent();
-        Some(prepared)
     }
 }
 

@@ -41,10 +41,14 @@ impl Machine {
         if !matches!(record, Record::Apply(_)) || self.room() < 2 {
             return false;
         }
-        let Some((next, script)) = self.applied_at(1) else {
+        // It is read already where it was looked at whether it may be sent along.
+        let ahead = self.ahead.take().or_else(|| {
+            let (next, script) = self.applied_at(1)?;
+            Some((next.version.clone(), script))
+        });
+        let Some((version, script)) = ahead else {
             return false;
         };
-        let version = next.version.clone();
         let is_brief = self.new_tables.make_brief(&script);
         self.ahead = Some((version, script));
         is_brief
@@ -73,7 +77,7 @@ impl Machine {
     /// The version that may be sent along with the first step's, whose texts are `first` and which is about new tables alone, and those
     /// that follow it in turn: they are so, too, and share its flush. None where somebody reviews the run, for then a window or a
     /// gate may close between two versions; nor where an earlier run began one.
-    pub(super) fn that_follow(&self, first: &Texts) -> Option<Arc<Execution>> {
+    pub(super) fn that_follow(&mut self, first: &Texts) -> Option<Arc<Execution>> {
         let history = self.outcome.history.as_ref();
         let is_begun = history.is_some_and(|history| history.begun().is_some());
         if is_begun || self.task.review.is_some() {
@@ -81,6 +85,7 @@ impl Machine {
         }
         let mut tables = self.new_tables.clone();
         let mut found = Vec::new();
+        let mut ahead = None;
         let mut bytes = first.bytes();
         for place in 1..self.room() {
             let Some((migration, script)) = self.applied_at(place) else {
@@ -89,12 +94,13 @@ impl Machine {
             let texts = texts(migration);
             bytes += texts.bytes();
             if bytes > MOST_BYTES || tables.take_in(&script) != Outlook::MomentsAlone {
+                ahead = Some((migration.version.clone(), script));
                 break;
             }
             found.push((migration, script, texts));
         }
         let actor = self.actor();
-        found
+        let first = found
             .into_iter()
             .rev()
             .fold(None, |follows, (migration, script, texts)| {
@@ -107,7 +113,9 @@ impl Machine {
                     may_flush_later: follows.is_some(),
                     followed_by: follows,
                 }))
-            })
+            });
+        self.ahead = ahead;
+        first
     }
 
     /// A version is committed. It is told with those before it, once all of them are on the disk.

@@ -2,26 +2,35 @@
 
 use super::*;
 
-/// Runs `task`, and keeps for each request how many versions had been told of before it.
-fn told_before_each(task: Task, database: &mut Simulated) -> (Vec<(String, usize)>, Outcome) {
+/// Runs `task` with leave for everything, and shows what the machine is at and asks for.
+fn drive(task: Task, database: &mut Simulated, mut see: impl FnMut(&Machine, &Next)) -> Outcome {
     let mut machine = Machine::new(task);
     let mut event = Event::Begin;
-    let mut all = Vec::new();
     loop {
-        event = match machine.step(event) {
-            Next::Ask(request) => {
-                all.push((label(&request), machine.done().len()));
-                match database.answer(&request) {
-                    Ok(observation) => Event::Observed(Box::new(observation)),
-                    Err(error) => Event::Failed(error),
-                }
-            }
+        let next = machine.step(event);
+        see(&machine, &next);
+        event = match next {
+            Next::Ask(request) => match database.answer(&request) {
+                Ok(observation) => Event::Observed(Box::new(observation)),
+                Err(error) => Event::Failed(error),
+            },
             Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
             Next::MayRun | Next::Checkpoint(_) => Event::Continue,
             Next::Judge(scripts) => judged(scripts),
-            Next::Done(outcome) => return (all, *outcome),
+            Next::Done(outcome) => return *outcome,
         };
     }
+}
+
+/// Runs `task`, and keeps for each request how many versions had been told of before it.
+fn told_before_each(task: Task, database: &mut Simulated) -> (Vec<(String, usize)>, Outcome) {
+    let mut all = Vec::new();
+    let outcome = drive(task, database, |machine, next| {
+        if let Next::Ask(request) = next {
+            all.push((label(request), machine.done().len()));
+        }
+    });
+    (all, outcome)
 }
 
 fn from_first_script(all: &[(String, usize)]) -> Vec<(&str, usize)> {
@@ -259,29 +268,19 @@ fn what_takes_long_or_is_undone_waits_for_nobody_and_nobody_for_it() {
 
 /// What is asked of the database for versions with these UPs, each with the versions that may be sent along.
 fn sent_along(task: Task, database: &mut Simulated) -> Vec<(String, Vec<String>)> {
-    let mut machine = Machine::new(task);
-    let mut event = Event::Begin;
     let mut all = Vec::new();
-    loop {
-        event = match machine.step(event) {
-            Next::Ask(request) => {
-                if let Request::Execute(execution) = &*request {
-                    let along = execution.with_those_that_follow().skip(1);
-                    let along = along.map(|along| along.version.to_string()).collect();
-                    all.push((execution.version.to_string(), along));
-                }
-                Event::Observed(Box::new(database.answer(&request).unwrap()))
+    drive(task, database, |_, next| match next {
+        Next::Ask(request) => {
+            if let Request::Execute(execution) = &**request {
+                let along = execution.with_those_that_follow().skip(1);
+                let along = along.map(|along| along.version.to_string()).collect();
+                all.push((execution.version.to_string(), along));
             }
-            Next::MayRun => Event::Continue,
-            Next::Checkpoint(_) => {
-                all.push(("leave".to_owned(), Vec::new()));
-                Event::Continue
-            }
-            Next::Judge(scripts) => judged(scripts),
-            Next::Pause(_) => Event::Waited(Duration::from_secs(1)),
-            Next::Done(_) => return all,
-        };
-    }
+        }
+        Next::Checkpoint(_) => all.push(("leave".to_owned(), Vec::new())),
+        Next::MayRun | Next::Judge(_) | Next::Pause(_) | Next::Done(_) => {}
+    });
+    all
 }
 
 #[test]
