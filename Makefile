@@ -48,7 +48,7 @@ lint: ## Clippy, warnings being errors
 unit: ## Unit tests, documentation examples and the checks of the source; no servers
 	cargo test --locked --lib --bins
 	cargo test --locked --doc
-	@for test in $(basename $(notdir $(wildcard tests/*.rs))) fuzz status; do cargo test --locked --test $$test; done
+	@for test in $(basename $(notdir $(wildcard tests/*.rs))) architecture fuzz status; do cargo test --locked --test $$test; done
 
 .PHONY: model
 model: ## The engine on a simulated database: every order of small runs, and 100,000 random ones

@@ -103,7 +103,7 @@ pub fn judge(
     }
     let statement = failed_statement(execution, envelope, completed);
     let position = position_in_script(cause, execution, envelope);
-    let is_ours = completed < envelope.before.len() && !error::is_about_encoding(code);
+    let is_ours = completed < envelope.before.len() && !is_about_encoding(code);
     if is_ours && position.is_none() {
         return Err(database.explain(cause));
     }
@@ -148,6 +148,11 @@ pub fn judge(
         message,
         false,
     )))
+}
+
+/// Whether a text has a character that the database's encoding lacks, or bytes that are no text in it. What is ours is ASCII.
+fn is_about_encoding(code: &str) -> bool {
+    ["22021", "22P05"].contains(&code)
 }
 
 /// The statement that the server was at, by the number of completed commands. A syntax error is found

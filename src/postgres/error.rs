@@ -100,11 +100,6 @@ pub fn is_about_what_was_sent(server: &PgDatabaseError) -> bool {
         && environment_kind(code).is_none()
 }
 
-/// Whether a text has a character that the database's encoding lacks, or bytes that are no text in it. What is ours is ASCII.
-pub fn is_about_encoding(code: &str) -> bool {
-    ["22021", "22P05"].contains(&code)
-}
-
 /// True when the server ended the session with its error.
 pub fn has_ended(server: &PgDatabaseError) -> bool {
     matches!(server.severity(), PgSeverity::Fatal | PgSeverity::Panic)
